@@ -1,0 +1,1 @@
+"""tripswitch: an OpenTelemetry sidecar for LLM incident response."""

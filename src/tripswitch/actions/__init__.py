@@ -1,0 +1,1 @@
+"""Carrying out what the engine decided: the outbox's executor, rollback targets, notifiers."""

@@ -1,0 +1,1 @@
+"""Rollback targets, one file a target."""

@@ -1,0 +1,35 @@
+"""The ``tripswitch`` command: ties the commands together and sets the exit codes.
+
+Exit codes: 0 fine, 1 the answer is no, 2 usage or configuration error. Data goes to standard
+output, words for people to standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from tripswitch.errors import TripswitchError
+
+app = typer.Typer(
+    name="tripswitch",
+    help="An OpenTelemetry sidecar for LLM incident response.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def main() -> None:
+    """Run the command line; name every expected error in words and exit with 2."""
+    try:
+        app()
+    except TripswitchError as error:
+        sys.stderr.write(f"tripswitch: {error}\n")
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,559 @@
+"""The model of ``tripswitch.yaml``: the one source of every field's type, default, range and help.
+
+The commented sample file, the JSON Schema and the checks on loading are all made from these
+classes. Every field has a default; an empty file is a valid configuration. A description is the
+sentence a person reads in the sample file. ``reloadable`` in a field's ``json_schema_extra`` says
+that an edit takes effect at the next tick; the others need a restart.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from tripswitch.config.quantities import DurationS, Share, SizeBytes
+
+FACTS = (
+    "route",
+    "prompt_name",
+    "prompt_version",
+    "prompt_label",
+    "cohort",
+    "tenant",
+    "session",
+    "user",
+    "provider",
+    "request_model",
+    "response_model",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "cost_usd",
+    "ttft",
+    "finish_reasons",
+    "error_type",
+    "response_id",
+)
+
+LIVE: dict[str, Any] = {"reloadable": True}
+
+
+class Section(BaseModel):
+    """A part of the file: unknown keys are errors, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, hide_input_in_errors=True)
+
+
+# --- the wire -------------------------------------------------------------------------------------
+
+
+class GrpcReceiver(Section):
+    """Where exporters send OTLP over gRPC."""
+
+    endpoint: str = Field(
+        "localhost:4317", description="Address to listen on. Loopback unless you widen it."
+    )
+    max_recv_msg_size: SizeBytes = Field(
+        64 << 20,
+        description=(
+            "Largest request accepted, after decompression; larger ones are refused with "
+            "RESOURCE_EXHAUSTED. OTLP recommends 64MiB."
+        ),
+    )
+    max_concurrent_rpcs: int = Field(
+        64,
+        ge=1,
+        le=10_000,
+        description=(
+            "Requests in flight at once; more are refused with a retryable code. Worst-case "
+            "memory of the receiver is this times max_recv_msg_size."
+        ),
+    )
+
+
+class OtlpProtocols(Section):
+    """The protocols of the OTLP receiver."""
+
+    grpc: GrpcReceiver = Field(default_factory=GrpcReceiver, description="OTLP over gRPC.")
+
+
+class OtlpReceiver(Section):
+    """The OTLP receiver."""
+
+    protocols: OtlpProtocols = Field(default_factory=OtlpProtocols, description="By protocol.")
+
+
+class Receivers(Section):
+    """What listens."""
+
+    otlp: OtlpReceiver = Field(default_factory=OtlpReceiver, description="The OTLP receiver.")
+
+
+class OtlpGrpcExporter(Section):
+    """The upstream that every request is forwarded to, byte for byte."""
+
+    endpoint: str = Field(
+        "localhost:14317", description="Your OpenTelemetry Collector's OTLP/gRPC address."
+    )
+    timeout: DurationS = Field(
+        10.0,
+        gt=0,
+        description=(
+            "Longest wait for the upstream when the client set no deadline; a client's own "
+            "deadline always wins when it is shorter."
+        ),
+    )
+
+
+class Exporters(Section):
+    """Where telemetry goes."""
+
+    otlp_grpc: OtlpGrpcExporter = Field(
+        default_factory=OtlpGrpcExporter, description="The upstream over OTLP/gRPC."
+    )
+
+
+class Tap(Section):
+    """The hand-over from the forwarding path to the reader; it can lag or drop, never block."""
+
+    max_bytes: SizeBytes = Field(
+        64 << 20,
+        ge=1 << 20,
+        description="Most bytes waiting to be read; when full, further requests are not read and counted.",
+    )
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+class Read(Section):
+    """How GenAI spans are understood."""
+
+    keys: dict[str, list[str]] = Field(
+        default_factory=dict,
+        description=(
+            "Your own attribute keys by fact, tried before the known ones, for instance "
+            "prompt_version: [app.prompt.version]. Facts: " + ", ".join(FACTS) + "."
+        ),
+        json_schema_extra=LIVE,
+    )
+    content_facts: bool = Field(
+        True,
+        description=(
+            "Read facts that libraries put only inside message content (finish reason of a "
+            "stream, a refusal part). The text itself is discarded at once, whatever this says."
+        ),
+        json_schema_extra=LIVE,
+    )
+    user_hash_key: SecretStr = Field(
+        SecretStr(""),
+        description="Secret that user ids are hashed with before they are kept: ${env:NAME}.",
+        json_schema_extra=LIVE,
+    )
+    request_hold: DurationS = Field(
+        30.0,
+        ge=0,
+        le=600,
+        description="How long the calls of one trace wait for its root span before they count as a request.",
+    )
+    max_held_traces: int = Field(
+        50_000, ge=100, le=10_000_000, description="Most traces waiting for their root at once."
+    )
+
+    @model_validator(mode="after")
+    def _known_facts(self) -> Read:
+        for fact in self.keys:
+            if fact not in FACTS:
+                raise ValueError(f'"{fact}" is not a fact; expected one of: {", ".join(FACTS)}')
+        return self
+
+
+class Windows(Section):
+    """How much is kept in memory."""
+
+    max_scopes: int = Field(
+        10_000,
+        ge=10,
+        le=1_000_000,
+        description=(
+            "Most scopes (route, prompt, version, cohort, model, provider) watched at once; "
+            "beyond it the least recently seen make way."
+        ),
+    )
+    max_skew: DurationS = Field(
+        900.0,
+        gt=0,
+        le=3600,
+        description="A span whose end is further than this from now is counted as skewed, not judged.",
+    )
+
+
+# --- detection ------------------------------------------------------------------------------------
+
+
+class BadMinutes(Section):
+    """How many bad minutes a page must span, whatever the volume."""
+
+    concurrent_control: int = Field(
+        1,
+        ge=1,
+        le=30,
+        description="Against a control cohort that serves at the same time.",
+        json_schema_extra=LIVE,
+    )
+    otherwise: int = Field(
+        5,
+        ge=1,
+        le=30,
+        description="Against a previous version or the route's own past.",
+        json_schema_extra=LIVE,
+    )
+
+
+class EvalScore(Section):
+    """`eval_score`: the mean of each rubric, in points (score x 100). Shape eval_drift."""
+
+    investigate_points: float = Field(
+        2.0, gt=0, le=100, description="Drop that is worth a look.", json_schema_extra=LIVE
+    )
+    page_points: float = Field(
+        5.0, gt=0, le=100, description="Drop that wakes a person.", json_schema_extra=LIVE
+    )
+    min_scores: int = Field(
+        50,
+        ge=5,
+        description="Fewest scores a page stands on; twice that to investigate.",
+        json_schema_extra=LIVE,
+    )
+
+
+class TokensPerSuccess(Section):
+    """`tokens_per_success`: tokens of all requests by successful request. Shape cost_spike."""
+
+    investigate_ratio: float = Field(
+        1.3, gt=1, description="Times the baseline that is worth a look.", json_schema_extra=LIVE
+    )
+    page_ratio: float = Field(
+        1.5, gt=1, description="Times the baseline that wakes a person.", json_schema_extra=LIVE
+    )
+    min_requests: int = Field(
+        50, ge=5, description="Fewest requests a verdict stands on.", json_schema_extra=LIVE
+    )
+
+
+class P99Latency(Section):
+    """`p99_latency`: share of requests slower than a multiple of the usual p99. Shape latency_spike."""
+
+    page_multiple: float = Field(
+        2.0, gt=1, description="Slow is this times the baseline's p99.", json_schema_extra=LIVE
+    )
+    page_share: Share = Field(
+        0.01,
+        gt=0,
+        lt=1,
+        description="Share of slow requests that wakes a person: 1% is the same as p99 at the multiple.",
+        json_schema_extra=LIVE,
+    )
+    min_requests: int = Field(
+        100, ge=5, description="Fewest requests a verdict stands on.", json_schema_extra=LIVE
+    )
+    min_slow: int = Field(
+        3, ge=1, description="Fewest slow requests a verdict stands on.", json_schema_extra=LIVE
+    )
+
+
+class RefusalRate(Section):
+    """`refusal_rate`: share of answers that refuse, either way. Shape guardrail_regression."""
+
+    investigate_points: float = Field(
+        5.0,
+        gt=0,
+        le=100,
+        description="Shift that is worth a look, up or down.",
+        json_schema_extra=LIVE,
+    )
+    page_points: float = Field(
+        10.0,
+        gt=0,
+        le=100,
+        description=(
+            "Shift that wakes a person by itself; at the investigate line it pages only when "
+            "another signal of the scope has evidence too."
+        ),
+        json_schema_extra=LIVE,
+    )
+    min_calls: int = Field(
+        30, ge=5, description="Fewest calls a verdict stands on.", json_schema_extra=LIVE
+    )
+    min_refusals: int = Field(
+        3, ge=1, description="Fewest refusals a rise stands on.", json_schema_extra=LIVE
+    )
+
+
+class ErrorRate(Section):
+    """`error_rate`: share of requests that failed after their retries. Shape outage."""
+
+    investigate_points: float = Field(
+        2.0, gt=0, le=100, description="Rise that is worth a look.", json_schema_extra=LIVE
+    )
+    page_points: float = Field(
+        2.0,
+        gt=0,
+        le=100,
+        description="Rise that wakes a person, if also the multiple is reached.",
+        json_schema_extra=LIVE,
+    )
+    page_multiple: float = Field(
+        2.0,
+        gt=1,
+        description="Times the baseline that a page needs as well.",
+        json_schema_extra=LIVE,
+    )
+    min_requests: int = Field(
+        30, ge=5, description="Fewest requests a verdict stands on.", json_schema_extra=LIVE
+    )
+    min_errors: int = Field(
+        5, ge=1, description="Fewest errors a verdict stands on.", json_schema_extra=LIVE
+    )
+
+
+class Signals(Section):
+    """The lines of every signal; `detect.routes` can set each for one route."""
+
+    eval_score: EvalScore = Field(default_factory=EvalScore, description="Rubric means.")
+    tokens_per_success: TokensPerSuccess = Field(
+        default_factory=TokensPerSuccess, description="Tokens by successful request."
+    )
+    p99_latency: P99Latency = Field(default_factory=P99Latency, description="Tail latency.")
+    refusal_rate: RefusalRate = Field(default_factory=RefusalRate, description="Refusals.")
+    error_rate: ErrorRate = Field(default_factory=ErrorRate, description="Failed requests.")
+
+
+class Detect(Signals):
+    """When a change is worth a look and when it wakes a person."""
+
+    tick: DurationS = Field(
+        10.0,
+        ge=1,
+        le=60,
+        description="How often everything is judged. Must divide a minute.",
+    )
+    control_cohorts: list[str] = Field(
+        default_factory=lambda: ["control", "stable", "baseline", "incumbent", "production"],
+        description="Cohort names that a canary is compared with, first match first.",
+        json_schema_extra=LIVE,
+    )
+    bad_minutes: BadMinutes = Field(
+        default_factory=BadMinutes, description="How many bad minutes a page must span."
+    )
+    alpha_page: float = Field(
+        1e-3,
+        gt=0,
+        lt=1,
+        description="False pages tolerated by scope, signal and month.",
+        json_schema_extra=LIVE,
+    )
+    alpha_start: float = Field(
+        1e-3,
+        gt=0,
+        lt=1,
+        description="Chance of a false page spent at once when a version or cohort first appears.",
+        json_schema_extra=LIVE,
+    )
+    alpha_investigate: float = Field(
+        1e-2,
+        gt=0,
+        lt=1,
+        description="False investigations tolerated by scope, signal and month.",
+        json_schema_extra=LIVE,
+    )
+    min_baseline: int = Field(
+        200,
+        ge=20,
+        description="Fewest samples a baseline stands on; below it relative rules stay silent.",
+        json_schema_extra=LIVE,
+    )
+    alert_window: DurationS = Field(
+        900.0,
+        ge=60,
+        le=86_400,
+        description="How long a slow change must hold, and how long recovery must hold.",
+        json_schema_extra=LIVE,
+    )
+    routes: dict[str, Signals] = Field(
+        default_factory=dict,
+        description=(
+            "Other lines for one route; what a route does not name keeps the defaults, for "
+            "instance /chat/refund: {eval_score: {page_points: 4}}."
+        ),
+        json_schema_extra=LIVE,
+    )
+
+    @model_validator(mode="after")
+    def _tick_divides_a_minute(self) -> Detect:
+        if abs(60 / self.tick - round(60 / self.tick)) > 1e-9:
+            raise ValueError("tick: expected a duration that divides a minute, such as 5s or 10s")
+        return self
+
+    def for_route(self, route: str | None) -> Signals:
+        """Return the lines that hold on ``route``."""
+        return self.routes.get(route or "", self)
+
+
+# --- incidents and actions ------------------------------------------------------------------------
+
+
+class Incidents(Section):
+    """The life of an incident."""
+
+    quiet_period: DurationS = Field(
+        3600.0,
+        ge=0,
+        description="A scope that trips again this soon after recovery re-opens the same episode.",
+        json_schema_extra=LIVE,
+    )
+    exemplars: int = Field(
+        3, ge=1, le=20, description="Trace ids shown with an incident.", json_schema_extra=LIVE
+    )
+
+
+class WebhookNotifier(Section):
+    """A signed alert webhook (Standard Webhooks, CloudEvents body)."""
+
+    type: Literal["webhook"] = Field("webhook", description="Kind of notifier.")
+    name: str = Field("webhook", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name, unique.")
+    url: str = Field("", description="Where to POST; http:// or https://.")
+    secret: SecretStr = Field(
+        SecretStr(""), description="Signing secret, whsec_...; write it as ${env:NAME}."
+    )
+    timeout: DurationS = Field(15.0, gt=0, le=60, description="Longest wait for an answer.")
+
+
+class WebhookTarget(Section):
+    """A rollback target that is asked by a signed webhook to put a cohort back."""
+
+    type: Literal["webhook"] = Field("webhook", description="Kind of target.")
+    name: str = Field("gateway", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name, unique.")
+    url: str = Field("", description="Where to POST the request to roll back.")
+    status_url: str = Field(
+        "",
+        description=(
+            "Optional: where to GET what became of a request after a time-out; it is called "
+            'with ?action_id=... and answers {"state": "applied" or "unknown"}.'
+        ),
+    )
+    secret: SecretStr = Field(
+        SecretStr(""), description="Signing secret, whsec_...; write it as ${env:NAME}."
+    )
+    timeout: DurationS = Field(15.0, gt=0, le=60, description="Longest wait for an answer.")
+    routes: list[str] = Field(
+        default_factory=list, description="Routes this target serves; empty means every route."
+    )
+    mode: Literal["observe", "propose", "auto"] | None = Field(
+        None,
+        description=(
+            "auto acts, propose asks a person, observe only records. Unset: auto where one "
+            "cohort is moved, propose where a whole route is."
+        ),
+    )
+
+
+class Rollback(Section):
+    """What may be rolled back, and by whom."""
+
+    enabled: bool = Field(
+        True,
+        description="The kill switch: false stops every automatic rollback within one tick.",
+        json_schema_extra=LIVE,
+    )
+    targets: list[WebhookTarget] = Field(
+        default_factory=list, description="Who is asked to roll back."
+    )
+    not_after: DurationS = Field(
+        1800.0,
+        gt=0,
+        description="A rollback that could not be delivered for this long is given up and paged.",
+    )
+
+
+class Fleet(Section):
+    """How many sidecars see a route."""
+
+    single: bool = Field(
+        False,
+        description=(
+            "Say true when this sidecar alone sees all traffic of its routes; otherwise "
+            "rollbacks are proposed, never automatic."
+        ),
+        json_schema_extra=LIVE,
+    )
+
+
+class Storage(Section):
+    """Where state is kept."""
+
+    directory: str = Field("state", description="Folder of the ledger; made when missing.")
+
+
+class Listen(Section):
+    """An HTTP listener of tripswitch's own."""
+
+    endpoint: str = Field(..., description="Address to listen on; empty switches it off.")
+
+
+def _listen(endpoint: str) -> Any:
+    return Field(default_factory=lambda: Listen(endpoint=endpoint), description="Listener.")
+
+
+class Telemetry(Section):
+    """What tripswitch says about itself."""
+
+    metrics: Listen = _listen("localhost:8888")
+    health: Listen = _listen("localhost:13133")
+    api: Listen = _listen("127.0.0.1:8317")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="How much is logged."
+    )
+
+
+class Clock(Section):
+    """What time it is."""
+
+    source: Literal["wall", "telemetry"] = Field(
+        "wall",
+        description=(
+            "wall for production. telemetry takes the time from the spans, as replay does; it "
+            "is for recorded or simulated traffic."
+        ),
+    )
+
+
+class Config(Section):
+    """The whole file."""
+
+    receivers: Receivers = Field(default_factory=Receivers, description="What listens.")
+    exporters: Exporters = Field(default_factory=Exporters, description="Where telemetry goes.")
+    tap: Tap = Field(default_factory=Tap, description="From the forwarding path to the reader.")
+    read: Read = Field(default_factory=Read, description="How spans are understood.")
+    windows: Windows = Field(default_factory=Windows, description="How much is kept in memory.")
+    detect: Detect = Field(default_factory=Detect, description="When something is wrong.")
+    incidents: Incidents = Field(default_factory=Incidents, description="The life of an incident.")
+    notify: list[WebhookNotifier] = Field(default_factory=list, description="Who is told.")
+    rollback: Rollback = Field(default_factory=Rollback, description="What may be rolled back.")
+    fleet: Fleet = Field(default_factory=Fleet, description="How many sidecars see a route.")
+    storage: Storage = Field(default_factory=Storage, description="Where state is kept.")
+    clock: Clock = Field(default_factory=Clock, description="What time it is.")
+    telemetry: Telemetry = Field(default_factory=Telemetry, description="About itself.")
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Config:
+        for kind, names in (
+            ("notify", [notifier.name for notifier in self.notify]),
+            ("rollback.targets", [target.name for target in self.rollback.targets]),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f'{kind}: the name "{twice[0]}" is used more than once')
+        return self

@@ -1,0 +1,1 @@
+"""Signals, baselines, thresholds, evidence, verdicts and their explanations."""

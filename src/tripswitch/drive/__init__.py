@@ -1,0 +1,1 @@
+"""The shells around the engine: live, replay, demo."""

@@ -1,0 +1,1 @@
+"""What a span means: vocabulary tables, calls, evaluations, requests."""

@@ -1,0 +1,188 @@
+"""Incidents, their rollback and the changes around them, as values.
+
+An `Incident` is a snapshot: the engine makes a new one for each step of its life. ``as_json``
+gives the fixed JSON of the ``incident`` object that replay, webhooks and the API share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from tripswitch.model.clocktext import rfc3339
+from tripswitch.model.scope import Scope
+
+
+class Shape(StrEnum):
+    """The five kinds of incident."""
+
+    EVAL_DRIFT = "eval_drift"
+    COST_SPIKE = "cost_spike"
+    LATENCY_SPIKE = "latency_spike"
+    GUARDRAIL_REGRESSION = "guardrail_regression"
+    OUTAGE = "outage"
+
+
+class Severity(StrEnum):
+    """How loud: a note for working hours, or a person woken up."""
+
+    INVESTIGATE = "investigate"
+    PAGE = "page"
+
+
+class IncidentState(StrEnum):
+    """Where an incident is in its life."""
+
+    OPEN = "open"
+    RECOVERED = "recovered"
+    RESOLVED = "resolved"
+
+
+class RollbackState(StrEnum):
+    """What became of the plan.
+
+    ``planned`` is in the outbox; ``proposed`` waits for a person; ``withheld`` was not allowed to
+    go (``reason`` says why); ``acknowledged`` means the target answered; ``unknown`` that the call
+    may or may not have taken effect; ``failed`` that it certainly did not; ``confirmed`` that the
+    spans show the traffic back on the good version.
+    """
+
+    PLANNED = "planned"
+    PROPOSED = "proposed"
+    WITHHELD = "withheld"
+    ACKNOWLEDGED = "acknowledged"
+    UNKNOWN = "unknown"
+    FAILED = "failed"
+    CONFIRMED = "confirmed"
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackPlan:
+    """One move of one pointer from a bad version to a good one.
+
+    ``path`` is the rung of the ladder (``cohort``, ``prompt_version``), ``target`` the configured
+    target's name, ``pointer`` what it moves (route, prompt and cohort), ``key`` the idempotency
+    key: a hash of target, pointer, bad version, good version and release epoch.
+    """
+
+    key: str
+    path: str
+    target: str
+    pointer: Scope
+    from_version: str
+    to_version: str
+    blast_radius: str
+    mode: str
+    state: RollbackState
+    reason: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        """Return the fixed ``rollback`` object."""
+        return {
+            "path": self.path,
+            "target": self.target,
+            "from": self.from_version,
+            "to": self.to_version,
+            "blast_radius": self.blast_radius,
+            "mode": self.mode,
+            "state": self.state.value,
+            "reason": self.reason,
+            "key": self.key,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that changed on a route, seen in the telemetry: when, what, from what, to what."""
+
+    kind: str
+    time_ns: int
+    scope: Scope
+    before: str | None
+    after: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the change under fixed names, its time as RFC 3339 UTC."""
+        return {
+            "kind": self.kind,
+            "time": rfc3339(self.time_ns),
+            "scope": self.scope.as_json(),
+            "from": self.before,
+            "to": self.after,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One episode on one scope. Times are ns since the epoch.
+
+    ``estimate`` and ``baseline`` are in the signal's own unit (scores and rates 0..1, tokens per
+    success, share of slow requests), ``samples`` counts what the estimate stands on, ``evidence``
+    is the e-value that reached 1. ``signals`` lists every signal that joined, first first.
+    """
+
+    id: str
+    shape: Shape
+    signal: str
+    rubric: str | None
+    severity: Severity
+    state: IncidentState
+    security: bool
+    scope: Scope
+    episode: int
+    onset_ns: int
+    detected_at_ns: int
+    estimate: float
+    baseline: float
+    samples: int
+    evidence: float
+    why: str
+    signals: tuple[str, ...] = ()
+    exemplars: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    tenants: tuple[tuple[str, int], ...] = ()
+    rollback: RollbackPlan | None = None
+    recovered_at_ns: int | None = None
+    resolved_at_ns: int | None = None
+
+    @property
+    def dedup_key(self) -> str:
+        """Return the one key every notifier uses for this episode; a missing dimension is ``-``."""
+        parts = [part or "-" for part in self.scope]
+        kind = "security" if self.security else "standard"
+        return "/".join(["tripswitch", kind, *parts, str(self.episode)])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fixed ``incident`` object; times as RFC 3339 UTC."""
+        return {
+            "id": self.id,
+            "shape": self.shape.value,
+            "signal": self.signal,
+            "rubric": self.rubric,
+            "severity": self.severity.value,
+            "state": self.state.value,
+            "security": self.security,
+            "scope": self.scope.as_json(),
+            "episode": self.episode,
+            "dedup_key": self.dedup_key,
+            "onset": rfc3339(self.onset_ns),
+            "detected_at": rfc3339(self.detected_at_ns),
+            "recovered_at": None if self.recovered_at_ns is None else rfc3339(self.recovered_at_ns),
+            "resolved_at": None if self.resolved_at_ns is None else rfc3339(self.resolved_at_ns),
+            "estimate": _rounded(self.estimate),
+            "baseline": _rounded(self.baseline),
+            "samples": self.samples,
+            "evidence": _rounded(min(self.evidence, 1e12)),
+            "why": self.why,
+            "signals": list(self.signals),
+            "exemplars": list(self.exemplars),
+            "changes": [change.as_json() for change in self.changes],
+            "tenants": [{"tenant": name, "calls": count} for name, count in self.tenants],
+            "rollback": None if self.rollback is None else self.rollback.as_json(),
+        }
+
+
+def _rounded(value: float) -> float:
+    """Return ``value`` to six significant digits, so that equal runs print equal text."""
+    return float(f"{value:.6g}")

@@ -1,0 +1,96 @@
+"""What goes into the engine and what comes out of it, besides the calls themselves.
+
+Into the engine: `Observed` (in `calls`), ticks, `RollbackOutcome`, `Confirmed`.
+Out of the engine: `Event` (to be recorded, printed, shown), `Notify` and `Rollback` (to be done).
+A command carries its idempotency key; doing it twice under one key must be the same as once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+from tripswitch.model.clocktext import rfc3339
+from tripswitch.model.incident import Change, Incident, RollbackPlan
+
+
+class EventName(StrEnum):
+    """Every event that replay prints and the ledger keeps."""
+
+    CHANGE_SEEN = "change.seen"
+    INCIDENT_OPENED = "incident.opened"
+    INCIDENT_UPDATED = "incident.updated"
+    INCIDENT_ESCALATED = "incident.escalated"
+    ROLLBACK_PLANNED = "rollback.planned"
+    ROLLBACK_ACKNOWLEDGED = "rollback.acknowledged"
+    ROLLBACK_UNKNOWN = "rollback.unknown"
+    ROLLBACK_FAILED = "rollback.failed"
+    ROLLBACK_CONFIRMED = "rollback.confirmed"
+    INCIDENT_RECOVERED = "incident.recovered"
+    INCIDENT_RESOLVED = "incident.resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened, with the incident as it stood then (None for a bare change).
+
+    ``detail`` is one sentence for the timeline.
+    """
+
+    name: EventName
+    time_ns: int
+    incident: Incident | None
+    change: Change | None = None
+    detail: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fixed JSON of an event."""
+        return {
+            "event": self.name.value,
+            "time": rfc3339(self.time_ns),
+            "detail": self.detail,
+            "incident": None if self.incident is None else self.incident.as_json(),
+            "change": None if self.change is None else self.change.as_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Tell people: send ``event`` to every configured notifier."""
+
+    key: str
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """Call the rollback target of ``plan``. ``event`` carries the incident that asks for it."""
+
+    key: str
+    plan: RollbackPlan
+    event: Event
+
+
+Command = Event | Notify | Rollback
+
+OutcomeState = Literal["acknowledged", "failed", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackOutcome:
+    """What became of a `Rollback`: the target answered, certainly did not act, or may have."""
+
+    key: str
+    state: OutcomeState
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A person's word that ``what`` holds for an incident; ``link`` points at the fix or post."""
+
+    incident_id: str
+    what: Literal["fix_in_review", "comms_closed"]
+    by: str
+    link: str = ""

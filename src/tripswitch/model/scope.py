@@ -1,0 +1,54 @@
+"""Scope: which slice of the traffic a number belongs to."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Scope(NamedTuple):
+    """A slice of the traffic; a field that is None does not narrow the slice.
+
+    Three widths have names of their own:
+
+    - an *arm* is one prompt version in one cohort of a route: what a rollout compares;
+    - a *population* is a route's cohort whatever version serves it: where recovery is judged;
+    - a *family* is everything one prompt does on a route: arms of one family are comparable.
+    """
+
+    route: str | None = None
+    prompt_name: str | None = None
+    prompt_version: str | None = None
+    cohort: str | None = None
+    request_model: str | None = None
+    provider: str | None = None
+
+    def arm(self) -> Scope:
+        """Return this scope without model and provider."""
+        return Scope(self.route, self.prompt_name, self.prompt_version, self.cohort)
+
+    def population(self) -> Scope:
+        """Return the route, prompt and cohort, whatever the version."""
+        return Scope(self.route, self.prompt_name, None, self.cohort)
+
+    def family(self) -> Scope:
+        """Return the route and prompt alone."""
+        return Scope(self.route, self.prompt_name)
+
+    def as_json(self) -> dict[str, str | None]:
+        """Return the six fields under their fixed names; None where the scope is not narrowed."""
+        return dict(self._asdict())
+
+    def label(self) -> str:
+        """Return the narrowing fields as one short text, for sentences and tables."""
+        named = [self.route or "any route"]
+        if self.prompt_name:
+            named.append(self.prompt_name)
+        if self.prompt_version:
+            named.append(self.prompt_version)
+        if self.cohort:
+            named.append(f"cohort {self.cohort}")
+        if self.request_model:
+            named.append(self.request_model)
+        if self.provider:
+            named.append(f"via {self.provider}")
+        return " ".join(named)

@@ -1,0 +1,1 @@
+"""The wire: receivers, the forwarder, the tap and the reader of requests."""

@@ -1,0 +1,1 @@
+"""The ledger: incidents, timeline, outbox."""
