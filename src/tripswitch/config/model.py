@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic_core import PydanticCustomError
 
+from tripswitch.config.endpoints import ListenEndpoint, OptionalListenEndpoint, UpstreamEndpoint
 from tripswitch.config.quantities import DurationS, Share, SizeBytes
 
 FACTS = (
@@ -43,7 +45,13 @@ LIVE: dict[str, Any] = {"reloadable": True}
 class Section(BaseModel):
     """A part of the file: unknown keys are errors, values never change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=False,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+    )
 
 
 # --- the wire -------------------------------------------------------------------------------------
@@ -52,11 +60,13 @@ class Section(BaseModel):
 class GrpcReceiver(Section):
     """Where exporters send OTLP over gRPC."""
 
-    endpoint: str = Field(
+    endpoint: ListenEndpoint = Field(
         "localhost:4317", description="Address to listen on. Loopback unless you widen it."
     )
     max_recv_msg_size: SizeBytes = Field(
         64 << 20,
+        ge=1 << 10,
+        le=1 << 30,
         description=(
             "Largest request accepted, after decompression; larger ones are refused with "
             "RESOURCE_EXHAUSTED. OTLP recommends 64MiB."
@@ -94,12 +104,13 @@ class Receivers(Section):
 class OtlpGrpcExporter(Section):
     """The upstream that every request is forwarded to, byte for byte."""
 
-    endpoint: str = Field(
+    endpoint: UpstreamEndpoint = Field(
         "localhost:14317", description="Your OpenTelemetry Collector's OTLP/gRPC address."
     )
     timeout: DurationS = Field(
         10.0,
         gt=0,
+        le=3600,
         description=(
             "Longest wait for the upstream when the client set no deadline; a client's own "
             "deadline always wins when it is shorter."
@@ -121,7 +132,10 @@ class Tap(Section):
     max_bytes: SizeBytes = Field(
         64 << 20,
         ge=1 << 20,
-        description="Most bytes waiting to be read; when full, further requests are not read and counted.",
+        le=1 << 40,
+        description=(
+            "Most bytes waiting to be read; when full, further requests are counted, not read."
+        ),
     )
 
 
@@ -137,7 +151,8 @@ class Read(Section):
             "Your own attribute keys by fact, tried before the known ones, for instance "
             "prompt_version: [app.prompt.version]. Facts: " + ", ".join(FACTS) + "."
         ),
-        json_schema_extra=LIVE,
+        examples=[{"prompt_version": ["app.prompt.version"], "cohort": ["app.rollout.arm"]}],
+        json_schema_extra={**LIVE, "propertyNames": {"enum": list(FACTS)}},
     )
     content_facts: bool = Field(
         True,
@@ -156,18 +171,25 @@ class Read(Section):
         30.0,
         ge=0,
         le=600,
-        description="How long the calls of one trace wait for its root span before they count as a request.",
+        description=(
+            "How long the calls of one trace wait for its root span before they count as a request."
+        ),
     )
     max_held_traces: int = Field(
         50_000, ge=100, le=10_000_000, description="Most traces waiting for their root at once."
     )
 
-    @model_validator(mode="after")
-    def _known_facts(self) -> Read:
-        for fact in self.keys:
-            if fact not in FACTS:
-                raise ValueError(f'"{fact}" is not a fact; expected one of: {", ".join(FACTS)}')
-        return self
+    @field_validator("keys")
+    @classmethod
+    def _known_facts(cls, keys: dict[str, list[str]]) -> dict[str, list[str]]:
+        unknown = [fact for fact in keys if fact not in FACTS]
+        if unknown:
+            raise PydanticCustomError(
+                "unknown_names",
+                "unknown facts",
+                {"unknown": unknown, "known": list(FACTS)},
+            )
+        return keys
 
 
 class Windows(Section):
@@ -186,7 +208,9 @@ class Windows(Section):
         900.0,
         gt=0,
         le=3600,
-        description="A span whose end is further than this from now is counted as skewed, not judged.",
+        description=(
+            "A span whose end is further than this from now is counted as skewed, not judged."
+        ),
     )
 
 
@@ -224,6 +248,7 @@ class EvalScore(Section):
     min_scores: int = Field(
         50,
         ge=5,
+        le=1_000_000,
         description="Fewest scores a page stands on; twice that to investigate.",
         json_schema_extra=LIVE,
     )
@@ -233,34 +258,60 @@ class TokensPerSuccess(Section):
     """`tokens_per_success`: tokens of all requests by successful request. Shape cost_spike."""
 
     investigate_ratio: float = Field(
-        1.3, gt=1, description="Times the baseline that is worth a look.", json_schema_extra=LIVE
+        1.3,
+        gt=1,
+        le=1000,
+        description="Times the baseline that is worth a look.",
+        json_schema_extra=LIVE,
     )
     page_ratio: float = Field(
-        1.5, gt=1, description="Times the baseline that wakes a person.", json_schema_extra=LIVE
+        1.5,
+        gt=1,
+        le=1000,
+        description="Times the baseline that wakes a person.",
+        json_schema_extra=LIVE,
     )
     min_requests: int = Field(
-        50, ge=5, description="Fewest requests a verdict stands on.", json_schema_extra=LIVE
+        50,
+        ge=5,
+        le=1_000_000,
+        description="Fewest requests a verdict stands on.",
+        json_schema_extra=LIVE,
     )
 
 
 class P99Latency(Section):
-    """`p99_latency`: share of requests slower than a multiple of the usual p99. Shape latency_spike."""
+    """`p99_latency`: share of requests far slower than the usual p99. Shape latency_spike."""
 
     page_multiple: float = Field(
-        2.0, gt=1, description="Slow is this times the baseline's p99.", json_schema_extra=LIVE
+        2.0,
+        gt=1,
+        le=1000,
+        description="Slow is this times the baseline's p99.",
+        json_schema_extra=LIVE,
     )
     page_share: Share = Field(
         0.01,
         gt=0,
         lt=1,
-        description="Share of slow requests that wakes a person: 1% is the same as p99 at the multiple.",
+        description=(
+            "Share of slow requests that wakes a person: 1% is the same as p99 at the multiple."
+        ),
         json_schema_extra=LIVE,
     )
     min_requests: int = Field(
-        100, ge=5, description="Fewest requests a verdict stands on.", json_schema_extra=LIVE
+        100,
+        ge=5,
+        le=1_000_000,
+        description="Fewest requests a verdict stands on.",
+        json_schema_extra=LIVE,
     )
     min_slow: int = Field(
-        3, ge=1, description="Fewest slow requests a verdict stands on.", json_schema_extra=LIVE
+        3,
+        ge=1,
+        le=1_000_000,
+        description="Fewest slow requests a verdict stands on.",
+        json_schema_extra=LIVE,
     )
 
 
@@ -285,10 +336,18 @@ class RefusalRate(Section):
         json_schema_extra=LIVE,
     )
     min_calls: int = Field(
-        30, ge=5, description="Fewest calls a verdict stands on.", json_schema_extra=LIVE
+        30,
+        ge=5,
+        le=1_000_000,
+        description="Fewest calls a verdict stands on.",
+        json_schema_extra=LIVE,
     )
     min_refusals: int = Field(
-        3, ge=1, description="Fewest refusals a rise stands on.", json_schema_extra=LIVE
+        3,
+        ge=1,
+        le=1_000_000,
+        description="Fewest refusals a rise stands on.",
+        json_schema_extra=LIVE,
     )
 
 
@@ -308,14 +367,23 @@ class ErrorRate(Section):
     page_multiple: float = Field(
         2.0,
         gt=1,
+        le=1000,
         description="Times the baseline that a page needs as well.",
         json_schema_extra=LIVE,
     )
     min_requests: int = Field(
-        30, ge=5, description="Fewest requests a verdict stands on.", json_schema_extra=LIVE
+        30,
+        ge=5,
+        le=1_000_000,
+        description="Fewest requests a verdict stands on.",
+        json_schema_extra=LIVE,
     )
     min_errors: int = Field(
-        5, ge=1, description="Fewest errors a verdict stands on.", json_schema_extra=LIVE
+        5,
+        ge=1,
+        le=1_000_000,
+        description="Fewest errors a verdict stands on.",
+        json_schema_extra=LIVE,
     )
 
 
@@ -372,6 +440,7 @@ class Detect(Signals):
     min_baseline: int = Field(
         200,
         ge=20,
+        le=1_000_000,
         description="Fewest samples a baseline stands on; below it relative rules stay silent.",
         json_schema_extra=LIVE,
     )
@@ -388,14 +457,20 @@ class Detect(Signals):
             "Other lines for one route; what a route does not name keeps the defaults, for "
             "instance /chat/refund: {eval_score: {page_points: 4}}."
         ),
+        examples=[{"/chat/refund": {"eval_score": {"page_points": 4}}}],
         json_schema_extra=LIVE,
     )
 
-    @model_validator(mode="after")
-    def _tick_divides_a_minute(self) -> Detect:
-        if abs(60 / self.tick - round(60 / self.tick)) > 1e-9:
-            raise ValueError("tick: expected a duration that divides a minute, such as 5s or 10s")
-        return self
+    @field_validator("tick")
+    @classmethod
+    def _tick_divides_a_minute(cls, tick: float) -> float:
+        if abs(60 / tick - round(60 / tick)) > 1e-9:
+            raise PydanticCustomError(
+                "out_of_range",
+                "expected a duration that divides a minute",
+                {"wanted": "a duration that divides a minute, such as 5s or 10s"},
+            )
+        return tick
 
     def for_route(self, route: str | None) -> Signals:
         """Return the lines that hold on ``route``."""
@@ -411,6 +486,7 @@ class Incidents(Section):
     quiet_period: DurationS = Field(
         3600.0,
         ge=0,
+        le=30 * 86_400,
         description="A scope that trips again this soon after recovery re-opens the same episode.",
         json_schema_extra=LIVE,
     )
@@ -424,9 +500,15 @@ class WebhookNotifier(Section):
 
     type: Literal["webhook"] = Field("webhook", description="Kind of notifier.")
     name: str = Field("webhook", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name, unique.")
-    url: str = Field("", description="Where to POST; http:// or https://.")
+    url: str = Field(
+        "",
+        description="Where to POST; http:// or https://.",
+        examples=["https://hooks.example.com/tripswitch"],
+    )
     secret: SecretStr = Field(
-        SecretStr(""), description="Signing secret, whsec_...; write it as ${env:NAME}."
+        SecretStr(""),
+        description="Signing secret, whsec_...; write it as ${env:NAME}.",
+        examples=["${env:TRIPSWITCH_WEBHOOK_SECRET}"],
     )
     timeout: DurationS = Field(15.0, gt=0, le=60, description="Longest wait for an answer.")
 
@@ -436,20 +518,29 @@ class WebhookTarget(Section):
 
     type: Literal["webhook"] = Field("webhook", description="Kind of target.")
     name: str = Field("gateway", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name, unique.")
-    url: str = Field("", description="Where to POST the request to roll back.")
+    url: str = Field(
+        "",
+        description="Where to POST the request to roll back.",
+        examples=["https://gateway.example.com/tripswitch/rollback"],
+    )
     status_url: str = Field(
         "",
         description=(
             "Optional: where to GET what became of a request after a time-out; it is called "
             'with ?action_id=... and answers {"state": "applied" or "unknown"}.'
         ),
+        examples=["https://gateway.example.com/tripswitch/rollback"],
     )
     secret: SecretStr = Field(
-        SecretStr(""), description="Signing secret, whsec_...; write it as ${env:NAME}."
+        SecretStr(""),
+        description="Signing secret, whsec_...; write it as ${env:NAME}.",
+        examples=["${env:TRIPSWITCH_WEBHOOK_SECRET}"],
     )
     timeout: DurationS = Field(15.0, gt=0, le=60, description="Longest wait for an answer.")
     routes: list[str] = Field(
-        default_factory=list, description="Routes this target serves; empty means every route."
+        default_factory=list,
+        description="Routes this target serves; empty means every route.",
+        examples=[["/chat/refund"]],
     )
     mode: Literal["observe", "propose", "auto"] | None = Field(
         None,
@@ -471,9 +562,20 @@ class Rollback(Section):
     targets: list[WebhookTarget] = Field(
         default_factory=list, description="Who is asked to roll back."
     )
+    confirm_within: DurationS = Field(
+        600.0,
+        gt=0,
+        le=86_400,
+        description=(
+            "How soon after the call the spans must show the bad version gone; otherwise people "
+            "are told that the rollback did not take."
+        ),
+        json_schema_extra=LIVE,
+    )
     not_after: DurationS = Field(
         1800.0,
         gt=0,
+        le=7 * 86_400,
         description="A rollback that could not be delivered for this long is given up and paged.",
     )
 
@@ -500,7 +602,9 @@ class Storage(Section):
 class Listen(Section):
     """An HTTP listener of tripswitch's own."""
 
-    endpoint: str = Field(..., description="Address to listen on; empty switches it off.")
+    endpoint: OptionalListenEndpoint = Field(
+        ..., description="Address to listen on; empty switches it off."
+    )
 
 
 def _listen(endpoint: str) -> Any:
@@ -546,14 +650,3 @@ class Config(Section):
     storage: Storage = Field(default_factory=Storage, description="Where state is kept.")
     clock: Clock = Field(default_factory=Clock, description="What time it is.")
     telemetry: Telemetry = Field(default_factory=Telemetry, description="About itself.")
-
-    @model_validator(mode="after")
-    def _names_are_unique(self) -> Config:
-        for kind, names in (
-            ("notify", [notifier.name for notifier in self.notify]),
-            ("rollback.targets", [target.name for target in self.rollback.targets]),
-        ):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise ValueError(f'{kind}: the name "{twice[0]}" is used more than once')
-        return self

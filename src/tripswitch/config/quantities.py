@@ -1,13 +1,20 @@
-"""Quantities as people write them in the file: durations ``15m``, sizes ``64MiB``, shares ``5%``."""
+"""Quantities as people write them: durations ``15m``, sizes ``64MiB``, shares ``5%``."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h|d)")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Digits are bounded so that no text, however long, becomes an infinite or a very costly number.
+_NUMBER = r"\d{1,15}(?:\.\d{1,30})?"
+_DURATION_PART = re.compile(rf"({_NUMBER})(ns|us|ms|s|m|h|d)", re.ASCII)
 _SECONDS_PER_UNIT = {
     "ns": 1e-9,
     "us": 1e-6,
@@ -17,7 +24,7 @@ _SECONDS_PER_UNIT = {
     "h": 3600.0,
     "d": 86400.0,
 }
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|KB|MB|GB)?")
+_SIZE = re.compile(rf"({_NUMBER})\s*(B|KiB|MiB|GiB|KB|MB|GB)?", re.ASCII)
 _BYTES_PER_UNIT = {
     None: 1,
     "B": 1,
@@ -28,6 +35,7 @@ _BYTES_PER_UNIT = {
     "MB": 10**6,
     "GB": 10**9,
 }
+_SHARE = re.compile(rf"({_NUMBER})\s*(%)?", re.ASCII)
 
 
 def parse_duration_s(value: Any) -> float:
@@ -44,12 +52,12 @@ def parse_duration_s(value: Any) -> float:
 
 
 def duration_text(seconds: float) -> str:
-    """Return ``seconds`` as the shortest text that `parse_duration_s` reads back."""
+    """Return ``seconds`` (1e-9 to 1e15, or 0) as short text that `parse_duration_s` reads back."""
     for unit in ("d", "h", "m", "s", "ms"):
-        count = seconds / _SECONDS_PER_UNIT[unit]
-        if count >= 1 and abs(count - round(count)) < 1e-9:
-            return f"{round(count)}{unit}"
-    return f"{seconds:g}s"
+        count = round(seconds / _SECONDS_PER_UNIT[unit])
+        if count >= 1 and count * _SECONDS_PER_UNIT[unit] == seconds:
+            return f"{count}{unit}"
+    return f"{_decimal_text(Decimal(repr(float(seconds))))}s"
 
 
 def parse_size_bytes(value: Any) -> int:
@@ -62,7 +70,7 @@ def parse_size_bytes(value: Any) -> int:
     if isinstance(value, str):
         match = _SIZE.fullmatch(value.strip())
         if match:
-            return round(float(match[1]) * _BYTES_PER_UNIT[match[2]])
+            return round(Decimal(match[1]) * _BYTES_PER_UNIT[match[2]])
     raise ValueError('expected a size such as "64MiB" or a whole number of bytes')
 
 
@@ -77,9 +85,9 @@ def size_text(size_bytes: int) -> str:
 def parse_share(value: Any) -> float:
     """Return a share 0..1 from ``5%`` or ``0.05``. Raises ValueError."""
     if isinstance(value, str):
-        text = value.strip()
-        if text.endswith("%"):
-            return float(text[:-1]) / 100
+        match = _SHARE.fullmatch(value.strip())
+        if match:
+            return float(Decimal(match[1]) / 100 if match[2] else Decimal(match[1]))
     elif isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     raise ValueError('expected a share such as "5%" or 0.05')
@@ -87,18 +95,32 @@ def parse_share(value: Any) -> float:
 
 def share_text(share: float) -> str:
     """Return ``share`` as a percentage that `parse_share` reads back."""
-    return f"{share * 100:g}%"
+    return f"{_decimal_text(Decimal(repr(float(share))) * 100)}%"
+
+
+def _decimal_text(number: Decimal) -> str:
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _keep_seconds(value: Any) -> Any:
     return value if isinstance(value, float) else parse_duration_s(value)
 
 
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """How a kind of quantity is spoken of: what it is called and how a value of it is written."""
+
+    noun: str
+    text: Callable[[Any], str]
+
+
 DurationS = Annotated[
     float,
     BeforeValidator(_keep_seconds),
     PlainSerializer(duration_text, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": r"^(\d+(\.\d+)?(ns|us|ms|s|m|h|d))+$"}),
+    WithJsonSchema({"type": "string", "pattern": rf"^({_NUMBER}(ns|us|ms|s|m|h|d))+$"}),
+    Quantity("a duration", duration_text),
 ]
 SizeBytes = Annotated[
     int,
@@ -108,10 +130,11 @@ SizeBytes = Annotated[
         {
             "anyOf": [
                 {"type": "integer", "minimum": 0},
-                {"type": "string", "pattern": r"^\d+(\.\d+)?\s*(B|KiB|MiB|GiB|KB|MB|GB)?$"},
+                {"type": "string", "pattern": rf"^{_NUMBER}\s*(B|KiB|MiB|GiB|KB|MB|GB)?$"},
             ]
         }
     ),
+    Quantity("a size", size_text),
 ]
 Share = Annotated[
     float,
@@ -121,8 +144,9 @@ Share = Annotated[
         {
             "anyOf": [
                 {"type": "number", "minimum": 0, "maximum": 1},
-                {"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$"},
+                {"type": "string", "pattern": rf"^{_NUMBER}\s*%?$"},
             ]
         }
     ),
+    Quantity("a share", share_text),
 ]
