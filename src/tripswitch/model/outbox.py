@@ -2,21 +2,25 @@
 
 `store` keeps the table, `actions` carries effects out; neither knows the other, both know this.
 
-    pending ──begin──► sending ──finish──► done | failed
-       ▲                  │
-       └────retry_at──────┤
-                          └── unknown ──(read back)──► done | pending | failed
+    pending ──begin──► sending ──finish──► done | failed | unknown for good
+       ▲                │    ▲
+       ├────retry_at────┤    │ begin_read_back
+       │                └──retry_at──► unknown
+       └──(its target never saw it)───────┘
 
-An effect found ``sending`` at start-up was cut off by a crash: it may have arrived, so it becomes
-``unknown`` when it is a rollback and ``pending`` when it is a notification (which a receiver
-de-duplicates by its id).
+An effect found ``sending`` whose sender is dead was cut off by a crash: it may have arrived, so it
+becomes ``unknown`` when it is a rollback and ``pending`` when it is a notification (which a
+receiver de-duplicates by its id).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
 
 
 class EffectKind(StrEnum):
@@ -60,29 +64,52 @@ class Effect:
     last_result: str = ""
 
 
+Lane = tuple[EffectKind, str]
+"""A kind and a target's name. One effect of a lane goes at a time; no lane waits for another."""
+
+NEVER_NS = 2**63 - 1
+"""``due_ns`` of an effect that nobody is to touch again."""
+
+
 class Outbox(Protocol):
-    """The table of effects. Every method is one durable transaction; times are wall clock ns."""
+    """The table of effects. Every method is one durable transaction; times are wall clock ns.
 
-    def put(self, effects: list[Effect]) -> int:
-        """Add effects whose key is not there yet; return how many were new."""
+    Several executors may share one table: an effect belongs to whoever began it until that one
+    settles it or dies. What others try meanwhile changes nothing and answers False.
+    """
 
-    def due(self, now_ns: int, limit: int) -> list[Effect]:
-        """Return pending and unknown effects with ``due_ns`` <= ``now_ns``, oldest first.
+    @property
+    def instance(self) -> str:
+        """Return the name of this state folder, constant for its life."""
 
-        Rollbacks come before notifications.
+    def put(self, effects: Sequence[Effect]) -> int:
+        """Add effects whose key is not there yet; return how many were new.
+
+        News for a notifier makes its older, waiting notifications on that subject due as well.
         """
 
-    def next_due_ns(self) -> int | None:
-        """Return when the next pending or unknown effect is due, None when there is none."""
+    def due(self, now_ns: int, limit: int, busy: Collection[Lane] = ()) -> list[Effect]:
+        """Return the next pending or unknown effect of each lane that is not ``busy``.
 
-    def begin(self, key: str) -> None:
-        """Mark a pending effect as sending and count the attempt, before the first byte goes."""
+        Only those with ``due_ns`` <= ``now_ns``; rollbacks first, then oldest first. A
+        notification waits for older ones to the same target on the same subject, so that
+        nobody hears "resolved" before "opened".
+        """
 
-    def finish(self, key: str, state: EffectState, result: str, now_ns: int) -> None:
-        """Record the end of an attempt: done, failed or unknown."""
+    def next_due_ns(self, busy: Collection[Lane] = ()) -> int | None:
+        """Return when the next effect outside ``busy`` is due, None when there is none."""
 
-    def retry_at(self, key: str, due_ns: int, result: str) -> None:
-        """Put an effect back: pending again (a certain failure) or still unknown, due later."""
+    def begin(self, key: str) -> bool:
+        """Take a pending effect: sending, one attempt more, before the first byte goes."""
+
+    def begin_read_back(self, key: str) -> bool:
+        """Take an unknown effect to ask its target about it; no attempt is counted."""
+
+    def finish(self, key: str, state: EffectState, result: str, now_ns: int) -> bool:
+        """Record the end: done, failed, or unknown for good."""
+
+    def retry_at(self, key: str, state: EffectState, due_ns: int, result: str) -> bool:
+        """Put an effect back, due later: pending (it certainly did not act) or unknown."""
 
     def recover(self, now_ns: int) -> int:
-        """Settle effects that a crash left ``sending`` (module text); return how many."""
+        """Settle effects left ``sending`` by a process that died (module text); return how many."""

@@ -1,0 +1,135 @@
+"""From what the engine asks for to what is to be called: commands become effects.
+
+A `Notify` becomes one effect for each configured notifier, a `Rollback` one for its target. The
+body is settled here, once, so that each retry sends the same bytes. Receivers expect about 20 KB
+(Standard Webhooks, "payload size"); lists and texts are shortened until it fits, but never what a
+receiver acts on: the action id, the scope and the versions.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_S
+from tripswitch.model.messages import Event, Notify, Rollback
+from tripswitch.model.outbox import Effect, EffectKind, EffectState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tripswitch.config.model import Config
+    from tripswitch.model.messages import Command
+    from tripswitch.model.scope import Scope
+
+MAX_BODY_BYTES = 20_000
+
+# Longest text and longest list, tried in this order until the body fits.
+_BOUNDS = ((1000, 20), (400, 10), (120, 5), (40, 2))
+
+# The Standard Webhooks schedule ends after about three days.
+_NOTIFY_NOT_AFTER_NS = 72 * NS_PER_HOUR
+_MAX_SUBJECT_PART = 200
+
+
+def effects_of(commands: Sequence[Command], config: Config, now_ns: int) -> list[Effect]:
+    """Return the effects that ``commands`` ask for, in their order; events ask for none.
+
+    ``now_ns`` is the wall time: effects are due at once, a rollback is given up
+    ``rollback.not_after`` later and a notification after three days.
+    """
+    effects: list[Effect] = []
+    for command in commands:
+        if isinstance(command, Notify):
+            effects.extend(
+                _notification(command, notifier.name, now_ns) for notifier in config.notify
+            )
+        elif isinstance(command, Rollback):
+            not_after_ns = now_ns + int(config.rollback.not_after * NS_PER_S)
+            effects.append(_rollback(command, now_ns, not_after_ns))
+    return effects
+
+
+def _notification(command: Notify, notifier: str, now_ns: int) -> Effect:
+    event = command.event
+    data = event.as_json()
+    if data["change"] is None:
+        del data["change"]
+    return Effect(
+        key=f"{command.key}/{notifier}",
+        kind=EffectKind.NOTIFY,
+        target=notifier,
+        type=f"tripswitch.{event.name.value}.v1",
+        subject=_subject(event),
+        body=_body(data, {}),
+        occurred_ns=event.time_ns,
+        state=EffectState.PENDING,
+        attempts=0,
+        due_ns=now_ns,
+        not_after_ns=now_ns + _NOTIFY_NOT_AFTER_NS,
+    )
+
+
+def _rollback(command: Rollback, now_ns: int, not_after_ns: int) -> Effect:
+    event, plan = command.event, command.plan
+    told = event.as_json()
+    exact = {
+        "action_id": command.key,
+        "rollback": plan.as_json(),
+        "scope": plan.pointer.as_json(),
+    }
+    data = {
+        "event": told["event"],
+        "time": told["time"],
+        "detail": told["detail"],
+        "why": "" if event.incident is None else event.incident.why,
+        "exemplars": [] if event.incident is None else list(event.incident.exemplars),
+        "incident": told["incident"],
+    }
+    return Effect(
+        key=command.key,
+        kind=EffectKind.ROLLBACK,
+        target=plan.target,
+        type="tripswitch.rollback.requested.v1",
+        subject=_subject(event, plan.pointer._replace(prompt_version=plan.from_version)),
+        body=_body(data, exact),
+        occurred_ns=event.time_ns,
+        state=EffectState.PENDING,
+        attempts=0,
+        due_ns=now_ns,
+        not_after_ns=not_after_ns,
+    )
+
+
+def _subject(event: Event, scope: Scope | None = None) -> str:
+    """Return ``route/prompt_version/cohort``, ``-`` where the scope is not narrowed by one."""
+    if scope is None and event.incident is not None:
+        scope = event.incident.scope
+    if scope is None and event.change is not None:
+        scope = event.change.scope
+    parts = (None,) * 3 if scope is None else (scope.route, scope.prompt_version, scope.cohort)
+    return "/".join((part or "-")[:_MAX_SUBJECT_PART] for part in parts)
+
+
+def _body(data: dict[str, Any], exact: dict[str, Any]) -> str:
+    """Return ``exact`` and as much of ``data`` as fits, as compact ASCII JSON."""
+    text = ""
+    for max_chars, max_items in _BOUNDS:
+        bounded = _bounded(data, max_chars, max_items)
+        text = json.dumps({**exact, **bounded}, separators=(",", ":"), allow_nan=False)
+        if len(text) <= MAX_BODY_BYTES:
+            break
+    return text
+
+
+def _bounded(value: Any, max_chars: int, max_items: int) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= max_chars else value[: max_chars - 1] + "…"
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list):
+        return [_bounded(member, max_chars, max_items) for member in value[:max_items]]
+    if isinstance(value, dict):
+        return {name: _bounded(member, max_chars, max_items) for name, member in value.items()}
+    return value

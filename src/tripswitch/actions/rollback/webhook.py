@@ -1,0 +1,145 @@
+"""A rollback target that is asked by a signed webhook: a gateway, or a script beside it.
+
+The receiver moves its own pointer; we know its request and its answer and nothing else. With
+``status_url`` it can be asked what became of a request whose answer was lost.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tripswitch.actions.attempt import Attempt, AttemptState, answered_field, judge
+from tripswitch.actions.cloudevent import CONTENT_TYPE, envelope, message_id
+from tripswitch.actions.endpoint import checked_url
+from tripswitch.actions.exchange import exchange
+from tripswitch.actions.rollback.contract import PlannedCall, Probe, Snapshot, SpanEvidence
+from tripswitch.actions.signing import Signer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import httpx
+
+    from tripswitch.config.model import WebhookTarget
+    from tripswitch.model.outbox import Effect
+
+_PROBE_ID = "tripswitch-probe"
+
+
+class WebhookRollback:
+    """`RollbackTarget` over a signed webhook. Raises `ConfigError` for an unusable URL or secret.
+
+    ``instance`` names the sidecar in the event's source, ``now_ns`` is the wall clock.
+    """
+
+    def __init__(
+        self,
+        target: WebhookTarget,
+        client: httpx.AsyncClient,
+        instance: str,
+        now_ns: Callable[[], int],
+    ) -> None:
+        place = f"rollback.targets[{target.name}]"
+        self._url = checked_url(target.url, f"{place}.url")
+        self._status_url: httpx.URL | None = None
+        if target.status_url:
+            self._status_url = checked_url(target.status_url, f"{place}.status_url")
+        self._signer = Signer(target.secret.get_secret_value(), f"{place}.secret")
+        self._timeout_s = target.timeout
+        self._client = client
+        self._instance = instance
+        self._now_ns = now_ns
+
+    async def probe(self) -> Probe:
+        """Ask ``status_url`` about an action that never was; without it nothing can be known."""
+        usable: bool | None = None
+        detail = "no status_url: whether the webhook works shows only when it is called"
+        if self._status_url is not None:
+            snapshot = await self._ask(_PROBE_ID)
+            usable = snapshot.applied is not None
+            detail = snapshot.detail
+        return Probe(
+            usable,
+            cohort=True,
+            compare_and_set=False,
+            undo=False,
+            dry_run=False,
+            read_back=self._status_url is not None,
+            detail=detail,
+        )
+
+    async def snapshot(self, effect: Effect) -> Snapshot:
+        """Ask ``status_url`` what became of ``effect``; the pointer itself is out of sight."""
+        return await self._ask(effect.key)
+
+    def plan(self, effect: Effect) -> PlannedCall:
+        """Return the signed POST, its signature redacted."""
+        message = message_id(effect.key)
+        return PlannedCall(
+            action_id=effect.key,
+            method="POST",
+            # Credentials are often part of a webhook's address.
+            url=str(self._url.copy_with(userinfo=b"", query=None)),
+            headers={
+                "content-type": CONTENT_TYPE,
+                "webhook-id": message,
+                "webhook-signature": "(redacted)",
+                "idempotency-key": message,
+            },
+            body=envelope(effect, self._instance),
+            blast_radius=str(json.loads(effect.body)["rollback"]["blast_radius"]),
+        )
+
+    async def apply(self, call: PlannedCall) -> Attempt:
+        """Sign and POST the planned body; a receiver that names the action id confirms it."""
+        now_ns = self._now_ns()
+        answer = await exchange(
+            self._client,
+            call.method,
+            self._url,
+            headers={**call.headers, **self._signer.headers(call.action_id, call.body, now_ns)},
+            body=call.body,
+            timeout_s=self._timeout_s,
+            now_ns=now_ns,
+        )
+        attempt = judge(answer)
+        if attempt.state is not AttemptState.DONE:
+            return attempt
+        if answered_field(answer, "action_id") == call.action_id:
+            return Attempt(AttemptState.DONE, "confirmed by the receiver")
+        detail = "answered 2xx without the action id; recovery will be judged from the spans"
+        return Attempt(AttemptState.DONE, detail)
+
+    async def undo(self, snapshot: Snapshot) -> Attempt:  # noqa: ARG002 - the contract's shape
+        """Refuse: a webhook records no earlier pointer to put back."""
+        detail = "a webhook target has no undo; move the pointer at the gateway itself"
+        return Attempt(AttemptState.FAILED, detail)
+
+    def observe(self, effect: Effect) -> SpanEvidence:
+        """Return the scope to watch and the versions that leave and return."""
+        data = json.loads(effect.body)
+        return SpanEvidence(data["scope"], data["rollback"]["from"], data["rollback"]["to"])
+
+    async def _ask(self, action_id: str) -> Snapshot:
+        if self._status_url is None:
+            return Snapshot(None, "no status_url is configured")
+        now_ns = self._now_ns()
+        answer = await exchange(
+            self._client,
+            "GET",
+            self._status_url.copy_merge_params({"action_id": action_id}),
+            headers=self._signer.headers(action_id, b"", now_ns),
+            body=b"",
+            timeout_s=self._timeout_s,
+            now_ns=now_ns,
+        )
+        state = None
+        if answer.status is not None and 200 <= answer.status < 300:
+            state = answered_field(answer, "state")
+        if state == "applied":
+            return Snapshot(True, "status_url says applied")
+        if state in ("unknown", "not_applied"):
+            return Snapshot(False, f"status_url says {state}")
+        found = answer.detail if answer.status is None else f"status {answer.status}, no state"
+        return Snapshot(None, f"status_url gave no answer: {found}")

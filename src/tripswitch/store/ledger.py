@@ -1,0 +1,254 @@
+"""The ledger: what happened, how each incident stands, and what is still to be done.
+
+One SQLite file in ``storage.directory``. `Ledger.record` writes the events of a step, the
+incidents as they stand after it and the effects it asks for in one transaction, before anything
+is tried: after a crash either all of it is known or none of it happened. The timeline is
+append-only and hash-chained: each row's link covers its text and the link before it, so an edit or
+a removal in the middle shows (`Ledger.broken_link`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from typing import TYPE_CHECKING, Any, Self
+
+from tripswitch.model.incident import Incident, IncidentState, RollbackPlan
+from tripswitch.model.messages import Command, Event, OutcomeState, Rollback, RollbackOutcome
+from tripswitch.model.outbox import NEVER_NS, Effect, EffectState
+from tripswitch.store.database import Database
+from tripswitch.store.incident_record import (
+    incident_of,
+    incident_record,
+    json_text,
+    plan_of,
+    plan_record,
+)
+from tripswitch.store.outbox import SqliteOutbox, put_effects
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_ORIGIN = "0" * 64
+
+# A budget of rollbacks a day makes this several years; a plan is about half a kilobyte.
+_ROLLBACKS_KEPT = 10_000
+
+_OUTCOMES: dict[EffectState, OutcomeState] = {
+    EffectState.DONE: "acknowledged",
+    EffectState.FAILED: "failed",
+    EffectState.UNKNOWN: "unknown",
+}
+
+
+class Ledger:
+    """The state on disk. Every method is one transaction and raises `LedgerError` only.
+
+    Several processes may open the same file. ``path`` is the file; its folder is made when
+    missing. ``instance`` names this state for life and is part of every webhook's source.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path)
+        try:
+            self.instance = self._named_instance()
+        except BaseException:
+            self._database.close()
+            raise
+        self.outbox = SqliteOutbox(self._database, self.instance)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; effects that this process was still sending count as cut off."""
+        self.outbox.close()
+        self._database.close()
+
+    def record(self, commands: Sequence[Command], effects: Sequence[Effect]) -> None:
+        """Write one step of the engine: its events, its incidents and the effects it asks for.
+
+        Events go to the timeline in the order given; of an incident that occurs more than once the
+        last snapshot stays. Effects whose key is known already are left as they are.
+        """
+        if not commands and not effects:
+            return
+        with self._database.write() as connection:
+            link = _last_link(connection)
+            for command in commands:
+                if isinstance(command, Event):
+                    link = _append(connection, command, link)
+                    if command.incident is not None:
+                        _keep_incident(connection, command.incident)
+                elif isinstance(command, Rollback):
+                    _keep_plan(connection, command.plan)
+            put_effects(connection, effects)
+
+    def open_incidents(self) -> list[Incident]:
+        """Return every incident that is open, or recovered but not resolved, oldest first."""
+        rows = self._database.read(
+            "SELECT record FROM incidents WHERE state != ? ORDER BY detected_at_ns, id",
+            (IncidentState.RESOLVED.value,),
+        )
+        return [incident_of(row["record"]) for row in rows]
+
+    def past_rollbacks(self) -> list[RollbackPlan]:
+        """Return every plan that was ever made, in the state last recorded, oldest first.
+
+        Plans outlive their incident here, so that "one automatic rollback for a target and a bad
+        version" holds across restarts.
+        """
+        rows = self._database.read("SELECT record FROM rollbacks ORDER BY seq")
+        return [plan_of(row["record"]) for row in rows]
+
+    def settled_rollbacks(self, keys: Sequence[str]) -> list[RollbackOutcome]:
+        """Return what became of those rollbacks among ``keys`` that the outbox has settled.
+
+        After a crash an outcome may stand in the outbox that the engine never took in; giving it
+        again changes nothing where it had been taken in.
+        """
+        outcomes = []
+        for key in keys:
+            for row in self._database.read(
+                """SELECT state, last_result FROM outbox
+                   WHERE key = ? AND kind = 'rollback' AND due_ns = ? AND state != 'sending'""",
+                (key, NEVER_NS),
+            ):
+                state = _OUTCOMES[EffectState(row["state"])]
+                outcomes.append(RollbackOutcome(key, state, row["last_result"]))
+        return outcomes
+
+    def incidents(self, limit: int) -> list[dict[str, Any]]:
+        """Return the JSON of the latest ``limit`` incidents, newest first."""
+        rows = self._database.read(
+            "SELECT record FROM incidents ORDER BY detected_at_ns DESC, id LIMIT ?", (limit,)
+        )
+        return [incident_of(row["record"]).as_json() for row in rows]
+
+    def events(self, after_id: int, limit: int) -> list[dict[str, Any]]:
+        """Return up to ``limit`` events with an id above ``after_id``, in the order recorded.
+
+        Each is the JSON of the event, with the incident as it stood then, and its ``id``.
+        """
+        rows = self._database.read(
+            "SELECT id, body FROM events WHERE id > ? ORDER BY id LIMIT ?", (after_id, limit)
+        )
+        return [{"id": row["id"], **json.loads(row["body"])} for row in rows]
+
+    def broken_link(self) -> int | None:
+        """Return the id of the first event that does not fit the chain, None when all do."""
+        link = self._fact("chain_origin") or _ORIGIN
+        for row in self._database.read("SELECT id, body, link FROM events ORDER BY id"):
+            link = _link(link, row["body"])
+            if row["link"] != link:
+                return int(row["id"])
+        return None
+
+    def prune(self, before_ns: int) -> int:
+        """Forget what ended before ``before_ns``; return how many rows went.
+
+        Resolved incidents go, settled effects go, and of the timeline everything that is older
+        than the first event still needed: one of an unresolved incident, or a younger one. What
+        goes is always the chain's beginning, so the rest still verifies. The newest ten thousand
+        rollback plans stay.
+        """
+        with self._database.write() as connection:
+            gone = connection.execute(
+                "DELETE FROM incidents WHERE state = 'resolved' AND resolved_at_ns < ?",
+                (before_ns,),
+            ).rowcount
+            gone += connection.execute(
+                "DELETE FROM outbox WHERE state IN ('done', 'failed', 'unknown') "
+                "AND due_ns = ? AND finished_ns < ?",
+                (NEVER_NS, before_ns),
+            ).rowcount
+            gone += connection.execute(
+                "DELETE FROM rollbacks WHERE seq <= (SELECT MAX(seq) FROM rollbacks) - ?",
+                (_ROLLBACKS_KEPT,),
+            ).rowcount
+            return gone + _prune_timeline(connection, before_ns)
+
+    def _named_instance(self) -> str:
+        with self._database.write() as connection:
+            connection.execute(
+                "INSERT INTO facts VALUES ('instance', ?) ON CONFLICT (name) DO NOTHING",
+                (uuid.uuid4().hex[:12],),
+            )
+        return self._fact("instance")
+
+    def _fact(self, name: str) -> str:
+        rows = self._database.read("SELECT value FROM facts WHERE name = ?", (name,))
+        return str(rows[0]["value"]) if rows else ""
+
+
+def _append(connection: sqlite3.Connection, event: Event, link_before: str) -> str:
+    body = json_text(event.as_json())
+    link = _link(link_before, body)
+    connection.execute(
+        "INSERT INTO events (time_ns, incident_id, body, link) VALUES (?, ?, ?, ?)",
+        (event.time_ns, None if event.incident is None else event.incident.id, body, link),
+    )
+    return link
+
+
+def _keep_incident(connection: sqlite3.Connection, incident: Incident) -> None:
+    connection.execute(
+        """INSERT INTO incidents (id, state, detected_at_ns, resolved_at_ns, record)
+           VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = excluded.state,
+           detected_at_ns = excluded.detected_at_ns, resolved_at_ns = excluded.resolved_at_ns,
+           record = excluded.record""",
+        (
+            incident.id,
+            incident.state.value,
+            incident.detected_at_ns,
+            incident.resolved_at_ns,
+            incident_record(incident),
+        ),
+    )
+    if incident.rollback is not None:
+        _keep_plan(connection, incident.rollback)
+
+
+def _keep_plan(connection: sqlite3.Connection, plan: RollbackPlan) -> None:
+    connection.execute(
+        """INSERT INTO rollbacks (key, record) VALUES (?, ?)
+           ON CONFLICT (key) DO UPDATE SET record = excluded.record""",
+        (plan.key, plan_record(plan)),
+    )
+
+
+def _link(before: str, body: str) -> str:
+    return hashlib.sha256(f"{before}\n{body}".encode()).hexdigest()
+
+
+def _last_link(connection: sqlite3.Connection) -> str:
+    row = connection.execute("SELECT link FROM events ORDER BY id DESC LIMIT 1").fetchone()
+    if row is None:
+        row = connection.execute("SELECT value FROM facts WHERE name = 'chain_origin'").fetchone()
+    return _ORIGIN if row is None else str(row[0])
+
+
+def _prune_timeline(connection: sqlite3.Connection, before_ns: int) -> int:
+    needed = connection.execute(
+        """SELECT MIN(id) FROM events WHERE time_ns >= ?
+           OR incident_id IN (SELECT id FROM incidents WHERE state != 'resolved')""",
+        (before_ns,),
+    ).fetchone()[0]
+    last = connection.execute(
+        "SELECT id, link FROM events WHERE ? IS NULL OR id < ? ORDER BY id DESC LIMIT 1",
+        (needed, needed),
+    ).fetchone()
+    if last is None:
+        return 0
+    connection.execute(
+        """INSERT INTO facts VALUES ('chain_origin', ?)
+           ON CONFLICT (name) DO UPDATE SET value = excluded.value""",
+        (last["link"],),
+    )
+    return connection.execute("DELETE FROM events WHERE id <= ?", (last["id"],)).rowcount

@@ -1,0 +1,229 @@
+"""The table of effects: what is to be called, what has been, and with what result.
+
+Every step is a compare-and-set on the row's state, so two executors on one table never both carry
+an effect out. Who began an effect holds a lock on a file of its own; the kernel lets go of that
+lock when the process dies, however it dies, and `SqliteOutbox.recover` settles what it held. A
+lease by time instead would make a crash cost the rollback a whole call time-out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from tripswitch.errors import LedgerError
+from tripswitch.model.outbox import NEVER_NS, Effect, EffectKind, EffectState, Lane
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    from tripswitch.store.database import Database
+
+# An effect that may be touched: open, and no older notification on its subject still on its way.
+_OPEN = """
+    o.state IN ('pending', 'unknown') AND NOT EXISTS (
+        SELECT 1 FROM outbox e
+        WHERE o.kind = 'notify' AND e.kind = 'notify' AND e.target = o.target
+          AND e.subject = o.subject AND e.seq < o.seq AND e.state IN ('pending', 'sending')
+    )
+"""
+
+_COLUMNS = (
+    "key, kind, target, type, subject, body, occurred_ns, state, attempts, due_ns, not_after_ns, "
+    "last_result"
+)
+
+# An effect is mine to settle unless it is settled already, or somebody else is sending it.
+_MINE = "key = ? AND (state IN ('pending', 'unknown') OR (state = 'sending' AND sender = ?))"
+
+
+class SqliteOutbox:
+    """`tripswitch.model.outbox.Outbox` on the ledger's database. Raises `LedgerError` only."""
+
+    def __init__(self, database: Database, instance: str) -> None:
+        self._database = database
+        self._instance = instance
+        self._sender = uuid.uuid4().hex
+        self._sender_lock: int | None = None
+
+    @property
+    def instance(self) -> str:
+        """Return the name of this state folder, constant for its life."""
+        return self._instance
+
+    def put(self, effects: Sequence[Effect]) -> int:
+        """Add effects whose key is not there yet; return how many were new."""
+        with self._database.write() as connection:
+            return put_effects(connection, effects)
+
+    def due(self, now_ns: int, limit: int, busy: Collection[Lane] = ()) -> list[Effect]:
+        """Return the next due effect of each lane that is not busy, rollbacks first."""
+        rows = self._database.read(
+            f"""SELECT {_COLUMNS} FROM outbox WHERE seq IN (
+                SELECT MIN(o.seq) FROM outbox o WHERE o.due_ns <= ? AND {_OPEN}
+                GROUP BY o.kind, o.target
+            ) ORDER BY kind = 'rollback' DESC, seq""",  # noqa: S608 - constants only
+            (now_ns,),
+        )
+        effects = [_effect(row) for row in rows]
+        return [effect for effect in effects if (effect.kind, effect.target) not in busy][:limit]
+
+    def next_due_ns(self, busy: Collection[Lane] = ()) -> int | None:
+        """Return when the next effect outside ``busy`` is due, None when there is none."""
+        rows = self._database.read(
+            f"""SELECT o.kind, o.target, MIN(o.due_ns) AS due_ns FROM outbox o
+                WHERE o.due_ns < ? AND {_OPEN} GROUP BY o.kind, o.target""",  # noqa: S608 - constants only
+            (NEVER_NS,),
+        )
+        return min(
+            (
+                int(row["due_ns"])
+                for row in rows
+                if (EffectKind(row["kind"]), row["target"]) not in busy
+            ),
+            default=None,
+        )
+
+    def begin(self, key: str) -> bool:
+        """Take a pending effect and count the attempt; False when it is not there to take."""
+        return self._take(key, "pending", 1)
+
+    def begin_read_back(self, key: str) -> bool:
+        """Take an unknown effect to ask about it; False when it is not there to take."""
+        return self._take(key, "unknown", 0)
+
+    def finish(self, key: str, state: EffectState, result: str, now_ns: int) -> bool:
+        """Record the end: done, failed, or unknown for good; False when it is not ours to end."""
+        return self._change(
+            f"""UPDATE outbox SET state = ?, last_result = ?, finished_ns = ?, due_ns = ?,
+                sender = NULL WHERE {_MINE}""",  # noqa: S608 - constants only
+            (state.value, _storable(result), now_ns, NEVER_NS, key, self._sender),
+        )
+
+    def retry_at(self, key: str, state: EffectState, due_ns: int, result: str) -> bool:
+        """Put an effect back, pending or unknown; False when it is not ours to put back."""
+        return self._change(
+            f"""UPDATE outbox SET state = ?, last_result = ?, due_ns = ?, sender = NULL
+                WHERE {_MINE}""",  # noqa: S608 - constants only
+            (state.value, _storable(result), due_ns, key, self._sender),
+        )
+
+    def recover(self, now_ns: int) -> int:
+        """Settle what dead senders left: rollbacks unknown, notifications pending, due at once."""
+        settled = 0
+        with self._database.write() as connection:
+            senders = [row["id"] for row in connection.execute("SELECT id FROM senders")]
+            dead = [one for one in senders if one != self._sender and self._is_dead(one)]
+            for sender in dead:
+                settled += connection.execute(
+                    """UPDATE outbox SET due_ns = ?, sender = NULL,
+                       last_result = 'the process ended before an answer was recorded',
+                       state = CASE kind WHEN 'rollback' THEN 'unknown' ELSE 'pending' END
+                       WHERE state = 'sending' AND sender = ?""",
+                    (now_ns, sender),
+                ).rowcount
+                connection.execute("DELETE FROM senders WHERE id = ?", (sender,))
+                self._lock_path(sender).unlink(missing_ok=True)
+        return settled
+
+    def close(self) -> None:
+        """Let go of the sender's lock: whatever it was still sending counts as cut off."""
+        if self._sender_lock is not None:
+            os.close(self._sender_lock)
+            self._sender_lock = None
+
+    def _take(self, key: str, state: str, attempts: int) -> bool:
+        self._announce()
+        return self._change(
+            """UPDATE outbox SET state = 'sending', attempts = attempts + ?, sender = ?
+               WHERE key = ? AND state = ?""",
+            (attempts, self._sender, key, state),
+        )
+
+    def _change(self, sql: str, arguments: Sequence[Any]) -> bool:
+        with self._database.write() as connection:
+            return connection.execute(sql, arguments).rowcount == 1
+
+    def _announce(self) -> None:
+        """Lock this sender's file, then write its name: a name without a lock is a dead one."""
+        if self._sender_lock is not None:
+            return
+        try:
+            descriptor = os.open(self._lock_path(self._sender), os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            raise LedgerError(
+                f"cannot lock {self._lock_path(self._sender)}: {error.strerror}",
+                hint="storage.directory must be writable and on a file system that has locks",
+            ) from error
+        try:
+            with self._database.write() as connection:
+                connection.execute("INSERT INTO senders (id) VALUES (?)", (self._sender,))
+        except LedgerError:
+            os.close(descriptor)
+            raise
+        self._sender_lock = descriptor
+
+    def _is_dead(self, sender: str) -> bool:
+        try:
+            descriptor = os.open(self._lock_path(sender), os.O_RDWR)
+        except FileNotFoundError:
+            return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+    def _lock_path(self, sender: str) -> Path:
+        return self._database.path.with_name(f"{self._database.path.name}.sender-{sender}")
+
+
+def put_effects(connection: sqlite3.Connection, effects: Sequence[Effect]) -> int:
+    """Add effects whose key is new, inside the caller's transaction; return how many were."""
+    added = 0
+    for effect in effects:
+        new = connection.execute(
+            f"""INSERT INTO outbox ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                ON CONFLICT (key) DO NOTHING""",  # noqa: S608 - constants only
+            (
+                effect.key,
+                effect.kind.value,
+                effect.target,
+                effect.type,
+                _storable(effect.subject),
+                _storable(effect.body),
+                effect.occurred_ns,
+                effect.state.value,
+                effect.attempts,
+                effect.due_ns,
+                effect.not_after_ns,
+                _storable(effect.last_result),
+            ),
+        ).rowcount
+        added += new
+        if new and effect.kind is EffectKind.NOTIFY:
+            connection.execute(
+                """UPDATE outbox SET due_ns = ? WHERE kind = 'notify' AND state = 'pending'
+                   AND target = ? AND subject = ? AND due_ns > ?""",
+                (effect.due_ns, effect.target, _storable(effect.subject), effect.due_ns),
+            )
+    return added
+
+
+def _effect(row: sqlite3.Row) -> Effect:
+    fields = dict(row)
+    return Effect(
+        **fields | {"kind": EffectKind(fields["kind"]), "state": EffectState(fields["state"])}
+    )
+
+
+def _storable(text: str) -> str:
+    """Replace lone surrogates, which SQLite cannot store."""
+    return text.encode("utf-8", "replace").decode("utf-8")
