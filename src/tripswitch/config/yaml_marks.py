@@ -79,10 +79,11 @@ def scalar_value(text: str) -> bool | int | float | str | None:
     return text
 
 
-def parse_tree(text: str, file: str) -> Table:
+def parse_tree(text: str, file: str, problems: list[Problem]) -> Table:
     """Return the mapping that ``text`` holds; empty text is an empty mapping.
 
-    Raises InvalidConfig with every duplicate key, or with the one place where reading stopped.
+    Duplicate keys and the like are added to ``problems`` and left out. Raises InvalidConfig with
+    the one place where reading had to stop.
     """
     try:
         root = _Composer(text).get_single_node()
@@ -103,18 +104,13 @@ def parse_tree(text: str, file: str) -> Table:
     nowhere = Mark(file, 1)
     if root is None:
         return Table({}, {}, nowhere)
-    reading = _Reading(file)
-    tree = reading.tree(root, (), 0)
-    if isinstance(tree, Scalar) and tree.is_null:
-        tree = Table({}, {}, nowhere)
-    if not isinstance(tree, Table):
+    tree = _Reading(file, problems).tree(root, (), 0)
+    if isinstance(tree, Table):
+        return tree
+    if not isinstance(tree, Scalar) or not tree.is_null:
         found = "a list" if isinstance(tree, Items) else "one value"
-        reading.problems.append(
-            Problem("config.type", tree.mark, (), found, "a mapping of sections", "")
-        )
-    if reading.problems or not isinstance(tree, Table):
-        raise InvalidConfig(reading.problems)
-    return tree
+        problems.append(Problem("config.type", tree.mark, (), found, "a mapping of sections", ""))
+    return Table({}, {}, nowhere)
 
 
 class _Composer(yaml.SafeLoader):
@@ -126,8 +122,7 @@ class _Composer(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self._depth > MAX_DEPTH:
-            mark = self.peek_event().start_mark
-            raise yaml.MarkedYAMLError(problem="nested too deep", problem_mark=mark)
+            raise yaml.MarkedYAMLError(problem="nested too deep", problem_mark=self.get_mark())
         self._depth += 1
         try:
             return super().compose_node(parent, index)
@@ -138,9 +133,9 @@ class _Composer(yaml.SafeLoader):
 class _Reading:
     """Turns nodes into a tree, collecting problems; aliases are expanded within MAX_VALUES."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, problems: list[Problem]) -> None:
         self.file = file
-        self.problems: list[Problem] = []
+        self.problems = problems
         self._values = 0
 
     def tree(self, node: yaml.Node, path: tuple[str | int, ...], depth: int) -> Tree:
@@ -160,7 +155,8 @@ class _Reading:
         known = node.tag == _STRING_TAG or node.tag in _PLAIN_TAGS or node.tag == _MERGE_TAG
         if not known:
             self._refuse(mark, path, "a value with a tag (!...)", "a plain value")
-        quoted = node.style is not None or (node.tag == _STRING_TAG and not _is_text(node.value))
+        plain = getattr(node, "style", None) is None
+        quoted = not plain or (node.tag == _STRING_TAG and not _is_text(node.value))
         return Scalar(node.value, quoted, mark)
 
     def _table(self, node: yaml.MappingNode, path: tuple[str | int, ...], depth: int) -> Table:

@@ -1,0 +1,213 @@
+"""What no single field can say: settings that do not go together, and settings worth a warning."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import urlsplit
+
+from tripswitch.config.endpoints import is_loopback, same_listener, split_endpoint
+from tripswitch.config.problems import NOWHERE, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tripswitch.config.model import Config, Signals, WebhookNotifier, WebhookTarget
+
+Path: TypeAlias = tuple[str | int, ...]
+
+SECRET_PREFIX = "whsec_"  # noqa: S105 - the public prefix of Standard Webhooks secrets
+MIN_SECRET_BYTES = 24
+MAKE_ONE_HINT = (
+    'make one with: python -c "import secrets,base64; '
+    "print('whsec_'+base64.b64encode(secrets.token_bytes(32)).decode())\""
+)
+
+_RECEIVER: Path = ("receivers", "otlp", "protocols", "grpc", "endpoint")
+_UPSTREAM: Path = ("exporters", "otlp_grpc", "endpoint")
+
+
+def conflicts_of(config: Config) -> list[Problem]:
+    """Return the errors in how the settings of ``config`` go together, without their lines."""
+    return [
+        *_addresses(config),
+        *_lines(config),
+        *_webhooks(config),
+        *_names(("notify",), [each.name for each in config.notify]),
+        *_names(("rollback", "targets"), [each.name for each in config.rollback.targets]),
+    ]
+
+
+def warnings_of(config: Config) -> list[Problem]:
+    """Return what works but is seldom meant, without lines."""
+    return [*_wide_binds(config), *_unheard(config)]
+
+
+def _problem(code: str, path: Path, found: str, wanted: str, hint: str = "") -> Problem:
+    return Problem(code, NOWHERE, path, found, wanted, hint)
+
+
+def _listeners(config: Config) -> list[tuple[Path, str]]:
+    telemetry = config.telemetry
+    return [
+        (_RECEIVER, config.receivers.otlp.protocols.grpc.endpoint),
+        (("telemetry", "metrics", "endpoint"), telemetry.metrics.endpoint),
+        (("telemetry", "health", "endpoint"), telemetry.health.endpoint),
+        (("telemetry", "api", "endpoint"), telemetry.api.endpoint),
+    ]
+
+
+def _addresses(config: Config) -> Iterator[Problem]:
+    listeners = _listeners(config)
+    upstream = config.exporters.otlp_grpc.endpoint
+    if same_listener(upstream, listeners[0][1]):
+        yield _problem(
+            "config.loop",
+            _UPSTREAM,
+            f'"{upstream}", the receiver\'s own address',
+            "the address of your Collector",
+            "every request would be forwarded back to tripswitch; let the Collector listen on "
+            "another port, such as localhost:14317",
+        )
+    for i, (path, endpoint) in enumerate(listeners):
+        for other_path, other in listeners[:i]:
+            if same_listener(endpoint, other):
+                yield _problem(
+                    "config.conflict",
+                    path,
+                    f'"{endpoint}", which {".".join(map(str, other_path))} has too',
+                    "an address of its own",
+                )
+
+
+def _lines(config: Config) -> Iterator[Problem]:
+    yield from _lines_of(("detect",), config.detect)
+    for route, signals in config.detect.routes.items():
+        yield from _lines_of(("detect", "routes", route), signals)
+
+
+def _lines_of(path: Path, signals: Signals) -> Iterator[Problem]:
+    tokens = signals.tokens_per_success
+    pairs = [
+        ("tokens_per_success", "ratio", tokens.investigate_ratio, tokens.page_ratio),
+    ]
+    for name, rule in (
+        ("eval_score", signals.eval_score),
+        ("refusal_rate", signals.refusal_rate),
+        ("error_rate", signals.error_rate),
+    ):
+        pairs.append((name, "points", rule.investigate_points, rule.page_points))
+    for name, unit, investigate, page in pairs:
+        if investigate > page:
+            yield _problem(
+                "config.order",
+                (*path, name, f"investigate_{unit}"),
+                f'"{investigate:g}", above page_{unit}: {page:g}',
+                "a line at or below the page line",
+                "what wakes a person must be worth a look too",
+            )
+
+
+def _webhooks(config: Config) -> Iterator[Problem]:
+    for i, notifier in enumerate(config.notify):
+        yield from _webhook(("notify", i), notifier)
+    for i, target in enumerate(config.rollback.targets):
+        path: Path = ("rollback", "targets", i)
+        yield from _webhook(path, target)
+        if target.status_url:
+            yield from _url((*path, "status_url"), target.status_url)
+
+
+def _webhook(path: Path, webhook: WebhookNotifier | WebhookTarget) -> Iterator[Problem]:
+    if webhook.url:
+        yield from _url((*path, "url"), webhook.url)
+    else:
+        wanted = "a URL such as https://gateway.example.com/rollback"
+        yield _problem("config.missing", (*path, "url"), "nothing", wanted)
+    secret = webhook.secret.get_secret_value()
+    if not secret:
+        yield _problem(
+            "config.missing", (*path, "secret"), "nothing", "a signing secret", MAKE_ONE_HINT
+        )
+    else:
+        yield from _secret((*path, "secret"), secret)
+
+
+def _url(path: Path, url: str) -> Iterator[Problem]:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        # The text itself is not shown: webhook URLs often carry a token.
+        found = "a text that is no such URL"
+        yield _problem("config.format", path, found, "an http:// or https:// URL with a host")
+
+
+def _secret(path: Path, secret: str) -> Iterator[Problem]:
+    wanted = f"{SECRET_PREFIX} and at least {MIN_SECRET_BYTES} bytes in base64"
+    if not secret.startswith(SECRET_PREFIX):
+        found = f"a secret (hidden) that does not start with {SECRET_PREFIX}"
+        yield _problem("config.secret", path, found, wanted, MAKE_ONE_HINT)
+        return
+    try:
+        key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        found = f"a secret (hidden) that is not base64 after {SECRET_PREFIX}"
+        yield _problem("config.secret", path, found, wanted, MAKE_ONE_HINT)
+        return
+    if len(key) < MIN_SECRET_BYTES:
+        found = f"a secret (hidden) of {len(key)} bytes"
+        yield _problem("config.secret", path, found, wanted, MAKE_ONE_HINT)
+
+
+def _names(path: Path, names: list[str]) -> Iterator[Problem]:
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            yield _problem(
+                "config.duplicate",
+                (*path, i, "name"),
+                f'"{name}" again',
+                "a name of its own",
+                "two entries of one name could not be told apart in the audit trail",
+            )
+
+
+def _wide_binds(config: Config) -> Iterator[Problem]:
+    for path, endpoint in _listeners(config):
+        if endpoint and not is_loopback(split_endpoint(endpoint)[0]):
+            yield _problem(
+                "config.wide_bind",
+                path,
+                f'"{endpoint}"',
+                "a loopback address",
+                "anyone who reaches this port can use it: keep it inside the pod, or behind a "
+                "network policy",
+            )
+
+
+def _unheard(config: Config) -> Iterator[Problem]:
+    if not config.notify:
+        hint = "add an entry under notify; until then incidents show only in the log and the API"
+        yield _problem("config.no_notifier", ("notify",), "nobody", "somebody to tell", hint)
+    targets = config.rollback.targets
+    if not targets:
+        yield _problem(
+            "config.no_rollback_target",
+            ("rollback", "targets"),
+            "no target",
+            "somebody who can roll back",
+            "add an entry under rollback.targets; until then rollbacks are only advice",
+        )
+    for i, target in enumerate(targets):
+        if target.mode in (None, "auto") and config.rollback.enabled and not config.fleet.single:
+            yield _problem(
+                "config.proposed_only",
+                ("rollback", "targets", i),
+                "a target that acts by itself while fleet.single is false",
+                "fleet.single: true",
+                "rollbacks will be proposed, not made; set it where this sidecar sees all "
+                "traffic of its routes, else set mode: propose",
+            )

@@ -1,0 +1,126 @@
+"""Loading: files and environment in, one valid Config out, or every problem at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tripswitch.config.consistency import warnings_of
+from tripswitch.config.expansion import expanded, overrides
+from tripswitch.config.fields import ROOT, Spot, leaves
+from tripswitch.config.problems import NOWHERE, InvalidConfig, Mark, Problem
+from tripswitch.config.quantities import size_text
+from tripswitch.config.validation import config_of, merged_tables, placed
+from tripswitch.config.yaml_marks import Table, parse_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from tripswitch.config.model import Config
+
+__all__ = [
+    "MAX_FILE_BYTES",
+    "Loaded",
+    "load",
+    "load_config",
+    "reloadable_difference",
+    "warnings_of",
+    "with_reloadable",
+]
+
+MAX_FILE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A valid configuration and the warnings about it, each with its place in the files."""
+
+    config: Config
+    warnings: list[Problem]
+
+
+def load_config(paths: Sequence[Path], environ: Mapping[str, str]) -> Config:
+    """Return the configuration of ``paths``, later files over earlier, ``environ`` over all.
+
+    No path, or an empty file, gives the defaults. Mappings merge key by key, lists and values
+    replace. Raises InvalidConfig (a ConfigError) with every problem found.
+    """
+    return load(paths, environ).config
+
+
+def load(paths: Sequence[Path], environ: Mapping[str, str]) -> Loaded:
+    """Return what `load_config` does, with the warnings; the same errors are raised."""
+    problems: list[Problem] = []
+    tree = Table({}, {}, NOWHERE)
+    for path in paths:
+        try:
+            file_tree = parse_tree(_read(path), str(path), problems)
+        except InvalidConfig as error:
+            problems.extend(error.problems)
+        else:
+            tree = merged_tables(tree, expanded(file_tree, environ, problems))
+    tree = merged_tables(tree, overrides(environ, problems))
+    config = config_of(tree, problems)
+    return Loaded(config, [placed(warning, tree) for warning in warnings_of(config)])
+
+
+def reloadable_difference(old: Config, new: Config) -> list[str]:
+    """Return the dotted paths of the fields that differ and need a restart, in file order.
+
+    A list counts as one field.
+    """
+    return [
+        ".".join(path)
+        for path, spot in leaves()
+        if not spot.reloadable and _value_at(old, path) != _value_at(new, path)
+    ]
+
+
+def with_reloadable(old: Config, new: Config) -> Config:
+    """Return ``old`` with those fields of ``new`` that take effect without a restart."""
+    taken: Config = _take_reloadable(old, new, ROOT)
+    return taken
+
+
+def _take_reloadable(old: Any, new: Any, spot: Spot) -> Any:
+    if spot.section is None:
+        return new if spot.reloadable else old
+    below = [(name, spot.inner(name)) for name in spot.field_names()]
+    return old.model_copy(
+        update={
+            name: _take_reloadable(getattr(old, name), getattr(new, name), inner)
+            for name, inner in below
+            if inner is not None
+        }
+    )
+
+
+def _value_at(config: Config, path: Sequence[str]) -> Any:
+    value: Any = config
+    for name in path:
+        value = getattr(value, name)
+    return value
+
+
+def _read(path: Path) -> str:
+    def refuse(code: str, found: str, wanted: str, hint: str, line: int | None) -> InvalidConfig:
+        return InvalidConfig([Problem(code, Mark(str(path), line), (), found, wanted, hint)])
+
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        hint = "`tripswitch schema --sample` prints a file with every default"
+        raise refuse("config.file", reason, "a file that can be read", hint, None) from None
+    if len(content) > MAX_FILE_BYTES:
+        wanted = f"at most {size_text(MAX_FILE_BYTES)}"
+        raise refuse("config.too_large", "a larger file", wanted, "", None)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        found = f"the byte 0x{content[error.start]:02X}"
+        hint = "save the file as UTF-8"
+        raise refuse("config.syntax", found, "text in UTF-8", hint, line) from None
