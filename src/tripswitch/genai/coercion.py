@@ -1,0 +1,139 @@
+"""Turning what an attribute holds into what a fact is.
+
+Libraries write numbers as text, lists as JSON, flags as "True". Each function returns None where
+the value is no such thing, so that the next key can be tried; nothing here raises. NaN, infinities
+and negative numbers are never facts, and a bool is never a number.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tripswitch.otlp.attributes import Value
+
+MAX_TEXT = 256
+# A finish reason, a tag list, usage details: all far below. Larger JSON is not opened.
+MAX_JSON_CHARS = 262_144
+MAX_JSON_DEPTH = 32
+# Finish reasons of n choices, tags of a request.
+MAX_ITEMS = 128
+
+_JSON_TEXT = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_BRACKET = re.compile(r"[\[\]{}]")
+_FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+def number(value: Value) -> float | None:
+    """Return a finite number of at least 0, from a number or from text holding one."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        text = value.strip()
+        # float() would also read "1_000", "nan" and digits of other scripts.
+        if len(text) > 64 or not text.isascii() or "_" in text:
+            return None
+        try:
+            value = float(text)
+        except ValueError:
+            return None
+    if isinstance(value, int | float) and math.isfinite(value) and value >= 0:
+        return float(value)
+    return None
+
+
+def text(value: Value) -> str | None:
+    """Return non-empty text; whole numbers as digits, JSON-quoted text without its quotes.
+
+    The text is not cut here: see `cut`.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else None
+    if not isinstance(value, str):
+        return None
+    stripped = value.strip()
+    if len(stripped) > 1 and stripped[0] == stripped[-1] == '"':
+        inner = parsed_json(stripped)
+        stripped = inner.strip() if isinstance(inner, str) else stripped
+    return stripped or None
+
+
+def cut(value: str) -> str:
+    """Return at most `MAX_TEXT` characters of ``value``."""
+    return value if len(value) <= MAX_TEXT else value[:MAX_TEXT]
+
+
+def flag(value: Value) -> bool | None:
+    """Return a bool, also from 0 or 1 and from true, false, yes, no in any case."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return bool(value) if value in (0, 1) else None
+    return _FLAGS.get(value.strip().lower()) if isinstance(value, str) else None
+
+
+def text_list(value: Value) -> list[str] | None:
+    """Return a list of texts: from a list, a JSON list, a comma-joined text or one text.
+
+    At most `MAX_ITEMS`, each cut to `MAX_TEXT` characters.
+    """
+    if isinstance(value, str):
+        stripped = value.strip()
+        if stripped.startswith("["):
+            parsed = parsed_json(stripped)
+            if not isinstance(parsed, list):
+                return None
+            value = parsed
+        else:
+            value = stripped[: MAX_ITEMS * MAX_TEXT].split(",")
+    elif not isinstance(value, list):
+        single = text(value)
+        value = [] if single is None else [single]
+    items = [text(item) for item in value[:MAX_ITEMS]]
+    return [cut(item) for item in items if item is not None] or None
+
+
+def parsed_json(value: Value) -> Any:
+    """Return a list, a dict or a JSON scalar from a value or from JSON text; None when it is none.
+
+    Text above `MAX_JSON_CHARS` or nested deeper than `MAX_JSON_DEPTH` is not opened.
+    """
+    if isinstance(value, list | dict):
+        return value
+    if not isinstance(value, str) or len(value) > MAX_JSON_CHARS:
+        return None
+    if _is_too_deep(value):
+        return None
+    try:
+        return json.loads(value, parse_constant=_no_constant)
+    except ValueError:
+        return None
+
+
+def member(value: Value, name: str) -> Value:
+    """Return the member ``name`` of a JSON object (structured or as text), or None."""
+    parsed = parsed_json(value)
+    found: Value = parsed.get(name) if isinstance(parsed, dict) else None
+    return found
+
+
+def _no_constant(name: str) -> None:
+    """JSON has no NaN and no infinity; Python's reader would let them in."""
+
+
+def _is_too_deep(source: str) -> bool:
+    if source.count("[") + source.count("{") <= MAX_JSON_DEPTH:
+        return False
+    depth = 0
+    for bracket in _BRACKET.findall(_JSON_TEXT.sub("", source)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > MAX_JSON_DEPTH:
+            return True
+    return False

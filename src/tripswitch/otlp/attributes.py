@@ -1,0 +1,173 @@
+"""Opening single attributes: raw ``KeyValue`` bytes to a wanted key and a plain value.
+
+Every encoder in use writes the key, then the value, and nothing else. That shape is read by
+index, without a message object; every other legal encoding (value first, a field twice, unknown
+fields) goes through a full parse. Entries that repeat from span to span are remembered by their
+raw bytes, within a bound; unwanted text never is, since it may be anybody's prompt.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from tripswitch.otlp.lean_schema import LeanAnyValue, LeanKeyValue
+
+Value = str | bool | int | float | bytes | list[Any] | dict[str, Any] | None
+
+# An entry longer than this hardly repeats, and hashing it would cost more than opening it.
+_MAX_REMEMBERED_BYTES = 160
+# 16,384 entries of at most 160 bytes with their values are about 6 MB.
+_MAX_REMEMBERED = 16_384
+# A structured value of more parts than this is no GenAI fact.
+_MAX_PARTS = 10_000
+
+_KEY_TAG, _VALUE_TAG = 0x0A, 0x12
+_STRING_TAG, _BOOL_TAG, _INT_TAG, _DOUBLE_TAG = 0x0A, 0x10, 0x18, 0x21
+_NUMBER_TAGS = frozenset({_BOOL_TAG, _INT_TAG, _DOUBLE_TAG})
+_DOUBLE = struct.Struct("<d")
+
+Entry = tuple[str, Value]
+UNWANTED: Entry = ("", None)
+
+
+class UnreadableError(Exception):
+    """This entry is not a KeyValue message, or larger than any fact."""
+
+
+class AttributeReader:
+    """Opens attributes whose key is in ``wanted``; all others stay closed.
+
+    Values of the keys in ``private`` are opened and handed over, but not remembered.
+    What is remembered never changes an answer, only its cost. Lists and dicts it returns may be
+    shared between spans and must not be changed.
+    """
+
+    def __init__(self, wanted: frozenset[str], private: frozenset[str] = frozenset()) -> None:
+        self.names = {name.encode(): name for name in wanted}
+        self._private = private
+        self._remembered: dict[bytes, Entry] = {}
+
+    def read(self, raw_entries: Any) -> tuple[dict[str, Value], int]:
+        """Return the wanted attributes by key, and how many entries were unreadable.
+
+        A key that stands there twice keeps its last value; a key without a value is left out.
+        """
+        attributes: dict[str, Value] = {}
+        unreadable = 0
+        remembered = self._remembered
+        for raw in raw_entries:
+            entry = remembered.get(raw) if len(raw) <= _MAX_REMEMBERED_BYTES else None
+            if entry is None:
+                try:
+                    entry = self._open(raw)
+                except UnreadableError:
+                    unreadable += 1
+                    continue
+            if entry is not UNWANTED:
+                if entry[1] is None:
+                    attributes.pop(entry[0], None)
+                else:
+                    attributes[entry[0]] = entry[1]
+        return attributes, unreadable
+
+    def _open(self, raw: bytes) -> Entry:
+        start = value_start(raw)
+        if not start:
+            return self._open_fully(raw)
+        name = self.names.get(raw[2 : 2 + raw[1]])
+        if name is not None:
+            entry = (name, open_value(raw[start:]))
+            if name in self._private:
+                return entry
+        else:
+            entry = UNWANTED
+            if start < len(raw) and raw[start] not in _NUMBER_TAGS:
+                return entry
+        if len(raw) <= _MAX_REMEMBERED_BYTES:
+            if len(self._remembered) >= _MAX_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[raw] = entry
+        return entry
+
+    def _open_fully(self, raw: bytes) -> Entry:
+        try:
+            message = LeanKeyValue.FromString(raw)
+        except DecodeError:
+            raise UnreadableError from None
+        name = self.names.get(message.key)
+        return UNWANTED if name is None else (name, _plain(message.value, [_MAX_PARTS]))
+
+
+def value_start(raw: bytes) -> int:
+    """Return where the value starts if ``raw`` is exactly a key, then a value; otherwise 0."""
+    size = len(raw)
+    if size < 4 or raw[0] != _KEY_TAG:
+        return 0
+    tag_at = 2 + raw[1]
+    if raw[1] >= 0x80 or tag_at + 1 >= size or raw[tag_at] != _VALUE_TAG:
+        return 0
+    length, start = _varint(raw, tag_at + 1)
+    return start if start and start + length == size else 0
+
+
+def open_value(raw: bytes) -> Value:
+    """Return the plain value of raw ``AnyValue`` bytes; raises `UnreadableError`."""
+    if not raw:
+        return None
+    tag, size = raw[0], len(raw)
+    if tag == _STRING_TAG:
+        length, start = _varint(raw, 1)
+        if start and start + length == size:
+            return raw[start:].decode("utf-8", "replace")
+    elif tag == _INT_TAG:
+        number, start = _varint(raw, 1)
+        # Longer varints may carry a sign or bits to cut off: the full parse knows the rules.
+        if start == size and number < 1 << 62:
+            return number
+    elif tag == _BOOL_TAG:
+        if size == 2 and raw[1] < 2:
+            return raw[1] == 1
+    elif tag == _DOUBLE_TAG and size == 9:
+        value: float = _DOUBLE.unpack_from(raw, 1)[0]
+        return value
+    try:
+        message = LeanAnyValue.FromString(raw)
+    except DecodeError:
+        raise UnreadableError from None
+    return _plain(message, [_MAX_PARTS])
+
+
+def _varint(raw: bytes, at: int) -> tuple[int, int]:
+    """Return the number at ``at`` and where it ends; (0, 0) when it ends outside ``raw``."""
+    number = shift = 0
+    for position in range(at, min(at + 10, len(raw))):
+        byte = raw[position]
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, position + 1
+        shift += 7
+    return 0, 0
+
+
+def _plain(message: Any, budget: list[int]) -> Value:
+    budget[0] -= 1
+    if budget[0] < 0:
+        raise UnreadableError
+    kind = message.WhichOneof("value")
+    if kind is None or kind == "string_value_strindex":
+        return None
+    value = getattr(message, kind)
+    if kind == "string_value":
+        text: str = value.decode("utf-8", "replace")
+        return text
+    if kind == "array_value":
+        return [_plain(item, budget) for item in value.values]
+    if kind == "kvlist_value":
+        return {
+            pair.key.decode("utf-8", "replace"): _plain(pair.value, budget) for pair in value.values
+        }
+    scalar: Value = value
+    return scalar

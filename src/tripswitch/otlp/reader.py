@@ -1,0 +1,177 @@
+"""The reader of trace requests: many requests in, columns of spans out.
+
+A request that does not parse is counted and the others still read; a span whose ids cannot be ids
+is counted and left out. Only wanted attributes and events are opened, all else is skipped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.message import DecodeError
+
+from tripswitch.otlp.attributes import AttributeReader, Value
+from tripswitch.otlp.lean_schema import LeanRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_NO_TRACE_ID = bytes(16)
+_NO_SPAN_ID = bytes(8)
+_MAX_TIME_NS = (1 << 63) - 1
+
+
+class SpanEvent(NamedTuple):
+    """One wanted event of a span; ``time_ns`` since the epoch."""
+
+    name: str
+    time_ns: int
+    attributes: dict[str, Value]
+
+
+def _no_times() -> npt.NDArray[np.int64]:
+    return np.empty(0, dtype=np.int64)
+
+
+@dataclass(slots=True)
+class SpanTable:
+    """Spans as columns of equal length, in the order of the requests.
+
+    Ids are lower-case hex. ``kind`` is the protocol's number (2 server, 3 client, 5 consumer) and
+    ``status_code`` 0 unset, 1 ok, 2 error. Times are ns since the epoch, those beyond a signed
+    64-bit number cut to its largest. ``resource`` is an index into ``resources``, the wanted
+    resource attributes. Dicts and lists may be shared between spans and must not be changed.
+
+    ``read`` counts every span of every readable request, ``bad_ids`` those left out because an id
+    is of the wrong length or zero, ``bad_attributes`` the attributes that would not open, and
+    ``unreadable`` the requests that are not OTLP.
+    """
+
+    trace_id: list[str] = field(default_factory=list)
+    span_id: list[str] = field(default_factory=list)
+    parent_span_id: list[str | None] = field(default_factory=list)
+    name: list[str] = field(default_factory=list)
+    kind: list[int] = field(default_factory=list)
+    start: npt.NDArray[np.int64] = field(default_factory=_no_times)
+    end: npt.NDArray[np.int64] = field(default_factory=_no_times)
+    status_code: list[int] = field(default_factory=list)
+    resource: list[int] = field(default_factory=list)
+    scope_name: list[str] = field(default_factory=list)
+    attributes: list[dict[str, Value]] = field(default_factory=list)
+    events: list[Sequence[SpanEvent]] = field(default_factory=list)
+    request_index: npt.NDArray[np.int64] = field(default_factory=_no_times)
+    resources: list[dict[str, Value]] = field(default_factory=list)
+    read: int = 0
+    unreadable: int = 0
+    bad_ids: int = 0
+    bad_attributes: int = 0
+
+    def __len__(self) -> int:
+        return len(self.trace_id)
+
+
+def read_spans(
+    requests: Sequence[bytes],
+    wanted: frozenset[str],
+    private: frozenset[str] = frozenset(),
+) -> SpanTable:
+    """Read serialised ``ExportTraceServiceRequest`` messages into one table.
+
+    ``wanted`` names the attributes (of spans, events and resources) and the events to open;
+    values of the keys in ``private`` are not remembered between calls. Never raises for what is
+    in the bytes.
+    """
+    return _Reading(_attribute_reader(wanted, private)).read(requests)
+
+
+@lru_cache(maxsize=8)
+def _attribute_reader(wanted: frozenset[str], private: frozenset[str]) -> AttributeReader:
+    return AttributeReader(wanted, private)
+
+
+class _Reading:
+    """One call of `read_spans`: the table under construction."""
+
+    def __init__(self, reader: AttributeReader) -> None:
+        self._reader = reader
+        self._table = SpanTable()
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self._request_indices: list[int] = []
+
+    def read(self, requests: Sequence[bytes]) -> SpanTable:
+        table = self._table
+        for index, request in enumerate(requests):
+            try:
+                message = LeanRequest.FromString(request)
+            except DecodeError:
+                table.unreadable += 1
+                continue
+            before = len(table)
+            for resource_spans in message.resource_spans:
+                self._add_resource(resource_spans)
+            self._request_indices += [index] * (len(table) - before)
+        table.start = _times(self._starts)
+        table.end = _times(self._ends)
+        table.request_index = np.array(self._request_indices, dtype=np.int64)
+        return table
+
+    def _add_resource(self, resource_spans: Any) -> None:
+        table = self._table
+        attributes, bad = self._reader.read(resource_spans.resource.attributes)
+        table.bad_attributes += bad
+        table.resources.append(attributes)
+        for scope_spans in resource_spans.scope_spans:
+            scope_name = scope_spans.scope.name.decode("utf-8", "replace")
+            for span in scope_spans.spans:
+                self._add_span(span, scope_name)
+
+    def _add_span(self, span: Any, scope_name: str) -> None:
+        table = self._table
+        table.read += 1
+        trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_span_id
+        if (
+            len(trace_id) != 16
+            or len(span_id) != 8
+            or trace_id == _NO_TRACE_ID
+            or span_id == _NO_SPAN_ID
+            or len(parent_id) not in (0, 8)
+        ):
+            table.bad_ids += 1
+            return
+        attributes, bad = self._reader.read(span.attributes)
+        table.bad_attributes += bad
+        table.trace_id.append(trace_id.hex())
+        table.span_id.append(span_id.hex())
+        # Some SDKs write the parent of a root span as eight zero bytes.
+        table.parent_span_id.append(
+            parent_id.hex() if parent_id and parent_id != _NO_SPAN_ID else None
+        )
+        table.name.append(span.name.decode("utf-8", "replace"))
+        table.kind.append(span.kind)
+        self._starts.append(span.start_time_unix_nano)
+        self._ends.append(span.end_time_unix_nano)
+        table.status_code.append(span.status.code)
+        table.resource.append(len(table.resources) - 1)
+        table.scope_name.append(scope_name)
+        table.attributes.append(attributes)
+        table.events.append(self._events(span.events) if span.events else ())
+
+    def _events(self, events: Any) -> Sequence[SpanEvent]:
+        found = []
+        for event in events:
+            name = self._reader.names.get(event.name)
+            if name is not None:
+                attributes, bad = self._reader.read(event.attributes)
+                self._table.bad_attributes += bad
+                found.append(SpanEvent(name, min(event.time_unix_nano, _MAX_TIME_NS), attributes))
+        return found
+
+
+def _times(times_ns: list[int]) -> npt.NDArray[np.int64]:
+    unsigned = np.array(times_ns, dtype=np.uint64)
+    return np.minimum(unsigned, np.uint64(_MAX_TIME_NS)).astype(np.int64)
