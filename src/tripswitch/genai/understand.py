@@ -98,7 +98,7 @@ class Understanding:
                 continue
             error_type = _error_type(facts, table.status_code[row], table.events[row])
             if is_root or kind in ("agent", "workflow"):
-                observed.entries.append(_entry(table, row, error=error_type is not None))
+                observed.entries.append(_entry(table, row, facts, error=error_type is not None))
             if is_call:
                 rows.append(self._call(table, row, facts, kind, dialect, error_type, observed))
         if rows:
@@ -216,14 +216,15 @@ def _is_leaf_call(facts: SpanFacts) -> bool:
     return facts.has("request_model", "response_model", "input_tokens", "output_tokens")
 
 
-def _entry(table: SpanTable, row: int, *, error: bool) -> Entry:
+def _entry(table: SpanTable, row: int, facts: SpanFacts, *, error: bool) -> Entry:
     parent = table.parent_span_id[row]
+    start, end = _times(facts, int(table.start[row]), int(table.end[row]))
     return Entry(
         table.trace_id[row],
         table.span_id[row],
         parent,
-        int(table.start[row]),
-        int(table.end[row]),
+        start,
+        end,
         parent is None or table.kind[row] in (_SERVER, _CONSUMER),
         error,
         int(table.request_index[row]),

@@ -1,0 +1,161 @@
+"""OTLP/JSON to the protobuf bytes of the same request.
+
+Proto3 JSON with the differences that OTLP makes: trace and span ids are hex, enumerations are
+numbers, keys are lowerCamelCase and nothing else, 64-bit integers come as text or number, unknown
+keys are ignored. Source: OpenTelemetry protocol specification, "JSON Protobuf Encoding".
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from typing import Any, Literal
+
+from google.protobuf.descriptor import FieldDescriptor
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tripswitch.errors import WireError
+
+JsonSignal = Literal["traces", "logs", "metrics"]
+
+# The protocol's own messages nest nine deep; the rest is for nested attribute values.
+MAX_DEPTH = 64
+
+_REQUESTS: dict[JsonSignal, tuple[str, Any]] = {
+    "traces": ("resourceSpans", ExportTraceServiceRequest),
+    "logs": ("resourceLogs", ExportLogsServiceRequest),
+    "metrics": ("resourceMetrics", ExportMetricsServiceRequest),
+}
+_HEX_FIELDS = frozenset({"trace_id", "span_id", "parent_span_id"})
+_INTEGER_BITS = {
+    FieldDescriptor.CPPTYPE_INT32: (-(1 << 31), 1 << 31),
+    FieldDescriptor.CPPTYPE_ENUM: (-(1 << 31), 1 << 31),
+    FieldDescriptor.CPPTYPE_INT64: (-(1 << 63), 1 << 63),
+    FieldDescriptor.CPPTYPE_UINT32: (0, 1 << 32),
+    FieldDescriptor.CPPTYPE_UINT64: (0, 1 << 64),
+}
+_SPECIAL_DOUBLES = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def encode_request(document: str | bytes) -> tuple[JsonSignal, bytes]:
+    """Return the signal and the protobuf bytes of one OTLP/JSON request.
+
+    Raises `WireError` for what is not JSON, no request of traces, logs or metrics, of the wrong
+    type somewhere, or nested deeper than `MAX_DEPTH`; the error names the place and never a value.
+    """
+    try:
+        parsed = json.loads(document)
+    except RecursionError:
+        raise WireError(f"nested deeper than {MAX_DEPTH} levels") from None
+    except ValueError as error:
+        place = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        raise WireError(f"not JSON{place}; a truncated line looks like this") from None
+    if not isinstance(parsed, dict):
+        raise WireError(f"expected a JSON object, found {_kind(parsed)}")
+    for signal, (key, request_class) in _REQUESTS.items():
+        if key in parsed:
+            request = request_class()
+            _fill(request, parsed, "", MAX_DEPTH)
+            return signal, request.SerializeToString()
+    wanted = ", ".join(key for key, _ in _REQUESTS.values())
+    raise WireError(f"no OTLP request: expected one of the keys {wanted}")
+
+
+def _fill(message: Any, document: dict[str, Any], path: str, depth: int) -> None:
+    if depth == 0:
+        raise WireError(f"{path}: nested deeper than {MAX_DEPTH} levels")
+    # Also marks a message as present when nothing of it is set, as `"value": {}` does.
+    message.SetInParent()
+    for field in message.DESCRIPTOR.fields:
+        value = document.get(field.json_name)
+        if value is None:
+            continue
+        place = f"{path}.{field.json_name}" if path else field.json_name
+        if not field.is_repeated:
+            if field.message_type is None:
+                setattr(message, field.name, _scalar(field, value, place))
+            else:
+                _fill(getattr(message, field.name), _object(value, place), place, depth - 1)
+            continue
+        if not isinstance(value, list):
+            raise WireError(f"{place}: expected a list, found {_kind(value)}")
+        target = getattr(message, field.name)
+        for index, item in enumerate(value):
+            item_place = f"{place}[{index}]"
+            if field.message_type is None:
+                target.append(_scalar(field, item, item_place))
+            else:
+                _fill(target.add(), _object(item, item_place), item_place, depth - 1)
+
+
+def _scalar(field: FieldDescriptor, value: Any, place: str) -> Any:
+    cpp_type = field.cpp_type
+    if cpp_type in _INTEGER_BITS:
+        return _integer(value, _INTEGER_BITS[cpp_type], place)
+    if cpp_type in (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT):
+        return _double(value, place)
+    if cpp_type == FieldDescriptor.CPPTYPE_BOOL:
+        if isinstance(value, bool):
+            return value
+        raise WireError(f"{place}: expected true or false, found {_kind(value)}")
+    if not isinstance(value, str):
+        raise WireError(f"{place}: expected text, found {_kind(value)}")
+    if field.type == FieldDescriptor.TYPE_STRING:
+        # JSON can spell half of a surrogate pair, which UTF-8 cannot.
+        return value.encode("utf-8", "replace").decode()
+    try:
+        if field.name in _HEX_FIELDS:
+            return bytes.fromhex(value)
+        return base64.b64decode(value, validate=True)
+    except (ValueError, binascii.Error):
+        wanted = "hex digits" if field.name in _HEX_FIELDS else "base64"
+        raise WireError(f"{place}: expected {wanted}") from None
+
+
+def _integer(value: Any, limits: tuple[int, int], place: str) -> int:
+    number: int | None = None
+    if isinstance(value, int) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, float) and value.is_integer():
+        number = int(value)
+    elif isinstance(value, str) and len(value) <= 24:
+        try:
+            number = int(value)
+        except ValueError:
+            number = None
+    if number is None or not limits[0] <= number < limits[1]:
+        raise WireError(f"{place}: expected a whole number in range, found {_kind(value)}")
+    return number
+
+
+def _double(value: Any, place: str) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            raise WireError(f"{place}: expected a number in range") from None
+    if isinstance(value, str):
+        if value in _SPECIAL_DOUBLES:
+            return _SPECIAL_DOUBLES[value]
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    raise WireError(f"{place}: expected a number, found {_kind(value)}")
+
+
+def _object(value: Any, place: str) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    raise WireError(f"{place}: expected an object, found {_kind(value)}")
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "text", bool: "true or false"}
+    return names.get(type(value), "null" if value is None else "a number")
