@@ -37,7 +37,7 @@ class Signer:
             found = "nothing" if not secret else f"a text of {len(secret)} characters"
             raise ConfigError(
                 f"{place}: expected whsec_ and the base64 of 24 to 64 random bytes, got {found}",
-                hint='make one with echo "whsec_$(openssl rand -base64 32)"; write it as ${env:NAME}',
+                hint='make one: echo "whsec_$(openssl rand -base64 32)"; write ${env:NAME} here',
             )
         self._webhook = Webhook(key)
 
