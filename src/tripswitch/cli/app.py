@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from tripswitch.cli import check, inspect, schema
 from tripswitch.errors import TripswitchError
 
 app = typer.Typer(
@@ -20,6 +21,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("check")(check.check)
+app.command("inspect")(inspect.inspect)
+app.command("schema")(schema.schema)
 
 
 def main() -> None:

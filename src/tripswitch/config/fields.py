@@ -122,8 +122,8 @@ def leaves(spot: Spot = ROOT, path: tuple[str, ...] = ()) -> Iterator[tuple[tupl
             yield from leaves(inner, (*path, name))
 
 
-def wanted_text(spot: Spot) -> str:
-    """Return what is expected, as a phrase: kind, unit, range and an example."""
+def wanted_text(spot: Spot, *, with_example: bool = True) -> str:
+    """Return what is expected, as a phrase: kind, unit, range and, where wanted, an example."""
     if spot.section is not None:
         return "a mapping of settings"
     if spot.origin is list:
@@ -137,7 +137,7 @@ def wanted_text(spot: Spot) -> str:
     if spot.annotation is bool:
         return "true or false"
     bounds = " ".join(part for part in (_kind_text(spot), _range_text(spot), _unit(spot)) if part)
-    example = _example(spot)
+    example = _example(spot) if with_example else ""
     return f"{bounds}, such as {example}" if example else bounds
 
 
@@ -206,7 +206,7 @@ def _pattern(field: FieldInfo) -> str | None:
 
 def _choices_text(words: Sequence[str]) -> str:
     listed = ", ".join(words[:_MAX_CHOICES_SHOWN])
-    return listed if len(words) == 1 else f"one of: {listed}"
+    return f"the word {listed}" if len(words) == 1 else f"one of: {listed}"
 
 
 def _union_parts(annotation: Any) -> tuple[Any, ...]:

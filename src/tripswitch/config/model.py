@@ -607,16 +607,16 @@ class Listen(Section):
     )
 
 
-def _listen(endpoint: str) -> Any:
-    return Field(default_factory=lambda: Listen(endpoint=endpoint), description="Listener.")
+def _listen(endpoint: str, description: str) -> Any:
+    return Field(default_factory=lambda: Listen(endpoint=endpoint), description=description)
 
 
 class Telemetry(Section):
     """What tripswitch says about itself."""
 
-    metrics: Listen = _listen("localhost:8888")
-    health: Listen = _listen("localhost:13133")
-    api: Listen = _listen("127.0.0.1:8317")
+    metrics: Listen = _listen("localhost:8888", "Prometheus metrics, at /metrics.")
+    health: Listen = _listen("localhost:13133", "Health checks for an orchestrator.")
+    api: Listen = _listen("127.0.0.1:8317", "Dashboard and API.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="How much is logged."
     )

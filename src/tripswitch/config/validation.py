@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pydantic import ValidationError
 
 from tripswitch.config.consistency import conflicts_of
-from tripswitch.config.fields import ROOT, Spot, key_list_text, spot_at, wanted_text
+from tripswitch.config.fields import ROOT, Spot, key_list_text, leaves, spot_at, wanted_text
 from tripswitch.config.model import Config, Signals
-from tripswitch.config.problems import InvalidConfig, Mark, Problem, shown
+from tripswitch.config.problems import InvalidConfig, Mark, Problem, path_text, shown
 from tripswitch.config.yaml_marks import Items, Scalar, Table, Tree, scalar_value
 
 if TYPE_CHECKING:
@@ -59,9 +59,11 @@ def config_of(tree: Table, problems: list[Problem]) -> Config:
             _drop(values, path)
         config, _ = _validate(values)
     if config is not None:
-        for problem in conflicts_of(config):
-            if not any(_touches(problem.path, path) for path in broken):
-                found.append(placed(problem, tree))
+        found.extend(
+            placed(problem, tree)
+            for problem in conflicts_of(config)
+            if not any(_touches(problem.path, path) for path in broken)
+        )
     found = _once_each(found)
     if found or config is None:
         raise InvalidConfig(found)
@@ -176,8 +178,10 @@ def _unknown_key(path: Path, known: list[str], all_keys: str, tree: Table) -> Pr
 
 
 def _elsewhere(key: str) -> str:
-    from_top = ROOT.field_names()
-    return f'"{key}" belongs at the left margin, not inside a section' if key in from_top else ""
+    homes: list[tuple[str, ...]] = [(name,) for name in ROOT.field_names()]
+    homes += [path for path, _ in leaves()]
+    home = next((path for path in homes if path[-1] == key), None)
+    return "" if home is None else f"did you mean {path_text(home)}? Check the indentation"
 
 
 def _found(spot: Spot | None, value: Tree | None) -> str:
@@ -224,9 +228,10 @@ def _mark_at(tree: Tree, path: Path) -> Mark:
         if below is None:
             break
         # Nothing written: the key is the place to look at.
-        mark = (
-            tree.key_marks[str(step)] if isinstance(tree, Table) and _is_null(below) else below.mark
-        )
+        if isinstance(tree, Table) and _is_null(below):
+            mark = tree.key_marks[str(step)]
+        else:
+            mark = below.mark
         tree = below
     return mark
 
@@ -258,15 +263,18 @@ def _is_null(tree: Tree) -> bool:
 
 
 def _drop(values: Any, path: Path) -> None:
-    for step in path[:-1]:
-        if (isinstance(values, dict) and step in values) or (
-            isinstance(values, list) and isinstance(step, int) and step < len(values)
-        ):
+    *above, last = path
+    try:
+        for step in above:
             values = values[step]
+        if isinstance(values, dict):
+            del values[last]
         else:
-            return
-    if path and isinstance(values, dict):
-        values.pop(path[-1], None)
+            # The other entries keep their places.
+            section = (spot := spot_at(path)) is not None and spot.section is not None
+            values[last] = {} if section else ""
+    except (KeyError, IndexError, TypeError):
+        return
 
 
 def _touches(one: Path, other: Path) -> bool:

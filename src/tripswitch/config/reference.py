@@ -1,0 +1,106 @@
+"""The JSON Schema and the Markdown reference of the configuration, written from the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tripswitch.config.fields import ROOT, Spot, leaves, wanted_text
+from tripswitch.config.model import Config
+from tripswitch.config.sample import yaml_text
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_HEADER = """\
+# Configuration reference
+
+Every field of `tripswitch.yaml`. Generated from the model with `tripswitch schema --reference`; the
+commented file is [config/tripswitch.yaml](../../config/tripswitch.yaml), the errors are in
+[config-errors.md](config-errors.md).
+
+A field that reloads takes effect at the next tick after an edit; the others need a restart.
+"""
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of the file.
+
+    It describes the file after ``${env:NAME}`` is filled in. Durations, sizes and shares, and
+    their defaults, are text as people write them; ``x-range`` says the range in words.
+    """
+    schema = Config.model_json_schema()
+    schema["$schema"] = _DIALECT
+    schema["title"] = "tripswitch.yaml"
+    _say_defaults(schema, schema, ROOT, Config().model_dump(mode="json"))
+    return schema
+
+
+def reference_text() -> str:
+    """Return the Markdown reference."""
+    defaults = Config().model_dump(mode="json")
+    lines = [_HEADER]
+    for section in ROOT.field_names():
+        top = ROOT.inner(section)
+        assert top is not None
+        assert top.field is not None
+        lines += [f"## `{section}`", "", top.field.description or "", ""]
+        if top.section is None:
+            lines += _entry_table(section, top)
+            continue
+        rows = [(path, spot) for path, spot in leaves() if path[0] == section]
+        lines += _table([(".".join(path), spot, _at(defaults, path)) for path, spot in rows])
+        for path, spot in rows:
+            entry = spot.inner(0) if spot.origin is list else None
+            if entry is not None and entry.section is not None:
+                name = ".".join(path)
+                lines += [f"### Each entry of `{name}`", "", *_entry_table(name, spot)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _entry_table(name: str, spot: Spot) -> list[str]:
+    entry = spot.inner(0)
+    assert entry is not None
+    assert entry.section is not None
+    defaults = entry.section().model_dump(mode="json")
+    rows: list[tuple[str, Spot, Any]] = []
+    for field in entry.field_names():
+        inner = entry.inner(field)
+        assert inner is not None
+        rows.append((f"{name}[].{field}", inner, defaults[field]))
+    return ["A list; an entry has these fields.", "", *_table(rows)]
+
+
+def _table(rows: list[tuple[str, Spot, Any]]) -> list[str]:
+    lines = ["| field | value | default | reloads | meaning |", "|---|---|---|---|---|"]
+    for name, spot, default in rows:
+        assert spot.field is not None
+        cells = (
+            f"`{name}`",
+            wanted_text(spot, with_example=False),
+            f"`{yaml_text(default)}`",
+            "yes" if spot.reloadable else "no",
+            spot.field.description or "",
+        )
+        lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
+    return [*lines, ""]
+
+
+def _say_defaults(schema: dict[str, Any], node: dict[str, Any], spot: Spot, defaults: Any) -> None:
+    """Put each default, as it is written in the file, next to its field's schema."""
+    for name, field_schema in node["properties"].items():
+        inner = spot.inner(name)
+        assert inner is not None
+        if inner.section is not None:
+            target = schema["$defs"][field_schema["$ref"].rsplit("/", 1)[-1]]
+            _say_defaults(schema, target, inner, defaults[name])
+            continue
+        field_schema["default"] = defaults[name]
+        field_schema["x-range"] = wanted_text(inner)
+        entry = inner.inner(0) if inner.origin is list else None
+        if entry is not None and entry.section is not None:
+            target = schema["$defs"][entry.section.__name__]
+            _say_defaults(schema, target, entry, entry.section().model_dump(mode="json"))
+
+
+def _at(defaults: Any, path: tuple[str, ...]) -> Any:
+    for step in path:
+        defaults = defaults[step]
+    return defaults
