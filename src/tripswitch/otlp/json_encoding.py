@@ -11,6 +11,7 @@ import base64
 import binascii
 import json
 import math
+from functools import cache
 from typing import Any, Literal
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -72,12 +73,12 @@ def _fill(message: Any, document: dict[str, Any], path: str, depth: int) -> None
         raise WireError(f"{path}: nested deeper than {MAX_DEPTH} levels")
     # Also marks a message as present when nothing of it is set, as `"value": {}` does.
     message.SetInParent()
-    for field in message.DESCRIPTOR.fields:
+    for field, is_repeated in _fields(message.DESCRIPTOR):
         value = document.get(field.json_name)
         if value is None:
             continue
         place = f"{path}.{field.json_name}" if path else field.json_name
-        if not field.is_repeated:
+        if not is_repeated:
             if field.message_type is None:
                 setattr(message, field.name, _scalar(field, value, place))
             else:
@@ -92,6 +93,20 @@ def _fill(message: Any, document: dict[str, Any], path: str, depth: int) -> None
                 target.append(_scalar(field, item, item_place))
             else:
                 _fill(target.add(), _object(item, item_place), item_place, depth - 1)
+
+
+@cache
+def _fields(descriptor: Any) -> tuple[tuple[FieldDescriptor, bool], ...]:
+    # Releases of protobuf before 6.31 only know the label, later ones warn about it.
+    return tuple(
+        (
+            field,
+            field.is_repeated
+            if hasattr(field, "is_repeated")
+            else field.label == FieldDescriptor.LABEL_REPEATED,
+        )
+        for field in descriptor.fields
+    )
 
 
 def _scalar(field: FieldDescriptor, value: Any, place: str) -> Any:
