@@ -1,0 +1,254 @@
+"""The judge: the process that reads what was forwarded, judges it and acts.
+
+It takes records from the wire, feeds them to a session, writes what the session commands to the
+ledger in one transaction together with the effects it asks for, and only then has the executor
+carry them out. Nothing here can reach a sender of telemetry: a fault costs the batch it arose in,
+a death costs what had been taken and not finished, and both are counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import structlog
+
+from tripswitch.actions.dispatch import effects_of
+from tripswitch.actions.executor import Executor
+from tripswitch.config.loading import load_config, reloadable_difference, with_reloadable
+from tripswitch.drive.link import RecordKind
+from tripswitch.drive.logs import place_of
+from tripswitch.errors import ConfigError, LedgerError
+from tripswitch.model.incident import RollbackState
+from tripswitch.otlp.tap import Tapped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from tripswitch.config.model import Config
+    from tripswitch.drive.config_edits import ConfigEdits
+    from tripswitch.drive.inbox import Inbox
+    from tripswitch.drive.link import Record
+    from tripswitch.model.incident import Incident
+    from tripswitch.model.messages import Command, RollbackOutcome
+    from tripswitch.store.ledger import Ledger
+
+HEARTBEAT_S = 1.0
+
+# Commands that wait for a ledger that cannot be written; an incident makes about ten.
+_MOST_UNRECORDED = 10_000
+
+_EXECUTOR_GRACE_S = 3.0
+
+_log = structlog.get_logger(__name__)
+
+_T = TypeVar("_T")
+
+
+class Judged(Protocol):
+    """What the judge asks of a session: the engine with its reader, without any I/O."""
+
+    def restore(self, incidents: Sequence[Incident]) -> None:
+        """Take up the incidents that were open when the last judge ended."""
+
+    def feed(self, arrivals: Sequence[Tapped]) -> list[Command]:
+        """Judge forwarded ``ExportTraceServiceRequest`` bodies."""
+
+    def advance(self, now_ns: int) -> list[Command]:
+        """Let wall time pass up to ``now_ns``."""
+
+    def outcome(self, outcome: RollbackOutcome) -> list[Command]:
+        """Take in what became of a rollback."""
+
+    def lost(self, requests: int, received_ns: int) -> None:
+        """Mark the minute of ``received_ns``: so many requests of it were never seen."""
+
+    def reload(self, config: Config) -> None:
+        """Use ``config`` from the next tick on."""
+
+    def counters(self) -> dict[str, float]:
+        """Return numbers for the metrics page, by name."""
+
+    def status(self) -> dict[str, Any]:
+        """Return scopes, signals, estimates and verdicts as JSON."""
+
+
+class Judge:
+    """Ties a session, a ledger and an executor together. Raises ConfigError for bad targets."""
+
+    def __init__(
+        self,
+        config: Config,
+        session: Judged,
+        ledger: Ledger,
+        inbox: Inbox,
+    ) -> None:
+        self.config = config
+        self.session = session
+        self._ledger = ledger
+        self._inbox = inbox
+        self._executor = Executor(ledger.outbox, config, self._take_outcome)
+        self._unrecorded: list[Command] = []
+        self._consumed = 0
+        self._counts = {
+            "judge_batches_total": 0,
+            "judge_errors_total": 0,
+            "judge_requests_total": 0,
+            "ledger_errors_total": 0,
+            "ledger_dropped_commands_total": 0,
+            "config_reloads_total": 0,
+            "config_reload_failures_total": 0,
+            "config_last_reload_ok": 1,
+        }
+
+    def restore(self) -> None:
+        """Take up what the last judge left: open incidents, and outcomes it did not take in."""
+        incidents = self._ledger.open_incidents()
+        self.session.restore(incidents)
+        undecided = [
+            incident.rollback.key
+            for incident in incidents
+            if incident.rollback is not None
+            and incident.rollback.state in (RollbackState.PLANNED, RollbackState.UNKNOWN)
+        ]
+        for outcome in self._ledger.settled_rollbacks(undecided):
+            self._take_outcome(outcome)
+
+    async def run(self, ready: Mapping[str, Any]) -> None:
+        """Say that the judge is ready, with what it has to tell; judge until the wire ends it."""
+        acting = asyncio.create_task(self._executor.run())
+        ticking = asyncio.create_task(self._tick())
+        beating = asyncio.create_task(self._beat())
+        judging = asyncio.create_task(self._judge_batches())
+        self._inbox.send({"ready": dict(ready), "counters": self.counters()})
+        try:
+            await asyncio.wait(
+                (judging, acting, ticking, beating), return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in (judging, acting, ticking, beating):
+                if task.done():
+                    task.result()
+        finally:
+            for task in (judging, ticking, beating):
+                task.cancel()
+            await asyncio.gather(judging, ticking, beating, return_exceptions=True)
+            self._record([])
+            if not acting.done():
+                await self._executor.close(_EXECUTOR_GRACE_S)
+            await asyncio.gather(acting, return_exceptions=True)
+
+    async def follow(
+        self, edits: ConfigEdits, paths: Sequence[Path], environ: Mapping[str, str]
+    ) -> None:
+        """Take good edits of the files, refuse bad ones in words; the old ones stay in force."""
+        async for _ in edits:
+            self.reload(paths, environ)
+
+    def reload(self, paths: Sequence[Path], environ: Mapping[str, str]) -> bool:
+        """Read the files again; return whether what they say is in force now."""
+        try:
+            edited = load_config(paths, environ)
+        except ConfigError as error:
+            self._counts["config_reload_failures_total"] += 1
+            self._counts["config_last_reload_ok"] = 0
+            _log.error("config_refused", problems=str(error), kept="the configuration before it")
+            return False
+        for_restart = reloadable_difference(self.config, edited)
+        self.config = with_reloadable(self.config, edited)
+        self._guarded(lambda: self.session.reload(self.config))
+        self._executor.reload(self.config)
+        self._counts["config_reloads_total"] += 1
+        self._counts["config_last_reload_ok"] = 1
+        _log.info("config_reloaded", needs_restart=for_restart)
+        return True
+
+    def counters(self) -> dict[str, float]:
+        """Return everything this process counts; labels follow a name as ``;label=value``."""
+        counts: dict[str, float] = dict(self._guarded(self.session.counters) or {})
+        for (name, *values), count in self._executor.counters.items():
+            labels = zip(("kind", "target", "result"), values, strict=True)
+            counts[name + "".join(f";{label}={value}" for label, value in labels if value)] = count
+        return counts | self._counts | {"ledger_unrecorded_commands": len(self._unrecorded)}
+
+    async def _judge_batches(self) -> None:
+        while batch := await self._inbox.batch():
+            self._feed(batch)
+            self._consumed += len(batch)
+            self._inbox.send({"consumed": self._consumed})
+            await asyncio.sleep(0)
+
+    def _feed(self, batch: Sequence[Record]) -> None:
+        arrivals = []
+        for record in batch:
+            if record.kind is RecordKind.LOST:
+                self._lose(record.lost_requests, record.received_ns)
+            else:
+                arrivals.append(Tapped(record.body, record.received_ns))
+        if not arrivals:
+            return
+        self._counts["judge_batches_total"] += 1
+        self._counts["judge_requests_total"] += len(arrivals)
+        commands = self._guarded(lambda: self.session.feed(arrivals))
+        if commands is None:
+            for arrival in arrivals:
+                self._lose(1, arrival.received_ns)
+            return
+        self._record(commands)
+
+    async def _tick(self) -> None:
+        while True:
+            tick_s = self.config.detect.tick
+            await asyncio.sleep(tick_s - time.time() % tick_s)
+            self._record(self._guarded(lambda: self.session.advance(time.time_ns())) or [])
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            self._record([])
+            self._inbox.send({"consumed": self._consumed, "counters": self.counters()})
+
+    def _take_outcome(self, outcome: RollbackOutcome) -> None:
+        self._record(self._guarded(lambda: self.session.outcome(outcome)) or [])
+
+    def _lose(self, requests: int, received_ns: int) -> None:
+        self._guarded(lambda: self.session.lost(requests, received_ns))
+
+    def _record(self, commands: Sequence[Command]) -> None:
+        """Write ``commands`` and their effects down, after those that could not be written before.
+
+        The engine does not say a thing twice, so what the ledger refuses is kept for its next try.
+        """
+        self._unrecorded.extend(commands)
+        if not self._unrecorded:
+            return
+        try:
+            effects = effects_of(self._unrecorded, self.config, time.time_ns())
+            self._ledger.record(self._unrecorded, effects)
+        except LedgerError as error:
+            self._counts["ledger_errors_total"] += 1
+            _log.error("ledger_refused", waiting=len(self._unrecorded), error=str(error))
+            excess = max(0, len(self._unrecorded) - _MOST_UNRECORDED)
+            self._counts["ledger_dropped_commands_total"] += excess
+            del self._unrecorded[:excess]
+            return
+        except Exception as error:  # noqa: BLE001 - one bad command must not block all later ones
+            self._count_fault(error)
+            self._counts["ledger_dropped_commands_total"] += len(self._unrecorded)
+        else:
+            if effects:
+                self._executor.wake()
+        self._unrecorded.clear()
+
+    def _guarded(self, step: Callable[[], _T]) -> _T | None:
+        """Return what ``step`` returns; None, counted and logged, when it has a fault."""
+        try:
+            return step()
+        except Exception as error:  # noqa: BLE001 - a fault costs one batch, never the judge
+            self._count_fault(error)
+            return None
+
+    def _count_fault(self, error: Exception) -> None:
+        self._counts["judge_errors_total"] += 1
+        _log.error("judge_fault", error=type(error).__name__, place=place_of(error))

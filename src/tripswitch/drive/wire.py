@@ -1,0 +1,164 @@
+"""The wire: the process that receives and forwards, with the judge's supervisor beside it.
+
+It holds no engine and opens no database. Worst-case memory is ``max_concurrent_rpcs`` times
+``max_recv_msg_size`` for requests under way, ``tap.max_bytes`` for those waiting to be read, and
+the interpreter.
+
+Stopping goes in the order that loses least: say not ready, take no new request and finish those
+under way, let the judge take in what waits, let the judge finish its calls, go.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import structlog
+
+from tripswitch.drive.supervisor import Supervisor
+from tripswitch.drive.wire_metrics import wire_metrics
+from tripswitch.errors import ConfigError
+from tripswitch.otlp.forwarder import Forwarder
+from tripswitch.otlp.grpc_receiver import GrpcReceiver
+from tripswitch.otlp.tap import Tap
+from tripswitch.web.health import Health, health_app
+from tripswitch.web.listener import Listener, bound_endpoint
+from tripswitch.web.metrics import metrics_app
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.applications import Starlette
+
+    from tripswitch.config.model import Config
+    from tripswitch.web.metrics import Metric
+
+RUN_FILE = "run.json"
+
+_REQUESTS_GRACE_S = 5.0
+_DRAIN_S = 2.0
+_JUDGE_STOP_S = 5.0
+
+_log = structlog.get_logger(__name__)
+
+
+def judge_command(config_paths: Sequence[Path]) -> tuple[str, ...]:
+    """Return the command that starts a judge on ``config_paths``."""
+    files = [word for path in config_paths for word in ("--config", str(path))]
+    return (sys.executable, "-P", "-m", "tripswitch.drive.judge_process", *files)
+
+
+class Wire:
+    """Everything that runs in the wire's process. Make and use it inside one event loop.
+
+    ``endpoints`` has the addresses really bound, by name: ``otlp_grpc``, ``health``, ``metrics``
+    and, while a judge is up, ``api``.
+    """
+
+    def __init__(self, config: Config, judge: Sequence[str]) -> None:
+        grpc = config.receivers.otlp.protocols.grpc
+        upstream = config.exporters.otlp_grpc
+        self.endpoints: dict[str, str] = {}
+        self.tap = Tap(config.tap.max_bytes)
+        self.forwarder = Forwarder(
+            upstream.endpoint, timeout_s=upstream.timeout, largest_bytes=grpc.max_recv_msg_size
+        )
+        self.receiver = GrpcReceiver(
+            self.forwarder,
+            self.tap,
+            max_recv_msg_bytes=grpc.max_recv_msg_size,
+            max_concurrent_rpcs=grpc.max_concurrent_rpcs,
+        )
+        self.supervisor = Supervisor(judge, self.tap, self._judge_changed)
+        self._config = config
+        self._started_s = time.time()
+        self._state: Literal["starting", "ready", "stopping"] = "starting"
+        self._listeners: list[Listener] = []
+        self._directory = Path(config.storage.directory)
+
+    async def start(self) -> None:
+        """Start everything. Raises ConfigError when an address or the folder cannot be had."""
+        try:
+            _make_folder(self._directory)
+            telemetry = self._config.telemetry
+            await self._listen("health", health_app(self.health), telemetry.health.endpoint)
+            await self._listen("metrics", metrics_app(self.metrics), telemetry.metrics.endpoint)
+            endpoint = self._config.receivers.otlp.protocols.grpc.endpoint
+            port = await self.receiver.start(endpoint)
+        except BaseException:
+            await self.stop()
+            raise
+        self.endpoints["otlp_grpc"] = bound_endpoint(endpoint, port)
+        self._state = "ready"
+        _log.info("listening", **self.endpoints, upstream=self.forwarder.endpoint)
+        self.supervisor.start()
+        self._write_run_file()
+
+    async def stop(self) -> None:
+        """Stop everything, in the order of the module text."""
+        self._state = "stopping"
+        await self.receiver.stop(_REQUESTS_GRACE_S)
+        if self.supervisor.is_up and not await self.supervisor.drain(_DRAIN_S):
+            _log.warning("tap_not_drained", requests=len(self.tap))
+        await self.supervisor.stop(_JUDGE_STOP_S)
+        await self.forwarder.close()
+        for listener in self._listeners:
+            await listener.stop()
+        (self._directory / RUN_FILE).unlink(missing_ok=True)
+
+    def health(self) -> Health:
+        """Return how the process stands."""
+        return Health(self._state, self.supervisor.is_up)
+
+    def metrics(self) -> list[Metric]:
+        """Return the wire's numbers and the last ones that a judge gave."""
+        return wire_metrics(
+            self.receiver, self.forwarder, self.tap, self.supervisor, self._started_s
+        )
+
+    async def _listen(self, name: str, app: Starlette, endpoint: str) -> None:
+        if endpoint:
+            listener = await Listener.start(app, endpoint, f"telemetry.{name}.endpoint")
+            self._listeners.append(listener)
+            self.endpoints[name] = listener.endpoint
+
+    def _judge_changed(self) -> None:
+        ready = self.supervisor.ready
+        self.endpoints.pop("api", None)
+        if ready is not None:
+            if ready.get("api"):
+                self.endpoints["api"] = str(ready["api"])
+            _log.info("judge_ready", pid=self.supervisor.pid, api=self.endpoints.get("api"))
+        self._write_run_file()
+
+    def _write_run_file(self) -> None:
+        """Leave word of who runs and where, for whoever looks into the folder."""
+        if self._state != "ready":
+            return
+        content = {
+            "pid": os.getpid(),
+            "judge_pid": self.supervisor.pid,
+            "judge_up": self.supervisor.is_up,
+            "endpoints": self.endpoints,
+        }
+        path = self._directory / RUN_FILE
+        try:
+            unfinished = path.with_suffix(".json.new")
+            unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            unfinished.replace(path)
+        except OSError as error:
+            _log.warning("run_file_not_written", path=str(path), error=error.strerror)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f'storage.directory: cannot make "{folder}": {error.strerror}',
+            hint="name a folder that this user can write to",
+        ) from error

@@ -1,0 +1,157 @@
+"""Every number on the metrics page: the wire's own, and the last that a judge gave.
+
+The names keep to the OpenTelemetry Collector's manner (``receiver_*``, ``exporter_*``), so that
+its dashboards and habits carry over. The page is served by the wire and therefore also exists
+while there is no judge.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from tripswitch.otlp.grpc_receiver import Outcome
+from tripswitch.web.metrics import Metric, Sample, by_label, counter, gauge, named
+
+if TYPE_CHECKING:
+    from tripswitch.drive.supervisor import Supervisor
+    from tripswitch.otlp.forwarder import Forwarder
+    from tripswitch.otlp.grpc_receiver import GrpcReceiver
+    from tripswitch.otlp.tap import Tap
+
+_SKIPPED = ("failed", "refused")
+
+JUDGE_TEXTS = {
+    "judge_batches_total": "Batches of requests that the judge was fed.",
+    "judge_requests_total": "Requests that the judge was fed.",
+    "judge_errors_total": "Faults inside the judge; each cost the batch or step it arose in.",
+    "ledger_errors_total": "Times the ledger on disk refused to be written by the judge.",
+    "ledger_unrecorded_commands": "Commands waiting for a ledger that cannot be written.",
+    "ledger_dropped_commands_total": "Commands given up because the ledger never took them.",
+    "config_reloads_total": "Edits of the configuration taken into force.",
+    "config_reload_failures_total": "Edits of the configuration refused; the old one stayed.",
+    "config_last_reload_ok": "1 when the configuration on disk is in force, 0 after a bad edit.",
+    "actions_attempts_total": "Attempts to call a rollback target or notifier, by result.",
+    "actions_settled_total": "Effects that came to their end, by result.",
+    "actions_read_backs_total": "Questions to a target what became of a rollback, by answer.",
+    "actions_recovered_total": "Effects that a crash had cut off and that were settled after it.",
+    "actions_faults_total": "Faults inside the executor.",
+    "actions_ledger_errors_total": "Times the ledger on disk refused to be read or written.",
+}
+
+
+def wire_metrics(
+    receiver: GrpcReceiver,
+    forwarder: Forwarder,
+    tap: Tap,
+    supervisor: Supervisor,
+    started_s: float,
+) -> list[Metric]:
+    """Return all families; ``started_s`` is when the process started, s since the epoch."""
+    return [
+        *_receiver_metrics(receiver),
+        *_exporter_metrics(receiver, forwarder),
+        *_tap_metrics(receiver, tap, supervisor),
+        *_process_metrics(supervisor, started_s),
+        *named(supervisor.last_counters, JUDGE_TEXTS),
+    ]
+
+
+def _receiver_metrics(receiver: GrpcReceiver) -> list[Metric]:
+    outcomes = {outcome: float(receiver.requests[outcome]) for outcome in get_args(Outcome)}
+    return [
+        by_label(
+            "receiver_requests_total",
+            "Requests by what became of them: accepted by the upstream; refused by it for good; "
+            "failed for now; overloaded (refused here, too many in flight); transport_refused "
+            "(no whole message arrived, usually too large); unsupported; cancelled by the client.",
+            "outcome",
+            outcomes,
+        ),
+        counter(
+            "receiver_bytes_total", "Bytes of request bodies received.", receiver.received_bytes
+        ),
+        gauge("receiver_in_flight_requests", "Requests under way.", receiver.in_flight),
+        gauge(
+            "receiver_max_in_flight_requests",
+            "Most requests under way at once; more are refused for now.",
+            receiver.max_concurrent_rpcs,
+        ),
+    ]
+
+
+def _exporter_metrics(receiver: GrpcReceiver, forwarder: Forwarder) -> list[Metric]:
+    return [
+        by_label(
+            "exporter_responses_total",
+            "Answers to forwarded requests by gRPC code; UNAVAILABLE also when there was none.",
+            "code",
+            {code: float(count) for code, count in receiver.upstream_codes.items()},
+        ),
+        counter(
+            "exporter_sent_bytes_total",
+            "Bytes of request bodies that the upstream accepted.",
+            receiver.sent_bytes,
+        ),
+        gauge("exporter_in_flight_requests", "Requests at the upstream.", forwarder.in_flight),
+    ]
+
+
+def _tap_metrics(receiver: GrpcReceiver, tap: Tap, supervisor: Supervisor) -> list[Metric]:
+    return [
+        gauge("tap_queued_requests", "Forwarded requests waiting to be judged.", len(tap)),
+        gauge("tap_queued_bytes", "Bytes of them, with what keeping them costs.", tap.queued_bytes),
+        gauge("tap_capacity_bytes", "Most bytes that may wait.", tap.max_bytes),
+        gauge("tap_lag_seconds", "Age of the oldest request not yet taken in.", supervisor.lag_s()),
+        counter("tap_offered_requests_total", "Requests offered to the tap.", tap.offered_requests),
+        counter(
+            "tap_dropped_requests_total",
+            "Requests forwarded but not judged because the tap was full.",
+            tap.dropped_requests,
+        ),
+        counter("tap_dropped_bytes_total", "Bytes of those.", tap.dropped_bytes),
+        counter(
+            "tap_lost_requests_total",
+            "Requests that a judge had taken and had not acknowledged when it died.",
+            tap.lost_requests,
+        ),
+        by_label(
+            "tap_skipped_requests_total",
+            "Requests not judged because the upstream did not take them: refused for good, or "
+            "failed and expected again.",
+            "outcome",
+            {outcome: float(receiver.tap_skipped[outcome]) for outcome in _SKIPPED},
+        ),
+        counter("tap_errors_total", "Faults of the tap itself.", receiver.tap_errors),
+    ]
+
+
+def _process_metrics(supervisor: Supervisor, started_s: float) -> list[Metric]:
+    memory = {"wire": _resident_bytes("self")}
+    if supervisor.pid is not None:
+        memory["judge"] = _resident_bytes(str(supervisor.pid))
+    samples = tuple(
+        Sample(resident, (("process", process),))
+        for process, resident in memory.items()
+        if resident is not None
+    )
+    build = Sample(1, (("version", version("tripswitch")),))
+    return [
+        gauge("judge_up", "1 while a judge is ready, 0 while none is.", supervisor.is_up),
+        counter("judge_restarts_total", "Judges started after the first.", supervisor.restarts),
+        gauge("start_time_seconds", "When the wire started, s since the epoch.", started_s),
+        Metric("process_resident_bytes", "gauge", "Memory resident, by process.", samples),
+        Metric("build_info", "gauge", "The version that runs; always 1.", (build,)),
+    ]
+
+
+def _resident_bytes(pid: str) -> float | None:
+    """Return the resident memory of a process, None where the system does not say."""
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmRSS:"):
+                return float(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        return None
+    return None

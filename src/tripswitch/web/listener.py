@@ -1,0 +1,131 @@
+"""HTTP listeners inside an event loop that belongs to somebody else.
+
+Uvicorn serves, but does not own the process: it installs no signal handlers, configures no logs
+and starts no workers. The socket is bound before anything is served, so that a taken port is an
+error at start and port 0 has a number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from tripswitch.config.endpoints import split_endpoint
+from tripswitch.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Scrapers and dashboards are few; more connections than this are answered 503 by uvicorn.
+_MAX_CONNECTIONS = 128
+
+_GRACE_S = 2
+
+
+class Listener:
+    """One ASGI application on one address."""
+
+    def __init__(self, app: Any, bound: list[socket.socket], endpoint: str) -> None:
+        self.endpoint = endpoint
+        self._server = _Guest(
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                limit_concurrency=_MAX_CONNECTIONS,
+                timeout_graceful_shutdown=_GRACE_S,
+                http="h11",
+                ws="none",
+                loop="asyncio",
+            )
+        )
+        self._sockets = bound
+        self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=bound))
+
+    @classmethod
+    async def start(cls, app: Any, endpoint: str, field: str) -> Listener:
+        """Serve ``app`` on ``endpoint`` (``host:port``); ``endpoint`` then has the bound port.
+
+        ``field`` is the dotted path in the config file, for the error. Raises ConfigError when
+        the address cannot be had.
+        """
+        try:
+            host, port = split_endpoint(endpoint)
+            bound = await _bind(host, port)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise ConfigError(
+                f'{field}: cannot listen on "{endpoint}": {reason}',
+                hint="another process may hold the port; stop it or choose another port",
+            ) from error
+        port = bound[0].getsockname()[1]
+        listener = cls(app, bound, bound_endpoint(endpoint, port))
+        await listener._server.up.wait()
+        return listener
+
+    async def stop(self) -> None:
+        """Answer what is under way, then close."""
+        self._server.should_exit = True
+        await self._task
+        for bound in self._sockets:
+            bound.close()
+
+
+def bound_endpoint(endpoint: str, port: int) -> str:
+    """Return ``endpoint`` with the port that was really bound."""
+    return f"{endpoint.rpartition(':')[0]}:{port}"
+
+
+class _Guest(uvicorn.Server):
+    """A server that leaves the signals to the process it is a guest in, and says when it is up."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self.up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _bind(host: str, port: int) -> list[socket.socket]:
+    """Bind every address of ``host`` to one port, the first choosing it where ``port`` is 0.
+
+    ``localhost`` may be 127.0.0.1 and ::1; an address family the machine lacks is left out as long
+    as one is bound.
+    """
+    found = await asyncio.get_running_loop().getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    bound: list[socket.socket] = []
+    failure: OSError | None = None
+    for family, _, _, _, address in dict.fromkeys(found):
+        listener = None
+        try:
+            listener = socket.socket(family, socket.SOCK_STREAM)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            chosen = bound[0].getsockname()[1] if bound else port
+            listener.bind((address[0], chosen, *address[2:]))
+            listener.listen(_MAX_CONNECTIONS)
+            listener.setblocking(False)
+        except OSError as error:
+            failure = error
+            if listener is not None:
+                listener.close()
+            continue
+        bound.append(listener)
+    if not bound:
+        raise failure or OSError(f"{host} has no address")
+    return bound
