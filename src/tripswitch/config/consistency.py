@@ -44,8 +44,10 @@ def warnings_of(config: Config) -> list[Problem]:
     return [*_wide_binds(config), *_unheard(config)]
 
 
-def _problem(code: str, path: Path, found: str, wanted: str, hint: str = "") -> Problem:
-    return Problem(code, NOWHERE, path, found, wanted, hint)
+def _problem(
+    code: str, path: Path, found: str, wanted: str, hint: str = "", also: tuple[Path, ...] = ()
+) -> Problem:
+    return Problem(code, NOWHERE, path, found, wanted, hint, also)
 
 
 def _listeners(config: Config) -> list[tuple[Path, str]]:
@@ -69,6 +71,7 @@ def _addresses(config: Config) -> Iterator[Problem]:
             "the address of your Collector",
             "every request would be forwarded back to tripswitch; let the Collector listen on "
             "another port, such as localhost:14317",
+            also=(_RECEIVER,),
         )
     for i, (path, endpoint) in enumerate(listeners):
         for other_path, other in listeners[:i]:
@@ -78,6 +81,7 @@ def _addresses(config: Config) -> Iterator[Problem]:
                     path,
                     f'"{endpoint}", which {".".join(map(str, other_path))} has too',
                     "an address of its own",
+                    also=(other_path,),
                 )
 
 
@@ -106,6 +110,7 @@ def _lines_of(path: Path, signals: Signals) -> Iterator[Problem]:
                 f'"{investigate:g}", above page_{unit}: {page:g}',
                 "a line at or below the page line",
                 "what wakes a person must be worth a look too",
+                also=((*path, name, f"page_{unit}"),),
             )
 
 
@@ -172,6 +177,7 @@ def _names(path: Path, names: list[str]) -> Iterator[Problem]:
                 f'"{name}" again',
                 "a name of its own",
                 "two entries of one name could not be told apart in the audit trail",
+                also=((*path, names.index(name), "name"),),
             )
 
 

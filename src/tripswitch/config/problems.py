@@ -72,7 +72,7 @@ class Problem:
 
     ``code`` is stable and one of ERROR_CODES or WARNING_CODES. ``found`` and ``wanted`` are
     phrases that read on from "expected ... got ..."; ``hint`` is a sentence or empty. None of
-    them ever holds a secret.
+    them ever holds a secret. ``also`` are the other fields that it takes to make the problem.
     """
 
     code: str
@@ -81,6 +81,7 @@ class Problem:
     found: str
     wanted: str
     hint: str
+    also: tuple[tuple[str | int, ...], ...] = ()
 
     @property
     def file(self) -> str:

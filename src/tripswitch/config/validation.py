@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import ValidationError
@@ -62,7 +63,9 @@ def config_of(tree: Table, problems: list[Problem]) -> Config:
         found.extend(
             placed(problem, tree)
             for problem in conflicts_of(config)
-            if not any(_touches(problem.path, path) for path in broken)
+            if not any(
+                _touches(one, other) for one in (problem.path, *problem.also) for other in broken
+            )
         )
     found = _once_each(found)
     if found or config is None:
@@ -109,8 +112,7 @@ def merged_tables(early: Table, late: Table) -> Table:
 
 def placed(problem: Problem, tree: Table) -> Problem:
     """Return ``problem`` with the place of its field, or of what is nearest above it."""
-    mark = _mark_at(tree, problem.path)
-    return Problem(problem.code, mark, problem.path, problem.found, problem.wanted, problem.hint)
+    return replace(problem, mark=_mark_at(tree, problem.path))
 
 
 def python_value(tree: Tree, spot: Spot | None) -> Any:

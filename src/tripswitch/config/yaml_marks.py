@@ -91,7 +91,7 @@ def parse_tree(text: str, file: str, problems: list[Problem]) -> Table:
         raise InvalidConfig([_syntax_problem(error, file)]) from None
     except yaml.reader.ReaderError as error:
         mark = _mark_of_position(text, error.position, file)
-        found = f"the character U+{ord(error.character):04X}"
+        found = f"the character U+{ord(text[error.position]):04X}"
         raise InvalidConfig(
             [Problem("config.syntax", mark, (), found, "printable text", "remove it")]
         ) from None
@@ -122,7 +122,8 @@ class _Composer(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self._depth > MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem="nested too deep", problem_mark=self.get_mark())
+            mark = None if parent is None else parent.start_mark
+            raise yaml.MarkedYAMLError(problem="nested too deep", problem_mark=mark)
         self._depth += 1
         try:
             return super().compose_node(parent, index)
@@ -235,7 +236,11 @@ _SYNTAX_WORDS = (
     ("could not find expected ':'", 'a ":" after the key', 'write "key: value"'),
     ("while scanning a quoted scalar", "a closing quote", "close the quote on this line"),
     ("found unexpected end of stream", "a closing quote or bracket", "close what was opened"),
-    ("expected ',' or", 'a "," or the closing bracket', "close the bracket"),
+    (
+        "expected ',' or",
+        'a "," or the closing bracket',
+        'close the bracket; inside brackets, write "${env:NAME}" in quotes',
+    ),
     ("expected a single document", 'one document, without "---"', "use one file a document"),
     ("found another document", 'one document, without "---"', "use one file a document"),
 )
