@@ -122,6 +122,11 @@ class Receiver:
         self._server.server_close()
         self._thread.join()
 
+    def answers(self, *answers: Answer) -> None:
+        """Answer the next POSTs with ``answers`` in turn."""
+        with self._turn:
+            self._answers.extend(answers)
+
     def _posted(self, request: Received) -> Answer:
         with self._turn:
             self.posts.append(request)

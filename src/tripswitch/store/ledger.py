@@ -153,6 +153,7 @@ class Ledger:
     def prune(self, before_ns: int) -> int:
         """Forget what ended before ``before_ns``; return how many rows went.
 
+        Incidents and events are judged by the times they carry, effects by the wall clock.
         Resolved incidents go, settled effects go, and of the timeline everything that is older
         than the first event still needed: one of an unresolved incident, or a younger one. What
         goes is always the chain's beginning, so the rest still verifies. The newest ten thousand

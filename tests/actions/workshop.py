@@ -1,0 +1,69 @@
+"""An executor on a real ledger, and a way to wait for what it does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from tests.actions.receiver import SECRET
+from tripswitch.actions.backoff import Pace
+from tripswitch.actions.executor import Executor
+from tripswitch.config.model import Config
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from tripswitch.model.messages import RollbackOutcome
+    from tripswitch.model.outbox import Outbox
+
+FAST = Pace(
+    rollback_first_s=0.01,
+    rollback_cap_s=0.02,
+    notify_waits_s=(0.01,),
+    ledger_retry_s=0.01,
+    idle_s=0.1,
+)
+
+
+def config(
+    *, gateway: str = "", status: str = "", timeout_s: float = 10.0, **notifiers: str
+) -> Config:
+    """Return a config with one rollback target and the named notifiers, all sharing a secret."""
+    target = {"url": gateway, "status_url": status, "secret": SECRET, "timeout": timeout_s}
+    return Config.model_validate(
+        {
+            "rollback": {"targets": [target] if gateway else []},
+            "notify": [
+                {"name": name, "url": url, "secret": SECRET, "timeout": timeout_s}
+                for name, url in notifiers.items()
+            ],
+        }
+    )
+
+
+@asynccontextmanager
+async def running(
+    outbox: Outbox,
+    settings: Config,
+    outcomes: list[RollbackOutcome],
+    now_ns: Callable[[], int] = time.time_ns,
+) -> AsyncIterator[Executor]:
+    """Run an executor until the block ends; it fails the test when `run` raised."""
+    executor = Executor(outbox, settings, outcomes.append, now_ns, pace=FAST, share=lambda: 0.5)
+    task = asyncio.create_task(executor.run())
+    try:
+        yield executor
+    finally:
+        await executor.close(grace_s=0.0)
+        await task
+
+
+async def until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+    """Wait until ``condition`` holds; fail after ``timeout_s``."""
+    end_s = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > end_s:
+            raise AssertionError("what was waited for did not happen")
+        await asyncio.sleep(0.005)
