@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tripswitch.cli.inspect_summary import Summary
+from tripswitch.config.loading import load_config
 from tripswitch.config.model import FACTS, Config, Read
 from tripswitch.errors import ConfigError
 from tripswitch.genai.understand import DEFAULT_COHORTS, Understanding
@@ -114,8 +115,6 @@ def _report(problems: list[FileProblem]) -> None:
 def _configured(paths: Sequence[Path]) -> Read:
     if not paths:
         return Config().read
-    from tripswitch.config.loading import load_config
-
     return load_config(paths, os.environ).read
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tripswitch.genai import coercion
 from tripswitch.genai.spellings import KINDS, MODEL_PREFIXES, MOVING_LABELS, Kind, folded, provider
 from tripswitch.genai.vocabulary import SEMCONV, Plan, Row
+from tripswitch.model.scope import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,12 +22,25 @@ _MAX_COST_USD = 1e6
 Fact = TypeVar("Fact")
 
 
+class CommonFacts(NamedTuple):
+    """The facts of which an application has few: what the span is, and where it belongs."""
+
+    kind: Kind
+    dialect: str
+    scope: Scope
+    prompt_label: str | None
+    tenant: str | None
+    response_model: str | None
+
+
 class SpanFacts:
     """Looks up the facts of one span.
 
     ``plan`` holds the rows worth trying. What is present but unusable is counted by fact in
     ``rejected``; text that had to be cut is counted as ``<fact>_cut``.
     """
+
+    __slots__ = ("_on_resource", "_on_span", "_plan", "_rejected", "_rows")
 
     def __init__(
         self,
@@ -36,9 +50,35 @@ class SpanFacts:
         rejected: dict[str, int],
     ) -> None:
         self._plan = plan
+        self._rows = plan.rows
         self._on_span = on_span
         self._on_resource = on_resource
         self._rejected = rejected
+
+    def common_key(self) -> tuple[Any, ...]:
+        """Return what `common` depends on, besides the cohort names."""
+        plan, on_span, on_resource = self._plan, self._on_span, self._on_resource
+        return (
+            plan,
+            *[on_span[key] for key in plan.common_keys],
+            *[on_resource[key] for key in plan.common_resource_keys],
+        )
+
+    def common(self, cohort_names: frozenset[str]) -> CommonFacts:
+        """Return the common facts; bare tags are cohorts when among ``cohort_names``."""
+        kind, dialect = self.kind()
+        version, label = self.prompt_version()
+        provider_name, model = self.provider_and_model()
+        scope = Scope(
+            self.text("route"),
+            self.text("prompt_name"),
+            version,
+            self.cohort(cohort_names),
+            model,
+            provider_name,
+        )
+        tenant, response_model = self.text("tenant"), self.text("response_model")
+        return CommonFacts(kind, dialect, scope, label, tenant, response_model)
 
     def kind(self) -> tuple[Kind, str]:
         """Return what kind of span it says it is, and the dialect that says so.
@@ -46,7 +86,7 @@ class SpanFacts:
         An evaluator is one whichever key says so: what runs under it is no user traffic.
         """
         answer: tuple[Kind, str] | None = None
-        for row in self._plan.get("operation", ()):
+        for row in self._rows.get("operation", ()):
             value = self._value(row)
             kind = KINDS.get(folded(value)) if isinstance(value, str) else None
             if kind == "evaluator":
@@ -54,10 +94,6 @@ class SpanFacts:
             if kind is not None and answer is None:
                 answer = (kind, row.dialect)
         return answer or ("other", SEMCONV)
-
-    def has(self, *facts: str) -> bool:
-        """Return whether the span carries a key of any of ``facts``."""
-        return any(fact in self._plan for fact in facts)
 
     def text(self, fact: str) -> str | None:
         """Return a text fact of at most `coercion.MAX_TEXT` characters."""
@@ -103,7 +139,7 @@ class SpanFacts:
     def prompt_version(self) -> tuple[str | None, str | None]:
         """Return (version, label): a moving label such as "prod" is never a version."""
         version = label = None
-        for row in self._plan.get("prompt_version", ()):
+        for row in self._rows.get("prompt_version", ()):
             found = coercion.text(self._value(row))
             if found is None:
                 continue
@@ -133,7 +169,7 @@ class SpanFacts:
         tag is one of ``names`` (lower case).
         """
         found = self.text("cohort")
-        if found is not None or "tags" not in self._plan:
+        if found is not None or "tags" not in self._rows:
             return found
         for tag in self.texts("tags"):
             head, colon, name = tag.partition(":")
@@ -154,7 +190,7 @@ class SpanFacts:
         self._rejected[fact] = self._rejected.get(fact, 0) + 1
 
     def _number(self, fact: str, largest: float) -> float:
-        for row in self._plan.get(fact, ()):
+        for row in self._rows.get(fact, ()):
             value = self._value(row)
             found = coercion.number(value)
             if found is not None and found * row.scale <= largest:
@@ -164,7 +200,7 @@ class SpanFacts:
         return math.nan
 
     def _first(self, fact: str, coerce: Callable[[Value], Fact | None]) -> Fact | None:
-        for row in self._plan.get(fact, ()):
+        for row in self._rows.get(fact, ()):
             value = self._value(row)
             if value is None:
                 continue

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tripswitch.genai import evaluations
+from tripswitch.genai.coercion import MAX_TEXT
 from tripswitch.genai.content import output_facts
-from tripswitch.genai.facts import SpanFacts
-from tripswitch.genai.spellings import Kind, error_class, error_name, finish_reason
+from tripswitch.genai.facts import CommonFacts, SpanFacts
+from tripswitch.genai.spellings import error_class, error_name, finish_reason
 from tripswitch.genai.vocabulary import (
     EVALUATION_EVENT,
     EXCEPTION_EVENT,
@@ -26,7 +27,6 @@ from tripswitch.genai.vocabulary import (
     Vocabulary,
 )
 from tripswitch.model.calls import Calls, CostSource, Entry, ErrorClass, Eval, Observed, Score
-from tripswitch.model.scope import Scope
 from tripswitch.otlp.reader import SpanEvent, SpanTable, read_spans
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ DEFAULT_COHORTS = ("control", "canary")
 
 # Retried exports come within seconds to minutes; 50,000 spans are about 10 MB of ids.
 _MAX_REMEMBERED_SPANS = 50_000
+# One entry for each combination of scope, tenant and models; about 1 kB each.
+_MAX_REMEMBERED_FACTS = 8192
 _MAX_EVALS = 64
 _MAX_DURATION_NS = 24 * 3600 * 10**9
 _SERVER, _CONSUMER = 2, 5
@@ -51,6 +53,9 @@ class _Judged(NamedTuple):
     rubrics: list[tuple[str, float]]
     refusal: bool | None
     refusal_kind: str | None
+
+
+_NOT_JUDGED = _Judged([], [], None, None)
 
 
 class Understanding:
@@ -67,6 +72,7 @@ class Understanding:
         key = read.user_hash_key.get_secret_value().encode()
         self._user_key = key if len(key) <= 64 else hashlib.blake2b(key).digest()
         self._seen: dict[str, None] = {}
+        self._common_facts: dict[tuple[Any, ...], CommonFacts] = {}
 
     def observe(self, requests: Sequence[bytes]) -> Observed:
         """Read ``requests``, each a serialised ``ExportTraceServiceRequest``.
@@ -88,8 +94,9 @@ class Understanding:
             resource = table.resource[row]
             plan = self._vocabulary.plan(tuple(attributes), resource_keys[resource])
             facts = SpanFacts(plan, attributes, table.resources[resource], observed.rejected)
-            kind, dialect = facts.kind()
-            is_call = kind in ("chat", "embedding") and _is_leaf_call(facts)
+            common = self._common(facts, observed.rejected)
+            kind = common.kind
+            is_call = plan.shows_call and kind in ("chat", "embedding")
             is_root = table.parent_span_id[row] is None or table.kind[row] in (_SERVER, _CONSUMER)
             if not (is_call or is_root or kind in ("agent", "workflow")):
                 continue
@@ -100,10 +107,30 @@ class Understanding:
             if is_root or kind in ("agent", "workflow"):
                 observed.entries.append(_entry(table, row, facts, error=error_type is not None))
             if is_call:
-                rows.append(self._call(table, row, facts, kind, dialect, error_type, observed))
+                rows.append(self._call(table, row, facts, common, error_type, observed.scores))
         if rows:
             observed.calls = _columns(rows)
         return observed
+
+    def _common(self, facts: SpanFacts, rejected: dict[str, int]) -> CommonFacts:
+        key = facts.common_key()
+        try:
+            found = self._common_facts.get(key)
+        except TypeError:
+            # A list or an object among the values, tags for instance.
+            return facts.common(self._cohort_names)
+        if found is None:
+            already_rejected = sum(rejected.values())
+            found = facts.common(self._cohort_names)
+            # Only text is remembered, as True, 1 and 1.0 are the same key of a dict; and only
+            # where nothing was rejected, since each span has to be counted.
+            if sum(rejected.values()) == already_rejected and all(
+                isinstance(value, str) and len(value) <= MAX_TEXT for value in key[1:]
+            ):
+                if len(self._common_facts) >= _MAX_REMEMBERED_FACTS:
+                    self._common_facts.clear()
+                self._common_facts[key] = found
+        return found
 
     def _is_repeated(self, span: str) -> bool:
         if span in self._seen:
@@ -118,10 +145,9 @@ class Understanding:
         table: SpanTable,
         row: int,
         facts: SpanFacts,
-        kind: Kind,
-        dialect: str,
+        common: CommonFacts,
         error_type: str | None,
-        observed: Observed,
+        scores: list[Score],
     ) -> tuple[Any, ...]:
         start, end = _times(facts, int(table.start[row]), int(table.end[row]))
         ttft = facts.ttft((end - start) / 1e9)
@@ -129,8 +155,6 @@ class Understanding:
         if streaming is False:
             # Some write the whole duration as "first chunk" of answers that were not streamed.
             ttft = math.nan
-        version, label = facts.prompt_version()
-        provider, model = facts.provider_and_model()
         input_tokens, cached_tokens = _whole_and_part(facts, "input_tokens", "cached_tokens")
         output_tokens, reasoning_tokens = _whole_and_part(
             facts, "output_tokens", "reasoning_tokens"
@@ -138,37 +162,23 @@ class Understanding:
         cost_usd = facts.cost_usd()
         cost_source: CostSource = "unknown" if math.isnan(cost_usd) else "reported"
         reasons, refuses = _answer(facts, table.attributes[row].get(OUTPUT_CONTENT_KEY))
-        judged = _judged(facts, table.events[row])
+        events = table.events[row]
+        judged = _judged(facts, events) if events else _NOT_JUDGED
         refusal, refusal_source = _refusal(reasons, judged.refusal, refuses=refuses)
-        scope = Scope(
-            facts.text("route"),
-            facts.text("prompt_name"),
-            version,
-            facts.cohort(self._cohort_names),
-            model,
-            provider,
-        )
-        tenant = facts.text("tenant")
+        scope, tenant = common.scope, common.tenant
+        trace_id, span_id = table.trace_id[row], table.span_id[row]
         request_index = int(table.request_index[row])
-        if kind == "chat":
-            observed.scores += [
-                Score(
-                    table.trace_id[row],
-                    table.span_id[row],
-                    scope,
-                    tenant,
-                    rubric,
-                    score,
-                    end,
-                    request_index,
-                )
+        is_chat = common.kind == "chat"
+        if is_chat and judged.rubrics:
+            scores += [
+                Score(trace_id, span_id, scope, tenant, rubric, score, end, request_index)
                 for rubric, score in judged.rubrics
             ]
         failure: ErrorClass | None = None if error_type is None else error_class(error_type)
         # One value a column, in the order of `Calls`.
         return (
-            table.trace_id[row],
-            table.span_id[row],
+            trace_id,
+            span_id,
             table.parent_span_id[row],
             facts.text("response_id"),
             start,
@@ -176,15 +186,15 @@ class Understanding:
             ttft,
             scope.route,
             scope.prompt_name,
-            version,
-            label,
+            scope.prompt_version,
+            common.prompt_label,
             scope.cohort,
             tenant,
             facts.text("session"),
             self._hashed(facts.whole_text("user")),
-            provider,
-            model,
-            facts.text("response_model"),
+            scope.provider,
+            scope.request_model,
+            common.response_model,
             input_tokens,
             output_tokens,
             cached_tokens,
@@ -197,12 +207,12 @@ class Understanding:
             refusal_source,
             (judged.refusal_kind or "unknown") if refusal else None,
             [],
-            judged.evals,
+            list(judged.evals),
             error_type,
             failure,
             [],
-            dialect,
-            kind == "chat",
+            common.dialect,
+            is_chat,
             request_index,
         )
 
@@ -210,10 +220,6 @@ class Understanding:
         if user is None:
             return None
         return hashlib.blake2b(user.encode(), key=self._user_key, digest_size=8).hexdigest()
-
-
-def _is_leaf_call(facts: SpanFacts) -> bool:
-    return facts.has("request_model", "response_model", "input_tokens", "output_tokens")
 
 
 def _entry(table: SpanTable, row: int, facts: SpanFacts, *, error: bool) -> Entry:

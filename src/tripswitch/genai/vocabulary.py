@@ -119,7 +119,51 @@ _FURTHER_NAMES = frozenset(
 # Key sets seen on spans: an application has a few dozen, a hostile sender as many as it likes.
 _MAX_PLANS = 4096
 
-Plan = dict[str, tuple[Row, ...]]
+# Facts of which an application has few: read once for each combination, not once a span.
+COMMON_FACTS = (
+    "operation",
+    "route",
+    "prompt_name",
+    "prompt_version",
+    "prompt_label",
+    "cohort",
+    "tags",
+    "tenant",
+    "provider",
+    "request_model",
+    "response_model",
+)
+# A span that says it is a call must have one of these to show for it.
+_CALL_FACTS = ("request_model", "response_model", "input_tokens", "output_tokens")
+
+
+class Plan:
+    """The rows worth trying on spans with one set of keys, by fact.
+
+    ``common_keys`` and ``common_resource_keys`` are the keys, there on every such span and its
+    resource, that `COMMON_FACTS` depend on. ``shows_call`` says that a model or tokens are named.
+    """
+
+    __slots__ = ("common_keys", "common_resource_keys", "rows", "shows_call")
+
+    def __init__(
+        self, rows: Mapping[str, tuple[Row, ...]], on_span: set[str], on_resource: set[str]
+    ) -> None:
+        self.rows: dict[str, tuple[Row, ...]] = {}
+        for fact, candidates in rows.items():
+            present = tuple(
+                row
+                for row in candidates
+                if row.key in on_span or (row.anywhere and row.key in on_resource)
+            )
+            if present:
+                self.rows[fact] = present
+        common = {row for fact in COMMON_FACTS for row in self.rows.get(fact, ())}
+        self.common_keys = tuple(sorted({row.key for row in common} & on_span))
+        self.common_resource_keys = tuple(
+            sorted({row.key for row in common if row.anywhere} & on_resource)
+        )
+        self.shows_call = any(fact in self.rows for fact in _CALL_FACTS)
 
 
 class Vocabulary:
@@ -150,24 +194,14 @@ class Vocabulary:
         self._plans: dict[tuple[tuple[str, ...], tuple[str, ...]], Plan] = {}
 
     def plan(self, span_keys: tuple[str, ...], resource_keys: tuple[str, ...]) -> Plan:
-        """Return, for spans with just these keys, the rows worth trying, by fact.
+        """Return what to try on spans that have just these keys.
 
-        Facts that none of the keys can supply are left out. Spans of one emitter share their
-        keys, so the plan of a key set is made once.
+        Spans of one emitter share their keys, so the plan of a key set is made once.
         """
         keys = (span_keys, resource_keys)
         plan = self._plans.get(keys)
         if plan is None:
-            on_span, on_resource = set(span_keys), set(resource_keys)
-            plan = {}
-            for fact, rows in self.rows.items():
-                present = tuple(
-                    row
-                    for row in rows
-                    if row.key in on_span or (row.anywhere and row.key in on_resource)
-                )
-                if present:
-                    plan[fact] = present
+            plan = Plan(self.rows, set(span_keys), set(resource_keys))
             if len(self._plans) >= _MAX_PLANS:
                 self._plans.clear()
             self._plans[keys] = plan

@@ -109,6 +109,9 @@ def value_start(raw: bytes) -> int:
     tag_at = 2 + raw[1]
     if raw[1] >= 0x80 or tag_at + 1 >= size or raw[tag_at] != _VALUE_TAG:
         return 0
+    length = raw[tag_at + 1]
+    if length < 0x80:
+        return tag_at + 2 if tag_at + 2 + length == size else 0
     length, start = _varint(raw, tag_at + 1)
     return start if start and start + length == size else 0
 
@@ -119,10 +122,14 @@ def open_value(raw: bytes) -> Value:
         return None
     tag, size = raw[0], len(raw)
     if tag == _STRING_TAG:
+        if size > 1 and raw[1] == size - 2 < 0x80:
+            return raw[2:].decode("utf-8", "replace")
         length, start = _varint(raw, 1)
         if start and start + length == size:
             return raw[start:].decode("utf-8", "replace")
     elif tag == _INT_TAG:
+        if size == 2 and raw[1] < 0x80:
+            return raw[1]
         number, start = _varint(raw, 1)
         # Longer varints may carry a sign or bits to cut off: the full parse knows the rules.
         if start == size and number < 1 << 62:
