@@ -1,0 +1,79 @@
+"""Baselines: what the same traffic looked like when it was well, and how surely that is known.
+
+A baseline used as if it were exactly known is the commonest way to build a false-alarm machine,
+so every baseline carries the standard error of its mean, and nulls are guarded by three of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from tripswitch.windows.rings import Floats, Rings, Rows
+
+GUARD_STANDARD_ERRORS: Final = 3.0
+_SHRINK_SAMPLES: Final = 200.0
+_MOST_DESIGN_EFFECT: Final = 20.0
+_FEWEST_BLOCKS: Final = 5.0
+
+
+@dataclass(slots=True)
+class Baseline:
+    """Baselines as columns: samples, mean of y, its standard error, variance of y, design effect.
+
+    ``samples`` is 0 where there is none.
+    """
+
+    samples: Floats
+    mean: Floats
+    standard_error: Floats
+    variance: Floats
+    design_effect: Floats
+
+    def guarded_mean(self) -> Floats:
+        """Return the mean plus three standard errors, at most 1."""
+        return np.minimum(self.mean + GUARD_STANDARD_ERRORS * self.standard_error, 1.0)
+
+
+def from_moments(moments: Floats) -> Baseline:
+    """Return baselines from moment rows (see `windows.rings`), shape (R, 6).
+
+    The standard error comes from blocks, so that sessions and slow drift count, and is never
+    smaller than independent samples would give. The design effect is clipped to 1..20; with fewer
+    than five blocks it cannot be learnt and is 1.
+    """
+    n, s, q, ss, sn, nn = (moments[..., column] for column in range(6))
+    some = n > 0
+    safe = np.where(some, n, 1.0)
+    mean = np.where(some, s / safe, 0.0)
+    variance = np.maximum(np.where(some, q / safe - mean * mean, 0.0), 0.0)
+    between = np.maximum(ss - 2 * mean * sn + mean * mean * nn, 0.0)
+    within = np.maximum(n * variance, 1e-12)
+    blocks = np.where(nn > 0, n * n / np.where(nn > 0, nn, 1.0), 0.0)
+    effect = np.where(
+        blocks >= _FEWEST_BLOCKS, np.clip(between / within, 1.0, _MOST_DESIGN_EFFECT), 1.0
+    )
+    independent = np.sqrt(variance / safe)
+    error = np.maximum(np.sqrt(between) / safe, independent)
+    return Baseline(n, mean, error, variance, effect)
+
+
+def own_history(rings: Rings, rows: Rows, now_hour: int, fewest: int) -> Baseline:
+    """Return each series' own past: the same hour of day shrunk to the whole, where it is known.
+
+    The whole is the hour-of-day table once it holds five times ``fewest`` samples, before that the
+    moments of the last hours, which lag by 15 minutes.
+    """
+    table = rings.by_hour[rows]
+    whole = table.sum(axis=1)
+    settled = whole[:, 0] >= 5 * fewest
+    chosen = np.where(settled[:, None], whole, rings.moments[rows])
+    base = from_moments(chosen)
+    effect = from_moments(rings.moments[rows]).design_effect
+    hour = table[:, now_hour % 24]
+    shrunk = (hour[:, 1] + _SHRINK_SAMPLES * base.mean) / (hour[:, 0] + _SHRINK_SAMPLES)
+    base.mean = np.where(settled, shrunk, base.mean)
+    base.design_effect = effect
+    return base

@@ -1,0 +1,196 @@
+"""The decision: both locks together, for every row at once.
+
+    page, scores and tokens:  evidence AND sure AND still, and
+        fast  against a concurrent control, or at twice the line for five minutes without one, or
+        slow  at half the line or more for the whole alert window
+    page, rates:  evidence AND estimate >= line with enough samples and events
+    refusals:     at their page line, or at the investigate line when another signal of the scope
+                  has evidence too
+
+*still* stops a page for something that is already over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from tripswitch.config.model import Detect
+from tripswitch.detect.point_rule import (
+    WINDOWS,
+    Flags,
+    Reading,
+    Reference,
+    choose_window,
+    is_sure,
+    read_means,
+    read_ratios,
+)
+from tripswitch.detect.roster import NONE
+from tripswitch.detect.signals import Kind
+from tripswitch.windows.rings import Floats, Rows
+
+if TYPE_CHECKING:
+    from tripswitch.detect.judge import Judge
+
+NOTHING: Final = 0
+LOOK: Final = 1
+PAGE: Final = 2
+
+_RECENT_SAMPLES: Final = 10.0
+_FAST_LINES: Final = 2.0
+_FAST_MINUTES: Final = 5.0
+
+
+@dataclass(slots=True)
+class Decision:
+    """What is decided of each row, with the numbers that decided, as columns.
+
+    ``level`` is NOTHING, LOOK or PAGE; ``window`` indexes `point_rule.WINDOWS`, -1 where no window
+    holds enough; ``is_comparable`` says that there is a reference at all.
+    """
+
+    level: Rows
+    reading: Reading
+    window: Rows
+    evidence: Floats
+    is_control: Flags
+    is_previous: Flags
+    is_comparable: Flags
+
+
+def decide(judge: Judge, rows: Rows, detect: Detect, *, minute_crossed: bool) -> Decision:
+    """Decide every row of ``rows``; at minute boundaries also count how long lines were held."""
+    roster = judge.roster
+    base = judge.baseline(rows, detect)
+    ratio, ratio_error = judge.ratio_baseline(rows, detect)
+    kind = roster.kind[rows]
+    is_tokens = kind == Kind.TOKENS
+    control = roster.control[rows]
+    is_control = control != NONE
+    comparable = (is_control | (base.samples > 0)) & roster.judged[rows]
+    effect = np.where(
+        is_control,
+        judge.control_effect if len(judge.control_effect) == len(rows) else 1.0,
+        base.design_effect,
+    )
+    reference = Reference(
+        rows=control,
+        mean=np.where(is_tokens, ratio, base.mean),
+        standard_error=np.where(is_tokens, ratio_error, base.standard_error),
+        samples=base.samples,
+    )
+
+    def read(window: str) -> Reading:
+        means = read_means(
+            judge.scopes.rings,
+            window,
+            roster.series[rows],
+            reference,
+            roster.mirrored[rows],
+            effect,
+        )
+        if not is_tokens.any():
+            return means
+        ratios = read_ratios(
+            judge.scopes.rings,
+            window,
+            np.maximum(roster.raw[rows], 0),
+            np.maximum(roster.of_success[rows], 0),
+            roster.control_raw[rows],
+            roster.control_of_success[rows],
+            reference,
+        )
+        return means.pick(ratios, is_tokens)
+
+    readings = [read(window) for window in WINDOWS]
+    recent = read("5m")
+    fewest = roster.fewest[rows]
+    chosen, window = choose_window(readings, fewest, is_control)
+    readable = comparable & (window >= 0)
+    page_line, look_line = roster.line_page[rows], roster.line_look[rows]
+    estimate = np.where(readable, chosen.estimate, 0.0)
+    if minute_crossed:
+        _count_minutes(judge, rows, readable, estimate, recent)
+
+    names = ("page_control", "page_own", "look_control", "look_own")
+    page_control, page_own, look_control, look_own = (
+        roster.detectors[name].evidence(rows) for name in names
+    )
+    page_evidence = np.where(is_control, page_control, page_own)
+    look_evidence = np.where(is_control, look_control, look_own)
+    proven = readable & (page_evidence >= 1)
+    still = (recent.estimate >= page_line / 2) | (recent.samples < _RECENT_SAMPLES)
+
+    sure = is_sure(readings, page_line, fewest, is_control)
+    alert_minutes = detect.alert_window / 60
+    fast = is_control | (
+        (estimate >= _FAST_LINES * page_line) & (roster.held_recent[rows] >= _FAST_MINUTES)
+    )
+    slow = roster.held_half[rows] >= alert_minutes
+    page_means = proven & sure & still & (fast | slow)
+
+    enough = (chosen.samples >= fewest) & (
+        roster.mirrored[rows] | (chosen.events >= roster.fewest_events[rows])
+    )
+    page_rates = proven & enough & still & _over_rate_line(judge, rows, kind, chosen, page_line)
+    is_refusal = (kind == Kind.REFUSAL_UP) | (kind == Kind.REFUSAL_DOWN)
+    joined = is_refusal & proven & enough & (estimate >= look_line)
+    joined &= _others_with_evidence(judge, rows, page_evidence, is_refusal)
+
+    looked = readable & (look_evidence >= 1) & (estimate >= look_line)
+    held = (kind != Kind.EVAL) | (roster.held_look[rows] >= alert_minutes)
+    look = looked & held & (chosen.samples >= roster.fewest_look[rows])
+    look &= ~roster.is_rate[rows] | enough
+
+    page = np.where(roster.is_rate[rows], page_rates | joined, page_means)
+    level = np.where(page, PAGE, np.where(look, LOOK, NOTHING))
+    return Decision(
+        level=level,
+        reading=chosen,
+        window=window,
+        evidence=np.where(page, page_evidence, np.where(look, look_evidence, page_evidence)),
+        is_control=is_control,
+        is_previous=judge.has_previous(rows, detect),
+        is_comparable=comparable,
+    )
+
+
+def _count_minutes(
+    judge: Judge, rows: Rows, readable: Flags, estimate: Floats, recent: Reading
+) -> None:
+    roster = judge.roster
+    page_line, look_line = roster.line_page[rows], roster.line_look[rows]
+    for name, holds in (
+        ("held_half", estimate >= page_line / 2),
+        ("held_look", estimate >= look_line),
+        ("held_recent", recent.estimate >= page_line),
+    ):
+        column: Floats = getattr(roster, name)
+        column[rows] = np.where(readable & holds, column[rows] + 1, 0.0)
+
+
+def _over_rate_line(
+    judge: Judge, rows: Rows, kind: Rows, reading: Reading, page_line: Floats
+) -> Flags:
+    """Return where a rate is over its line; errors need the multiple too, slow is a share."""
+    multiple = judge.roster.multiple[rows]
+    difference = reading.estimate >= page_line
+    errors = difference & (reading.value >= multiple * reading.usual)
+    share = reading.value >= page_line
+    return np.asarray(
+        np.where(kind == Kind.ERROR, errors, np.where(kind == Kind.SLOW, share, difference))
+    )
+
+
+def _others_with_evidence(judge: Judge, rows: Rows, evidence: Floats, is_refusal: Flags) -> Flags:
+    """Return where the same scope has evidence in a signal that is not about refusals."""
+    scopes = judge.roster.scopes
+    loud = {scopes[row] for row in rows[(evidence >= 1) & ~is_refusal]}
+    found = np.zeros(len(rows), dtype=np.bool_)
+    if loud:
+        for index in np.flatnonzero(is_refusal):
+            found[index] = scopes[rows[index]] in loud
+    return found

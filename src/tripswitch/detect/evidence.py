@@ -1,0 +1,106 @@
+"""The e-detector: evidence that is valid however often it is looked at.
+
+A Shiryaev-Roberts statistic with a budget: each bet's value M starts at ``alpha_start`` (when the
+scope's start was seen) or 0, gains ``inject`` a minute, and is multiplied by the bucket's
+likelihood bet. The evidence E is the mean over bets; E >= 1 is a crossing, and the probability of
+a false one by time T is at most ``alpha_start + inject * T``, for any way of looking.
+
+What one minute may add is capped, so that a page needs at least as many bad minutes as the cap
+divides the budget into, whatever the volume. Ticks are shorter than minutes: the cap is applied to
+the running sum of the minute, so that splitting a minute changes nothing but the injection's
+rounding. Increments are clipped from above only; flooring them would destroy validity.
+
+Source: Shin, Ramdas, Rinaldo, *E-detectors* (NEJSDS 2023).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tripswitch.detect.kernels import BETS
+from tripswitch.windows.rings import Floats, Rows
+
+MINUTES_A_MONTH: Final = 43_200
+_CEILING: Final = 1e12
+_LOWEST_INCREMENT: Final = -700.0
+
+
+class EDetector:
+    """One e-detector a row, all rows of one kind side by side; arrays (R, K) of float64."""
+
+    def __init__(self) -> None:
+        self.bets: Floats = np.zeros((0, BETS))
+        self._minute_sum: Floats = np.zeros((0, BETS))
+        self._applied: Floats = np.zeros((0, BETS))
+        self._path: Floats = np.zeros((0, BETS))
+        self._path_minimum: Floats = np.zeros((0, BETS))
+        self._path_minimum_ns: npt.NDArray[np.int64] = np.zeros((0, BETS), dtype=np.int64)
+
+    def reserve(self, rows: int) -> None:
+        """Grow to at least ``rows`` rows."""
+        if rows <= len(self.bets):
+            return
+        size = max(rows, 2 * len(self.bets), 64)
+        for name in (
+            "bets",
+            "_minute_sum",
+            "_applied",
+            "_path",
+            "_path_minimum",
+            "_path_minimum_ns",
+        ):
+            old = getattr(self, name)
+            grown = np.zeros((size, BETS), dtype=old.dtype)
+            grown[: len(old)] = old
+            setattr(self, name, grown)
+
+    def start(self, row: int, budget: float, now_ns: int) -> None:
+        """Begin anew at ``row`` with a start budget (0 for a scope found running)."""
+        self.bets[row] = budget
+        self._minute_sum[row] = self._applied[row] = 0.0
+        self._path[row] = self._path_minimum[row] = 0.0
+        self._path_minimum_ns[row] = now_ns
+
+    def step(
+        self,
+        rows: Rows,
+        increments: Floats,
+        *,
+        inject: Floats,
+        cap: Floats,
+        tick_minutes: float,
+        now_ns: int,
+    ) -> None:
+        """Take one tick's log-increments, shape (len(rows), K).
+
+        ``inject`` and ``cap`` are per minute and per row; ``tick_minutes`` is the tick's length.
+        """
+        summed = self._minute_sum[rows] + increments
+        self._minute_sum[rows] = summed
+        allowed = np.minimum(summed, cap[:, None])
+        gain = np.maximum(allowed - self._applied[rows], _LOWEST_INCREMENT)
+        self._applied[rows] = allowed
+        fed = self.bets[rows] + (inject * tick_minutes)[:, None]
+        self.bets[rows] = np.minimum(fed * np.exp(gain), _CEILING)
+        path = self._path[rows] + gain
+        lower = path <= self._path_minimum[rows]
+        self._path[rows] = path
+        self._path_minimum[rows] = np.where(lower, path, self._path_minimum[rows])
+        self._path_minimum_ns[rows] = np.where(lower, now_ns, self._path_minimum_ns[rows])
+
+    def close_minute(self) -> None:
+        """Let the cap's minute end."""
+        self._minute_sum[:] = 0.0
+        self._applied[:] = 0.0
+
+    def evidence(self, rows: Rows) -> Floats:
+        """Return E of ``rows``; E >= 1 is a crossing."""
+        return np.asarray(self.bets[rows].mean(axis=1))
+
+    def onset_ns(self, row: int) -> int:
+        """Return the last tick at which the best bet's running sum was at its minimum."""
+        best = int(np.argmax(self.bets[row]))
+        return int(self._path_minimum_ns[row, best])

@@ -1,0 +1,175 @@
+"""Findings: decided rows as verdicts, each at the scope that is to blame, with its sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tripswitch.config.model import Detect
+from tripswitch.detect.comparison import Comparisons
+from tripswitch.detect.decision import LOOK, NOTHING, PAGE, Decision
+from tripswitch.detect.explain import sentence
+from tripswitch.detect.point_rule import WINDOW_TEXT
+from tripswitch.detect.roster import Roster
+from tripswitch.detect.signals import SIGNALS, Kind
+from tripswitch.model.incident import Severity
+from tripswitch.model.scope import Scope
+from tripswitch.model.verdict import Comparison, Finding, Verdict
+from tripswitch.windows.rings import Rows
+
+
+class Findings:
+    """Makes verdicts of rows; holds no state of its own."""
+
+    def __init__(self, roster: Roster, comparisons: Comparisons) -> None:
+        self.roster = roster
+        self.comparisons = comparisons
+
+    def regressed(
+        self, rows: Rows, decision: Decision, detect: Detect, *, is_lossy: bool
+    ) -> list[Verdict]:
+        """Return the verdicts that act, in an order that does not depend on how rows were made."""
+        hot = np.flatnonzero(decision.level > NOTHING)
+        verdicts = [self.verdict(rows, decision, int(index), detect) for index in hot]
+        if is_lossy:
+            return []
+        return sorted(
+            verdicts,
+            key=lambda verdict: (
+                tuple(part or "" for part in verdict.scope),
+                verdict.severity is not Severity.PAGE,
+                -min(verdict.evidence, 1e12),
+                verdict.signal,
+                verdict.rubric or "",
+                verdict.direction,
+            ),
+        )
+
+    def verdict(
+        self,
+        rows: Rows,
+        decision: Decision,
+        index: int,
+        detect: Detect,
+        *,
+        is_lossy: bool = False,
+    ) -> Verdict:
+        """Return the verdict of one row, whatever it is."""
+        row = int(rows[index])
+        roster = self.roster
+        kind = Kind(roster.kind[row])
+        signal = SIGNALS[kind]
+        scope = roster.scopes[row]
+        assert scope is not None
+        level = int(decision.level[index])
+        comparison, reference = self._reference(row, decision, index)
+        is_common = level > NOTHING and self._is_common(row, rows, decision, index)
+        reading = decision.reading
+        value, usual = float(reading.value[index]), float(reading.usual[index])
+        if kind is Kind.EVAL:
+            value, usual = 1 - value, 1 - usual
+        finding = _finding(level, decision, index, is_lossy=is_lossy)
+        page_line, look_line = float(roster.line_page[row]), float(roster.line_look[row])
+        line = look_line if level == LOOK and np.isfinite(look_line) else page_line
+        window = int(decision.window[index])
+        blamed = scope.family() if is_common else scope
+        lines = detect.for_route(scope.route).p99_latency
+        why = sentence(
+            finding=finding,
+            signal=signal.name,
+            rubric=roster.rubrics[row],
+            scope=blamed,
+            comparison=comparison,
+            reference=reference,
+            estimate=float(reading.estimate[index]),
+            line=line,
+            multiple=lines.page_multiple,
+            value=value,
+            usual=usual,
+            samples=int(reading.samples[index]),
+            usual_samples=int(reading.usual_samples[index]),
+            fewest=int(roster.fewest[row]),
+            window=WINDOW_TEXT[window] if window >= 0 else "24 h",
+            evidence=float(decision.evidence[index]),
+            is_falling=signal.is_mirrored,
+            is_common=is_common,
+        )
+        severity = {LOOK: Severity.INVESTIGATE, PAGE: Severity.PAGE}.get(level)
+        return Verdict(
+            finding=finding,
+            severity=severity,
+            signal=signal.name,
+            rubric=roster.rubrics[row],
+            shape=signal.shape,
+            direction="down" if signal.is_mirrored else "up",
+            scope=blamed,
+            comparison=comparison,
+            reference=reference,
+            estimate=float(reading.estimate[index]),
+            line=line,
+            value=value,
+            usual=usual,
+            samples=int(reading.samples[index]),
+            usual_samples=int(reading.usual_samples[index]),
+            window=WINDOW_TEXT[window] if window >= 0 else "24 h",
+            evidence=float(decision.evidence[index]),
+            onset_ns=self._onset_ns(row, decision, index),
+            is_common=is_common,
+            why=why,
+        )
+
+    def _reference(
+        self, row: int, decision: Decision, index: int
+    ) -> tuple[Comparison | None, Scope | None]:
+        if not decision.is_comparable[index]:
+            return None, None
+        if decision.is_control[index]:
+            return Comparison.CONTROL, self.roster.references[row]
+        if decision.is_previous[index]:
+            return Comparison.PREVIOUS, self.roster.previous_scopes[row]
+        return Comparison.HISTORY, None
+
+    def _onset_ns(self, row: int, decision: Decision, index: int) -> int:
+        name = "page_control" if decision.is_control[index] else "page_own"
+        onset_ns = self.roster.detectors[name].onset_ns(row)
+        return max(onset_ns, self.roster.first_seen_ns[row])
+
+    def _is_common(self, row: int, rows: Rows, decision: Decision, index: int) -> bool:
+        """Return whether every other arm of the family shows the same, so that none is to blame.
+
+        An arm that is compared with this one at the same time shares its fate when it is *not*
+        worse than it; an arm with a past of its own when it is worse than that past too.
+        """
+        if decision.is_control[index]:
+            return False
+        scope = self.roster.scopes[row]
+        assert scope is not None
+        siblings = []
+        for other in range(len(rows)):
+            candidate = int(rows[other])
+            arm = self.roster.scopes[candidate]
+            if (
+                candidate == row
+                or arm is None
+                or arm == scope
+                or arm != arm.arm()
+                or arm.family() != scope.family()
+                or self.roster.kind[candidate] != self.roster.kind[row]
+                or self.roster.rubrics[candidate] != self.roster.rubrics[row]
+                or not decision.is_comparable[other]
+                or decision.reading.samples[other] <= 0
+            ):
+                continue
+            half = self.roster.line_page[candidate] / 2
+            is_worse = decision.reading.estimate[other] >= half
+            siblings.append(bool(is_worse) != bool(decision.is_control[other]))
+        return bool(siblings) and all(siblings)
+
+
+def _finding(level: int, decision: Decision, index: int, *, is_lossy: bool) -> Finding:
+    if is_lossy:
+        return Finding.TELEMETRY_LOST
+    if level > NOTHING:
+        return Finding.REGRESSED
+    if not decision.is_comparable[index] or decision.window[index] < 0:
+        return Finding.INSUFFICIENT
+    return Finding.HEALTHY

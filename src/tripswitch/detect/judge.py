@@ -1,0 +1,283 @@
+"""The judge: at every tick, weigh what arrived and decide which scopes regressed.
+
+Two locks on one door: the point rule (the threshold a person set, on a rolling window) and the
+evidence rule (an e-detector, valid however often it is looked at). A concurrent control is the
+reference where there is one, the version before where the version is new, the scope's own guarded
+past otherwise. A tick is a fixed number of array operations over all rows of the `Roster`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tripswitch.config.model import Detect
+from tripswitch.detect.baseline import Baseline, from_moments, own_history
+from tripswitch.detect.comparison import Comparisons
+from tripswitch.detect.decision import Decision, decide
+from tripswitch.detect.evidence import MINUTES_A_MONTH
+from tripswitch.detect.nulls import against_baseline, against_control, mirror, null_means
+from tripswitch.detect.roster import NONE, SUSPICIOUS, Roster
+from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
+from tripswitch.windows.rings import STRATA, Floats, Rows
+from tripswitch.windows.scopes import Scopes
+
+_CONTROL_MEMORY: Final = 5000.0
+
+
+class Judge:
+    """Evidence, baselines and decisions over the series of `Scopes`."""
+
+    def __init__(self, scopes: Scopes, roster: Roster, comparisons: Comparisons) -> None:
+        self.scopes = scopes
+        self.roster = roster
+        self.comparisons = comparisons
+        self.own: Baseline = from_moments(np.zeros((0, 6)))
+        self.own_ratio: Floats = np.zeros(0)
+        self.own_ratio_error: Floats = np.zeros(0)
+        self.control_effect: Floats = np.zeros(0)
+        self.incident_rows: set[int] = set()
+
+    def tick(
+        self, now_ns: int, detect: Detect, *, minute_crossed: bool, is_lossy: bool
+    ) -> tuple[Rows, Decision]:
+        """Weigh what arrived since the last tick; return all rows and what is decided of each.
+
+        ``is_lossy`` says that too much of this tick's telemetry was lost: its arrivals then add
+        nothing to the evidence.
+        """
+        roster, rings = self.roster, self.scopes.rings
+        rows = roster.rows()
+        fresh = rings.take_fresh()
+        if minute_crossed:
+            for detector in roster.detectors.values():
+                detector.close_minute()
+        if minute_crossed or len(self.own.samples) != len(rows):
+            self._refresh(rows, now_ns, detect)
+        if not is_lossy and len(rows):
+            self._weigh_own(rows, fresh, now_ns, detect)
+            self._weigh_control(rows, fresh, now_ns, detect)
+        decision = decide(self, rows, detect, minute_crossed=minute_crossed)
+        return rows, decision
+
+    def baseline(self, rows: Rows, detect: Detect) -> Baseline:
+        """Return what each row without control is compared with: the version before or its past.
+
+        ``samples`` is 0 where neither holds enough.
+        """
+        roster = self.roster
+        previous = roster.previous_samples[rows] >= detect.min_baseline
+        own = self.own.samples >= detect.min_baseline
+        samples = np.where(previous, roster.previous_samples[rows], self.own.samples)
+        return Baseline(
+            samples=np.where(previous | own, samples, 0.0),
+            mean=np.where(previous, roster.previous_mean[rows], self.own.mean),
+            standard_error=np.where(previous, roster.previous_error[rows], self.own.standard_error),
+            variance=self.own.variance,
+            design_effect=np.where(previous, roster.previous_effect[rows], self.own.design_effect),
+        )
+
+    def ratio_baseline(self, rows: Rows, detect: Detect) -> tuple[Floats, Floats]:
+        """Return the raw token ratio and its standard error that go with `baseline`."""
+        previous = self.roster.previous_samples[rows] >= detect.min_baseline
+        return (
+            np.where(previous, self.roster.previous_ratio[rows], self.own_ratio),
+            np.where(previous, self.roster.previous_ratio_error[rows], self.own_ratio_error),
+        )
+
+    def has_previous(self, rows: Rows, detect: Detect) -> npt.NDArray[np.bool_]:
+        """Return where the version before is the baseline."""
+        enough = self.roster.previous_samples[rows] >= detect.min_baseline
+        return np.asarray(enough & (self.roster.control[rows] == NONE))
+
+    def _refresh(self, rows: Rows, now_ns: int, detect: Detect) -> None:
+        roster, rings = self.roster, self.scopes.rings
+        self.comparisons.refresh(now_ns, detect)
+        series = roster.series[rows]
+        self.own = own_history(rings, series, now_ns // NS_PER_HOUR, detect.min_baseline)
+        raw = rings.moments[np.maximum(roster.raw[rows], 0)]
+        of_success = rings.moments[np.maximum(roster.of_success[rows], 0)]
+        self.own_ratio, self.own_ratio_error = ratio_of(raw, of_success)
+        control = rings.moments[np.maximum(roster.control[rows], 0)]
+        self.control_effect = from_moments(control).design_effect
+        self._freeze(rows)
+
+    def _freeze(self, rows: Rows) -> None:
+        """Stop suspect series from teaching their own baseline."""
+        roster, rings = self.roster, self.scopes.rings
+        suspicious = np.zeros(len(rows), dtype=np.bool_)
+        for detector in roster.detectors.values():
+            suspicious |= detector.evidence(rows) >= SUSPICIOUS
+        suspicious |= np.isin(rows, np.fromiter(self.incident_rows, dtype=np.int64))
+        rings.frozen[:] = False
+        for columns in (roster.series, roster.raw, roster.of_success):
+            held = columns[rows[suspicious]]
+            rings.frozen[held[held >= 0]] = True
+
+    def _weigh_own(self, rows: Rows, fresh: Floats, now_ns: int, detect: Detect) -> None:
+        roster = self.roster
+        base = self.baseline(rows, detect)
+        has_base = (base.samples > 0) & (roster.control[rows] == NONE) & roster.judged[rows]
+        self._restart_changed(rows, has_base, now_ns, detect)
+        arrived = fresh[roster.series[rows]].sum(axis=1)
+        active = has_base & (arrived[:, 0] > 0)
+        if not active.any():
+            return
+        chosen = rows[active]
+        kept = Baseline(
+            base.samples[active],
+            base.mean[active],
+            base.standard_error[active],
+            base.variance[active],
+            base.design_effect[active],
+        )
+        stats = mirror(arrived[active], roster.mirrored[chosen])
+        null_page, null_look = null_means(roster.kind[chosen], kept)
+        effect = kept.design_effect[:, None]
+        bad_minutes = detect.bad_minutes.otherwise
+        started = roster.seen_start[chosen] & (roster.own_mode[chosen] == _PREVIOUS)
+        for name, null, alpha, start in (
+            ("page_own", null_page, detect.alpha_page, detect.alpha_start),
+            ("look_own", null_look, detect.alpha_investigate, detect.alpha_investigate),
+        ):
+            self._step(
+                name,
+                chosen,
+                against_baseline(stats, null, roster.is_rate[chosen]) / effect,
+                alpha=alpha,
+                start=start,
+                is_started=started,
+                bad_minutes=bad_minutes,
+                now_ns=now_ns,
+                detect=detect,
+            )
+
+    def _weigh_control(self, rows: Rows, fresh: Floats, now_ns: int, detect: Detect) -> None:
+        roster = self.roster
+        compared = (roster.control[rows] != NONE) & roster.judged[rows]
+        if not compared.any():
+            return
+        chosen = rows[compared]
+        pending = roster.pending[chosen]
+        pending[:, 0] += fresh[roster.series[chosen]]
+        pending[:, 1] += fresh[roster.control[chosen]]
+        self._close_stratum(pending)
+        mirrored, kind, is_rate = (
+            roster.mirrored[chosen],
+            roster.kind[chosen],
+            roster.is_rate[chosen],
+        )
+        page = np.zeros((len(chosen), 6))
+        look = np.zeros((len(chosen), 6))
+        for stratum in range(STRATA + 1):
+            paired = (pending[:, 0, stratum, 0] > 0) & (pending[:, 1, stratum, 0] > 0)
+            if not paired.any():
+                continue
+            known = roster.control_n[chosen] > 0
+            centre = np.where(
+                known, roster.control_s[chosen] / np.maximum(roster.control_n[chosen], 1.0), 0.5
+            )
+            turned = np.where(mirrored, 1 - centre, centre)
+            suspect = mirror(pending[:, 0, stratum], mirrored)
+            control = mirror(pending[:, 1, stratum], mirrored)
+            gain_page, gain_look = against_control(suspect, control, turned, kind, is_rate)
+            page += np.where(paired[:, None], gain_page, 0.0)
+            look += np.where(paired[:, None], gain_look, 0.0)
+            counted = np.where(paired[:, None], pending[:, 1, stratum, :2], 0.0)
+            roster.control_n[chosen] += counted[:, 0]
+            roster.control_s[chosen] += counted[:, 1]
+            pending[paired, :, stratum] = 0.0
+        roster.pending[chosen] = pending
+        full = roster.control_n[chosen] > _CONTROL_MEMORY
+        roster.control_n[chosen[full]] /= 2
+        roster.control_s[chosen[full]] /= 2
+        effect = self.control_effect[compared][:, None]
+        started = roster.seen_start[chosen]
+        for name, gain, alpha, start in (
+            ("page_control", page, detect.alpha_page, detect.alpha_start),
+            ("look_control", look, detect.alpha_investigate, detect.alpha_investigate),
+        ):
+            self._step(
+                name,
+                chosen,
+                gain / effect,
+                alpha=alpha,
+                start=start,
+                is_started=started,
+                bad_minutes=detect.bad_minutes.concurrent_control,
+                now_ns=now_ns,
+                detect=detect,
+            )
+
+    def _close_stratum(self, pending: Floats) -> None:
+        """Move what stayed unpaired for two minutes to the carry, before its slot is used again.
+
+        The slot of the minute that will open next is the one of the oldest open minute.
+        """
+        oldest = (self.scopes.rings.now_minute + 1) % STRATA
+        unpaired = (pending[:, 0, oldest, 0] == 0) | (pending[:, 1, oldest, 0] == 0)
+        moved = np.where(unpaired[:, None, None], pending[:, :, oldest], 0.0)
+        pending[:, :, STRATA] += moved
+        pending[:, :, oldest] -= moved
+
+    def _step(
+        self,
+        name: str,
+        rows: Rows,
+        increments: Floats,
+        *,
+        alpha: float,
+        start: float,
+        is_started: npt.NDArray[np.bool_],
+        bad_minutes: int,
+        now_ns: int,
+        detect: Detect,
+    ) -> None:
+        # A signal looked at in both directions spends half its budget on each.
+        halves = np.where(self.roster.two_sided[rows], 0.5, 1.0)
+        inject = halves * alpha / MINUTES_A_MONTH
+        budget = np.where(is_started, halves * start, inject)
+        self.roster.detectors[name].step(
+            rows,
+            increments,
+            inject=inject,
+            cap=np.log(1 / budget) / bad_minutes,
+            tick_minutes=detect.tick * NS_PER_S / NS_PER_MINUTE,
+            now_ns=now_ns,
+        )
+
+    def _restart_changed(
+        self, rows: Rows, has_base: npt.NDArray[np.bool_], now_ns: int, detect: Detect
+    ) -> None:
+        """Start the one-sample evidence anew where the baseline is another one than before."""
+        roster = self.roster
+        previous = roster.previous_samples[rows] >= detect.min_baseline
+        mode = np.where(has_base, np.where(previous, _PREVIOUS, _OWN), NONE)
+        for index in np.flatnonzero(mode != roster.own_mode[rows]):
+            row = int(rows[index])
+            is_start = mode[index] == _PREVIOUS and bool(roster.seen_start[row])
+            half = 0.5 if roster.two_sided[row] else 1.0
+            roster.detectors["page_own"].start(
+                row, half * detect.alpha_start if is_start else 0.0, now_ns
+            )
+            roster.detectors["look_own"].start(
+                row, half * detect.alpha_investigate if is_start else 0.0, now_ns
+            )
+            roster.own_mode[row] = mode[index]
+
+
+_PREVIOUS: Final = 1
+_OWN: Final = 2
+
+
+def ratio_of(raw: Floats, of_success: Floats) -> tuple[Floats, Floats]:
+    """Return tokens by success and its standard error from the moments of the two raw series."""
+    n, s, q = raw[:, 0], raw[:, 1], raw[:, 2]
+    successes = of_success[:, 0]
+    known = (successes > 0) & (n > 0)
+    safe_n, safe = np.where(known, n, 1.0), np.where(known, successes, 1.0)
+    ratio = np.where(known, s / safe, 0.0)
+    variance = np.maximum(q / safe_n - (s / safe_n) ** 2, 0.0)
+    return ratio, np.where(known, np.sqrt(variance * safe_n) / safe, 0.0)

@@ -1,0 +1,92 @@
+"""Nulls and increments: what "all is well" means for each kind, and what a bucket says against it.
+
+A page tests against the null plus a tolerance, an investigation against the null without it; both
+are guarded by three standard errors of the baseline. The tolerances decide how small a lasting
+change is called normal: one point of a score, half a point of refusals, a half more errors, five
+percent of tokens.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tripswitch.detect.baseline import GUARD_STANDARD_ERRORS, Baseline
+from tripswitch.detect.kernels import (
+    mean_one_sample,
+    mean_two_sample,
+    rate_one_sample,
+    rate_two_sample,
+)
+from tripswitch.detect.signals import Kind
+from tripswitch.windows.rings import Floats, Rows
+
+SCORE_TOLERANCE: Final = 0.01
+REFUSAL_TOLERANCE: Final = 0.005
+ERROR_MULTIPLE: Final = 1.5
+SLOW_FLOOR: Final = 0.003
+SLOW_MULTIPLE: Final = 2.0
+TOKEN_TOLERANCE: Final = 0.05
+
+
+def mirror(stats: Floats, mirrored: npt.NDArray[np.bool_]) -> Floats:
+    """Return (n, s, q) of ``1 - y`` where ``mirrored`` holds; the last axis is (n, s, q)."""
+    n, s, q = stats[..., 0], stats[..., 1], stats[..., 2]
+    turned = np.stack([n, n - s, n - 2 * s + q], axis=-1)
+    return np.where(mirrored.reshape((-1, *[1] * (stats.ndim - 1))), turned, stats)
+
+
+def null_means(kind: Rows, base: Baseline) -> tuple[Floats, Floats]:
+    """Return the nulls (page, look) of the one-sample tests, in units of the judged y.
+
+    ``base`` is the baseline of y itself; mirrored kinds are turned here. A rate that was never
+    seen to happen is taken as one event in the baseline, not as impossible.
+    """
+    n = np.maximum(base.samples, 1.0)
+    smoothed = (base.mean * n + 1.0) / (n + 1.0)
+    rate_error = np.sqrt(np.maximum(smoothed * (1 - smoothed), 0.0) / n * base.design_effect)
+    guard = GUARD_STANDARD_ERRORS * np.maximum(base.standard_error, rate_error)
+    upper = smoothed + guard
+    falling = 1 - base.mean + guard
+    mean_guard = base.mean + GUARD_STANDARD_ERRORS * base.standard_error
+    choices = [kind == value for value in Kind]
+    page = np.select(
+        choices,
+        [
+            mean_guard + SCORE_TOLERANCE,
+            upper + REFUSAL_TOLERANCE,
+            falling + REFUSAL_TOLERANCE,
+            np.maximum(ERROR_MULTIPLE * smoothed, upper),
+            np.maximum(SLOW_FLOOR, SLOW_MULTIPLE * upper),
+            (1 + TOKEN_TOLERANCE) * base.mean + GUARD_STANDARD_ERRORS * base.standard_error,
+        ],
+    )
+    look = np.select(choices, [mean_guard, upper, falling, upper, page, mean_guard])
+    return np.clip(page, 1e-6, 1.0), np.clip(look, 1e-6, 1.0)
+
+
+def against_baseline(stats: Floats, null: Floats, is_rate: npt.NDArray[np.bool_]) -> Floats:
+    """Return the one-sample increments of already mirrored (n, s, q), shape (R, K)."""
+    n, s, q = stats[:, 0], stats[:, 1], stats[:, 2]
+    rates = rate_one_sample(n, s, np.minimum(null, 1 - 1e-6))
+    return np.where(is_rate[:, None], rates, mean_one_sample(n, s, q, null))
+
+
+def against_control(
+    suspect: Floats,
+    control: Floats,
+    centre: Floats,
+    kind: Rows,
+    is_rate: npt.NDArray[np.bool_],
+) -> tuple[Floats, Floats]:
+    """Return the two-sample increments (page, look) of one stratum, both arms already mirrored."""
+    nx, sx, qx = suspect[:, 0], suspect[:, 1], suspect[:, 2]
+    ny, sy, qy = control[:, 0], control[:, 1], control[:, 2]
+    rates = rate_two_sample(nx, sx, ny, sy, centre)
+    tolerance = np.where(kind == Kind.TOKENS, TOKEN_TOLERANCE * centre, SCORE_TOLERANCE)
+    page = mean_two_sample((nx, sx, qx), (ny, sy, qy), centre, tolerance)
+    look = mean_two_sample((nx, sx, qx), (ny, sy, qy), centre, np.zeros_like(tolerance))
+    column = is_rate[:, None]
+    return np.where(column, rates, page), np.where(column, rates, look)

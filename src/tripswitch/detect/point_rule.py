@@ -1,0 +1,183 @@
+"""The point rule: the threshold a person set, on rolling windows that hold enough samples.
+
+An estimate is positive when worse, in the unit of its line: difference of means for scores and
+rates (0..1), share of slow requests for latency, ratio minus one for tokens. The window is the
+smallest of 15 min, 1 h, 6 h and 24 h that holds enough samples in the scope (and in its control).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tripswitch.windows.rings import Floats, Rings, Rows
+
+WINDOWS: Final = ("15m", "1h", "6h", "24h")
+WINDOW_TEXT: Final = ("15 min", "1 h", "6 h", "24 h")
+
+SURE_STANDARD_ERRORS: Final = 3.0
+SURE_SHARE_OF_LINE: Final = 0.7
+
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(slots=True)
+class Reading:
+    """What one window shows, as columns. ``usual`` is the control's or the baseline's value.
+
+    ``estimate`` and ``standard_error`` are in the line's unit; ``value`` and ``usual`` in the
+    signal's own; ``samples`` and ``events`` count the scope's, ``usual_samples`` the reference's.
+    """
+
+    estimate: Floats
+    standard_error: Floats
+    value: Floats
+    usual: Floats
+    samples: Floats
+    events: Floats
+    usual_samples: Floats
+
+    def pick(self, other: Reading, use_other: Flags) -> Reading:
+        """Return this reading with ``other`` where ``use_other`` holds."""
+        return Reading(
+            *(
+                np.where(use_other, getattr(other, name), getattr(self, name))
+                for name in (
+                    "estimate",
+                    "standard_error",
+                    "value",
+                    "usual",
+                    "samples",
+                    "events",
+                    "usual_samples",
+                )
+            )
+        )
+
+
+@dataclass(slots=True)
+class Reference:
+    """What a group of scopes is compared with: control rows, or a baseline where row is -1.
+
+    ``mean``, ``standard_error`` and ``samples`` describe the baseline of the same y (for tokens:
+    of the raw ratio).
+    """
+
+    rows: Rows
+    mean: Floats
+    standard_error: Floats
+    samples: Floats
+
+    @property
+    def is_control(self) -> Flags:
+        """Return where a concurrent control is the reference."""
+        return self.rows >= 0
+
+
+def read_means(
+    rings: Rings, window: str, rows: Rows, reference: Reference, mirrored: Flags, effect: Floats
+) -> Reading:
+    """Return the reading of plain means: scores and rates. ``effect`` is the design effect."""
+    n, mean, error2 = _mean_and_error2(rings.window(rows, window), effect)
+    control = rings.window(np.maximum(reference.rows, 0), window)
+    ny, control_mean, control_error2 = _mean_and_error2(control, effect)
+    usual = np.where(reference.is_control, control_mean, reference.mean)
+    usual_error2 = np.where(reference.is_control, control_error2, reference.standard_error**2)
+    usual_n = np.where(reference.is_control, ny, reference.samples)
+    sign = np.where(mirrored, -1.0, 1.0)
+    events = np.where(mirrored, n * (1 - mean), n * mean)
+    return Reading(
+        estimate=sign * (mean - usual),
+        standard_error=np.sqrt(error2 + usual_error2),
+        value=mean,
+        usual=usual,
+        samples=n,
+        events=events,
+        usual_samples=usual_n,
+    )
+
+
+def read_ratios(
+    rings: Rings,
+    window: str,
+    raw: Rows,
+    of_success: Rows,
+    control_raw: Rows,
+    control_of_success: Rows,
+    reference: Reference,
+) -> Reading:
+    """Return the reading of a ratio of sums: tokens of all requests by successful request.
+
+    The standard error is the delta method's, ``sum (tok - R*success)^2 / (sum success)^2``
+    (Deng, Knoblich, Lu, KDD 2018).
+    """
+    n, ratio, error2 = _ratio_and_error2(
+        rings.window(raw, window), rings.window(of_success, window)
+    )
+    ny, control_ratio, control_error2 = _ratio_and_error2(
+        rings.window(np.maximum(control_raw, 0), window),
+        rings.window(np.maximum(control_of_success, 0), window),
+    )
+    usual = np.where(reference.is_control, control_ratio, reference.mean)
+    usual_error2 = np.where(reference.is_control, control_error2, reference.standard_error**2)
+    known = usual > 0
+    safe = np.where(known, usual, 1.0)
+    relative = np.where(known, ratio / safe, 1.0)
+    error = np.sqrt(error2 + relative**2 * usual_error2) / safe
+    return Reading(
+        estimate=np.where(known, relative - 1.0, 0.0),
+        standard_error=error,
+        value=ratio,
+        usual=usual,
+        samples=n,
+        events=n,
+        usual_samples=np.where(reference.is_control, ny, reference.samples),
+    )
+
+
+def choose_window(
+    readings: list[Reading], fewest: Floats, is_control: Flags
+) -> tuple[Reading, Rows]:
+    """Return the smallest window that holds enough samples, and its index; -1 where none does."""
+    chosen = readings[-1]
+    index = np.full(len(fewest), -1, dtype=np.int64)
+    for position in range(len(readings) - 1, -1, -1):
+        reading = readings[position]
+        enough = (reading.samples >= fewest) & (~is_control | (reading.usual_samples >= fewest))
+        chosen = chosen.pick(reading, enough)
+        index = np.where(enough, position, index)
+    return chosen, index
+
+
+def is_sure(readings: list[Reading], line: Floats, fewest: Floats, is_control: Flags) -> Flags:
+    """Return where some window shows the line reached with its own error taken into account.
+
+    Evidence only says "worse than the tolerance" and stays crossed; without this every later look
+    at a noisy window is a fresh chance to exceed the line.
+    """
+    sure: Flags = np.zeros(len(line), dtype=np.bool_)
+    for reading in readings:
+        enough = (reading.samples >= fewest) & (~is_control | (reading.usual_samples >= fewest))
+        firm = reading.estimate - SURE_STANDARD_ERRORS * reading.standard_error
+        sure |= enough & (reading.estimate >= line) & (firm >= SURE_SHARE_OF_LINE * line)
+    return sure
+
+
+def _mean_and_error2(stats: Floats, effect: Floats) -> tuple[Floats, Floats, Floats]:
+    n = stats[:, 0]
+    safe = np.where(n > 0, n, 1.0)
+    mean = np.where(n > 0, stats[:, 1] / safe, 0.0)
+    variance = np.maximum(stats[:, 2] / safe - mean * mean, 0.0)
+    return n, mean, variance * effect / safe
+
+
+def _ratio_and_error2(raw: Floats, of_success: Floats) -> tuple[Floats, Floats, Floats]:
+    successes = of_success[:, 0]
+    known = successes > 0
+    safe = np.where(known, successes, 1.0)
+    ratio = np.where(known, raw[:, 1] / safe, 0.0)
+    residual = raw[:, 2] - 2 * ratio * of_success[:, 1] + ratio * ratio * successes
+    return raw[:, 0], ratio, np.maximum(residual, 0.0) / (safe * safe)

@@ -1,0 +1,214 @@
+"""The roster: every judged row, what it is compared with, and the evidence it has.
+
+A row is one direction of one signal (and rubric) of one scope. Rows are columns here, so that a
+tick is a few array operations whatever their number. A comparison belongs to its reference: when
+the control changes, the evidence against the old one is dropped, never carried over.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tripswitch.detect.evidence import EDetector
+from tripswitch.detect.signals import Kind, Lines
+from tripswitch.model.scope import Scope
+from tripswitch.windows.rings import STRATA, Floats, Rows
+from tripswitch.windows.scopes import Measure, ScopeRecord
+
+NONE: Final = -1
+
+SUSPICIOUS: Final = 0.1
+"""Evidence from which a series stops teaching its own baseline."""
+
+DETECTORS: Final = ("page_own", "page_control", "look_own", "look_control")
+
+
+class Roster:
+    """Judged rows as columns of capacity R.
+
+    ``series``, ``raw`` and ``of_success`` are ring rows (the last two for tokens, else -1);
+    ``control*`` the same of the control, -1 without one. ``pending`` (R, 2, 5, 3) holds unpaired
+    arrivals of suspect and control by stratum. ``previous_*`` is the frozen baseline taken from
+    the version before, samples 0 without one. ``held_*`` count minutes.
+    """
+
+    _INTS: Final = (
+        "kind",
+        "series",
+        "raw",
+        "of_success",
+        "control",
+        "control_raw",
+        "control_of_success",
+        "own_mode",
+    )
+    _FLOATS: Final = (
+        "line_look",
+        "line_page",
+        "multiple",
+        "fewest",
+        "fewest_look",
+        "fewest_events",
+        "control_n",
+        "control_s",
+        "control_started",
+        "previous_samples",
+        "previous_mean",
+        "previous_error",
+        "previous_effect",
+        "previous_ratio",
+        "previous_ratio_error",
+        "held_half",
+        "held_look",
+        "held_recent",
+    )
+    _FLAGS: Final = ("used", "judged", "mirrored", "two_sided", "is_rate", "seen_start")
+
+    def __init__(self) -> None:
+        self.scopes: list[Scope | None] = []
+        self.rubrics: list[str | None] = []
+        self.references: list[Scope | None] = []
+        self.previous_scopes: list[Scope | None] = []
+        self.first_seen_ns: list[int] = []
+        self.by_key: dict[tuple[Scope, Measure, Kind], int] = {}
+        self.by_scope: dict[Scope, list[int]] = {}
+        self.kind: Rows
+        self.series: Rows
+        self.raw: Rows
+        self.of_success: Rows
+        self.control: Rows
+        self.control_raw: Rows
+        self.control_of_success: Rows
+        self.line_look: Floats
+        self.line_page: Floats
+        self.multiple: Floats
+        self.fewest: Floats
+        self.fewest_look: Floats
+        self.fewest_events: Floats
+        self.control_n: Floats
+        self.control_s: Floats
+        self.control_started: Floats
+        self.previous_samples: Floats
+        self.previous_mean: Floats
+        self.previous_error: Floats
+        self.previous_effect: Floats
+        self.previous_ratio: Floats
+        self.previous_ratio_error: Floats
+        self.own_mode: Rows
+        self.held_half: Floats
+        self.held_look: Floats
+        self.held_recent: Floats
+        self.used: npt.NDArray[np.bool_]
+        self.judged: npt.NDArray[np.bool_]
+        self.mirrored: npt.NDArray[np.bool_]
+        self.two_sided: npt.NDArray[np.bool_]
+        self.is_rate: npt.NDArray[np.bool_]
+        self.seen_start: npt.NDArray[np.bool_]
+        for name in self._INTS:
+            setattr(self, name, np.full(64, NONE, dtype=np.int64))
+        for name in self._FLOATS:
+            setattr(self, name, np.zeros(64))
+        for name in self._FLAGS:
+            setattr(self, name, np.zeros(64, dtype=np.bool_))
+        self.pending: Floats = np.zeros((64, 2, STRATA + 1, 3))
+        self.detectors: dict[str, EDetector] = {name: EDetector() for name in DETECTORS}
+        self._free: list[int] = []
+        for detector in self.detectors.values():
+            detector.reserve(64)
+
+    def __len__(self) -> int:
+        return len(self.scopes)
+
+    def rows(self) -> Rows:
+        """Return the indices of all rows in use, in order of making."""
+        return np.flatnonzero(self.used[: len(self.scopes)])
+
+    def add(
+        self,
+        record: ScopeRecord,
+        measure: Measure,
+        kind: Kind,
+        *,
+        series: int,
+        raw: int,
+        of_success: int,
+        lines: Lines,
+        is_rate: bool,
+        is_mirrored: bool,
+        is_two_sided: bool,
+    ) -> int:
+        """Make the row of one kind of one measure of one scope, with no evidence yet."""
+        if self._free:
+            row = self._free.pop()
+        else:
+            row = len(self.scopes)
+            self._grow(row + 1)
+            self.scopes.append(None)
+            self.rubrics.append(None)
+            self.references.append(None)
+            self.previous_scopes.append(None)
+            self.first_seen_ns.append(0)
+        self.scopes[row] = record.scope
+        self.rubrics[row] = measure.rubric
+        self.references[row] = self.previous_scopes[row] = None
+        self.first_seen_ns[row] = record.first_seen_ns
+        self.by_key[record.scope, measure, kind] = row
+        self.by_scope.setdefault(record.scope, []).append(row)
+        for name in self._FLOATS:
+            getattr(self, name)[row] = 0.0
+        self.kind[row], self.series[row] = int(kind), series
+        self.raw[row], self.of_success[row] = raw, of_success
+        self.control[row] = self.control_raw[row] = self.control_of_success[row] = NONE
+        self.own_mode[row] = NONE
+        self.used[row] = self.judged[row] = True
+        self.mirrored[row], self.is_rate[row] = is_mirrored, is_rate
+        self.two_sided[row] = is_two_sided
+        self.seen_start[row] = not record.found_running
+        self.pending[row] = 0.0
+        self.set_lines(row, lines)
+        for detector in self.detectors.values():
+            detector.start(row, 0.0, record.first_seen_ns)
+        return row
+
+    def set_lines(self, row: int, lines: Lines) -> None:
+        """Set the configured lines of a row; its evidence stays, since its nulls do not use them."""
+        self.line_look[row], self.line_page[row] = lines.investigate, lines.page
+        self.multiple[row] = lines.page_multiple
+        self.fewest[row], self.fewest_look[row] = lines.samples, lines.samples_investigate
+        self.fewest_events[row] = lines.events
+
+    def restart(self, row: int, now_ns: int) -> None:
+        """Drop all evidence of a row, because what it measures changed its meaning."""
+        for detector in self.detectors.values():
+            detector.start(row, 0.0, now_ns)
+        self.pending[row] = 0.0
+        self.control_n[row] = self.control_s[row] = 0.0
+        self.previous_samples[row] = 0.0
+        self.held_half[row] = self.held_look[row] = self.held_recent[row] = 0.0
+
+    def drop_scope(self, scope: Scope) -> None:
+        """Forget the rows of a scope that made way, and every comparison with its series."""
+        for row in self.by_scope.pop(scope, []):
+            self.used[row] = self.judged[row] = False
+            self.scopes[row] = None
+            self._free.append(row)
+        self.by_key = {key: row for key, row in self.by_key.items() if key[0] != scope}
+        for row, reference in enumerate(self.references):
+            if reference == scope:
+                self.references[row] = None
+                self.control[row] = self.control_raw[row] = self.control_of_success[row] = NONE
+
+    def _grow(self, size: int) -> None:
+        old = len(self.kind)
+        if size <= old:
+            return
+        for name in (*self._INTS, *self._FLOATS, *self._FLAGS, "pending"):
+            array = getattr(self, name)
+            grown = np.zeros((2 * old, *array.shape[1:]), dtype=array.dtype)
+            grown[:old] = array
+            setattr(self, name, grown)
+        for detector in self.detectors.values():
+            detector.reserve(2 * old)

@@ -1,0 +1,60 @@
+"""The state of an engine as JSON: what ``/v1/status``, ``tripswitch status`` and the demo show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tripswitch.detect.families import calls_in
+from tripswitch.engine import Engine
+from tripswitch.model.clocktext import rfc3339
+from tripswitch.model.scope import Scope
+from tripswitch.model.verdict import Verdict
+
+
+def status_of(engine: Engine) -> dict[str, Any]:
+    """Return the scopes with their calls and verdicts, and the open incidents.
+
+    ``scopes`` is a list in order of route, prompt, version, cohort; each has ``scope`` (the six
+    fields), ``calls_15m`` and ``signals``, one entry a signal and rubric.
+    """
+    by_scope: dict[Scope, list[Verdict]] = {}
+    for verdict in engine.verdicts():
+        by_scope.setdefault(verdict.scope, []).append(verdict)
+    scopes = []
+    for scope in sorted(by_scope, key=lambda item: tuple(part or "" for part in item)):
+        record = engine.scopes.records.get(scope)
+        scopes.append(
+            {
+                "scope": scope.as_json(),
+                "label": scope.label(),
+                "calls_15m": 0 if record is None else int(calls_in(engine.scopes, record, "15m")),
+                "signals": [_signal(verdict) for verdict in by_scope[scope]],
+            }
+        )
+    return {
+        "now": rfc3339(engine.now_ns) if engine.now_ns else None,
+        "scopes": scopes,
+        "incidents": [
+            tracked.incident.as_json()
+            for tracked in sorted(
+                engine.book.open.values(), key=lambda tracked: tracked.incident.detected_at_ns
+            )
+        ],
+    }
+
+
+def _signal(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "signal": verdict.signal,
+        "rubric": verdict.rubric,
+        "direction": verdict.direction,
+        "finding": verdict.finding.value,
+        "severity": None if verdict.severity is None else verdict.severity.value,
+        "comparison": None if verdict.comparison is None else verdict.comparison.value,
+        "value": round(verdict.value, 6),
+        "usual": round(verdict.usual, 6),
+        "samples": verdict.samples,
+        "usual_samples": verdict.usual_samples,
+        "evidence": float(f"{min(verdict.evidence, 1e12):.4g}"),
+        "why": verdict.why,
+    }

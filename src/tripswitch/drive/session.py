@@ -1,0 +1,124 @@
+"""A session: understanding and engine together, fed with the bodies of OTLP requests.
+
+Every shell drives one: live feeds what arrives with its arrival time, replay and demo feed bodies
+whose own times make the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from tripswitch.config.model import Config
+from tripswitch.drive.data_clock import DataClock
+from tripswitch.drive.report import status_of
+from tripswitch.engine import Engine
+from tripswitch.genai.understand import Understanding
+from tripswitch.model.calls import Observed
+from tripswitch.model.clocktext import NS_PER_S
+from tripswitch.model.incident import Incident, RollbackPlan
+from tripswitch.model.messages import Command, Confirmed, RollbackOutcome
+
+
+class Arrival(NamedTuple):
+    """The body of one ``ExportTraceServiceRequest`` and when it arrived, ns since the epoch.
+
+    The arrival time is not used when the clock is the telemetry's.
+    """
+
+    body: bytes
+    received_ns: int
+
+
+class Session:
+    """One run of the engine over a stream of requests."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.engine = Engine(config)
+        self._understanding = _understanding(config)
+        self._clock: DataClock[Observed] | None = (
+            DataClock() if config.clock.source == "telemetry" else None
+        )
+        self._rejected: dict[str, int] = {}
+
+    def restore(
+        self, incidents: Sequence[Incident], past_plans: Sequence[RollbackPlan] = ()
+    ) -> None:
+        """Take up what was open before a restart, and what was ever rolled back."""
+        self.engine.restore(incidents, past_plans)
+
+    def feed(self, arrivals: Sequence[Arrival]) -> list[Command]:
+        """Read and judge requests, in order."""
+        if self._clock is None:
+            observed = self._read([arrival.body for arrival in arrivals])
+            return self.engine.observe(observed, [arrival.received_ns for arrival in arrivals])
+        commands: list[Command] = []
+        for arrival in arrivals:
+            observed = self._read([arrival.body])
+            for item, now_ns in self._clock.push(observed, _latest_ns(observed)):
+                commands.extend(self.engine.observe(item, [now_ns]))
+        return commands
+
+    def advance(self, now_ns: int) -> list[Command]:
+        """Let wall time pass; with the telemetry's clock nothing passes by itself."""
+        return self.engine.advance(now_ns) if self._clock is None else []
+
+    def finish(self) -> list[Command]:
+        """End a recording: take what still waits, and judge the tick it ended in."""
+        commands: list[Command] = []
+        if self._clock is not None:
+            for item, now_ns in self._clock.flush():
+                commands.extend(self.engine.observe(item, [now_ns]))
+        if self.engine.now_ns:
+            tick_ns = int(self.config.detect.tick * NS_PER_S)
+            commands.extend(self.engine.advance(self.engine.now_ns + tick_ns))
+        return commands
+
+    def outcome(self, outcome: RollbackOutcome) -> list[Command]:
+        """Take in what became of a rollback."""
+        return self.engine.outcome(outcome)
+
+    def confirm(self, confirmed: Confirmed) -> list[Command]:
+        """Take in what a person confirmed."""
+        return self.engine.confirm(confirmed)
+
+    def lost(self, requests: int, received_ns: int) -> None:
+        """Note requests that were forwarded but never read, at the time it was noticed."""
+        del received_ns  # the current minute is marked; a record of loss is never early
+        self.engine.lost(requests)
+
+    def reload(self, config: Config) -> None:
+        """Take a new configuration from the next tick on."""
+        self.config = config
+        self._understanding = _understanding(config)
+        self.engine.reload(config)
+
+    def counters(self) -> dict[str, float]:
+        """Return every counter by name, what was rejected of the telemetry included."""
+        counts = self.engine.counters()
+        for fact, count in sorted(self._rejected.items()):
+            counts[f"rejected_{fact}"] = count
+        return counts
+
+    def status(self) -> dict[str, Any]:
+        """Return what is seen, as JSON: every scope and signal with its verdict."""
+        return status_of(self.engine)
+
+    def _read(self, bodies: Sequence[bytes]) -> Observed:
+        observed = self._understanding.observe(bodies)
+        for fact, count in observed.rejected.items():
+            self._rejected[fact] = self._rejected.get(fact, 0) + count
+        return observed
+
+
+def _understanding(config: Config) -> Understanding:
+    return Understanding(config.read, [*config.detect.control_cohorts, "canary"])
+
+
+def _latest_ns(observed: Observed) -> int | None:
+    latest = max((entry.end for entry in observed.entries), default=None)
+    if len(observed.calls):
+        end = int(observed.calls.end.max())
+        latest = end if latest is None else max(latest, end)
+    return latest

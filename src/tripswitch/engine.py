@@ -1,0 +1,412 @@
+"""The engine: the whole judgement, without I/O.
+
+In go what was observed (`Observed`), ticks, what became of commands (`RollbackOutcome`) and what
+people confirmed (`Confirmed`); out come `Event`, `Notify` and `Rollback`. Time is an argument.
+The same inputs in the same order give the same outputs, to the byte, however they were batched:
+
+- requests are taken one after the other, each at its own time;
+- ticks fall on fixed boundaries of that time, and a batch that crosses one is split there;
+- nothing depends on a clock, a random number, or the order of a set.
+
+Live, replay, demo and tests run this very class; they differ in who feeds it and who carries out
+what it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+
+from tripswitch.config.model import Config
+from tripswitch.detect.comparison import Comparisons
+from tripswitch.detect.families import serving_version
+from tripswitch.detect.findings import Findings
+from tripswitch.detect.intake import Intake
+from tripswitch.detect.judge import Judge
+from tripswitch.detect.roster import Roster
+from tripswitch.genai.requests import RequestAssembler
+from tripswitch.incidents.book import Book, Tracked, emit, with_rollback
+from tripswitch.incidents.changes import ChangeLog
+from tripswitch.incidents.exemplars import Exemplar, Exemplars
+from tripswitch.incidents.follow import Follower
+from tripswitch.incidents.plan import Facts, plan_rollback
+from tripswitch.incidents.seen import SpansSeen
+from tripswitch.model.calls import Observed
+from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_S
+from tripswitch.model.incident import Incident, RollbackPlan, RollbackState, Severity
+from tripswitch.model.messages import (
+    Command,
+    Confirmed,
+    Event,
+    EventName,
+    Rollback,
+    RollbackOutcome,
+)
+from tripswitch.model.requests import Requests
+from tripswitch.model.verdict import Comparison, Verdict
+from tripswitch.windows.scopes import Scopes
+
+_LONGEST_CATCH_UP_NS: Final = 2 * NS_PER_HOUR
+_LOSSY_SHARE: Final = 0.01
+
+
+class Engine:
+    """Everything that is known of the traffic, and what follows from it."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.scopes = Scopes(config.windows.max_scopes)
+        self.roster = Roster()
+        self.comparisons = Comparisons(self.scopes, self.roster)
+        self.intake = Intake(self.scopes, self.comparisons)
+        self.judge = Judge(self.scopes, self.roster, self.comparisons)
+        self.findings = Findings(self.roster, self.comparisons)
+        self.assembler = RequestAssembler(config.read.request_hold, config.read.max_held_traces)
+        self.seen = SpansSeen()
+        self.changes = ChangeLog()
+        self.exemplars = Exemplars()
+        self.book = Book()
+        self.follower = Follower(self.book, self.scopes, self.comparisons, self.roster)
+        self.now_ns = 0
+        self.counts: dict[str, int] = dict.fromkeys(
+            ("calls", "spans", "unreadable_requests", "duplicate_spans", "lost_requests", "ticks"),
+            0,
+        )
+        self._tick_number = -1
+        self._taken = 0
+        self._lost = 0
+        self._last: tuple[Any, Any] | None = None
+
+    # --- what goes in -----------------------------------------------------------------------------
+
+    def observe(self, observed: Observed, now_ns: Sequence[int]) -> list[Command]:
+        """Take what was read from ``len(now_ns)`` requests, the i-th of them at ``now_ns[i]``.
+
+        Times never go back; an earlier one counts as the latest seen.
+        """
+        commands: list[Command] = []
+        self.counts["spans"] += observed.spans
+        self.counts["unreadable_requests"] += observed.unreadable
+        indices = np.arange(len(now_ns) + 1)
+        call_bounds = np.searchsorted(observed.calls.request_index, indices)
+        entry_bounds = np.searchsorted([item.request_index for item in observed.entries], indices)
+        score_bounds = np.searchsorted([item.request_index for item in observed.scores], indices)
+        for index, moment_ns in enumerate(now_ns):
+            commands.extend(self.advance(moment_ns))
+            calls = range(int(call_bounds[index]), int(call_bounds[index + 1]))
+            entries = slice(int(entry_bounds[index]), int(entry_bounds[index + 1]))
+            scores = slice(int(score_bounds[index]), int(score_bounds[index + 1]))
+            commands.extend(self._take(observed, calls, entries, scores))
+        return commands
+
+    def advance(self, now_ns: int) -> list[Command]:
+        """Let time pass to ``now_ns``: every tick boundary up to it is judged."""
+        tick_ns = int(self.config.detect.tick * NS_PER_S)
+        number = now_ns // tick_ns
+        if self._tick_number < 0:
+            self._tick_number = number
+            self.scopes.rings.advance(now_ns)
+        commands: list[Command] = []
+        # After a long gap (a laptop asleep, a hole in a recording) the ticks in between have
+        # nothing to judge; only the last stretch is gone through.
+        first = max(self._tick_number + 1, number - _LONGEST_CATCH_UP_NS // tick_ns)
+        for due in range(first, number + 1):
+            self._tick_number = due
+            commands.extend(self._tick(due * tick_ns))
+        self.now_ns = max(self.now_ns, now_ns)
+        return commands
+
+    def outcome(self, outcome: RollbackOutcome) -> list[Command]:
+        """Take in what became of a rollback; an outcome of no open incident changes nothing."""
+        tracked = self.book.by_rollback(outcome.key)
+        plan = None if tracked is None else tracked.incident.rollback
+        if tracked is None or plan is None:
+            return []
+        states = {
+            "acknowledged": (RollbackState.ACKNOWLEDGED, EventName.ROLLBACK_ACKNOWLEDGED),
+            "unknown": (RollbackState.UNKNOWN, EventName.ROLLBACK_UNKNOWN),
+            "failed": (RollbackState.FAILED, EventName.ROLLBACK_FAILED),
+        }
+        state, name = states[outcome.state]
+        if plan.state in (state, RollbackState.CONFIRMED):
+            return []
+        with_rollback(tracked, state, outcome.detail)
+        if state is not RollbackState.FAILED:
+            self.follower.start_after_call(tracked, self.now_ns)
+        return emit(name, self.now_ns, tracked, outcome.detail)
+
+    def confirm(self, confirmed: Confirmed) -> list[Command]:
+        """Take a person's word; a recovered incident with every confirmation is resolved."""
+        tracked = self.book.by_id(confirmed.incident_id)
+        if tracked is None:
+            return []
+        tracked.confirmations.add(confirmed.what)
+        link = f" ({confirmed.link})" if confirmed.link else ""
+        detail = f"{confirmed.what.replace('_', ' ')}, confirmed by {confirmed.by}{link}"
+        commands = emit(EventName.INCIDENT_UPDATED, self.now_ns, tracked, detail)
+        return commands + self.follower.resolve_if_complete(
+            tracked, self.now_ns, self.config.incidents
+        )
+
+    def lost(self, requests: int) -> None:
+        """Note that ``requests`` were forwarded but never read in the current minute."""
+        self._lost += requests
+        self.counts["lost_requests"] += requests
+
+    def restore(self, incidents: Sequence[Incident], past_plans: Sequence[RollbackPlan]) -> None:
+        """Take up what was open before a restart, and remember what was rolled back."""
+        self.book.restore(list(incidents), list(past_plans))
+
+    def reload(self, config: Config) -> None:
+        """Take new settings from the next tick on; evidence and windows stay."""
+        self.config = config
+        self.comparisons.set_lines(config.detect)
+
+    # --- what is done with it ---------------------------------------------------------------------
+
+    def _take(
+        self, observed: Observed, calls: range, entries: slice, scores: slice
+    ) -> list[Command]:
+        self._taken += 1
+        kept = [
+            row
+            for row in calls
+            if self.seen.is_new(observed.calls.trace_id[row], observed.calls.span_id[row])
+        ]
+        self.counts["duplicate_spans"] += len(calls) - len(kept)
+        self.counts["calls"] += len(kept)
+        batch = observed.calls.take(kept)
+        fresh_ids = {(batch.trace_id[row], batch.span_id[row]) for row in range(len(batch))}
+        batch.request_index = np.zeros(len(batch), dtype=np.int64)
+        self.intake.add_calls(batch, self.now_ns, self.config)
+        new_scores = [
+            score
+            for score in observed.scores[scores]
+            if (score.trace_id, score.span_id) in fresh_ids
+        ]
+        self.intake.add_scores(new_scores, self.now_ns, self.config)
+        # A root that is exported again closes nothing twice: its trace is already closed.
+        roots = [entry._replace(request_index=0) for entry in observed.entries[entries]]
+        times = np.array([self.now_ns], dtype=np.int64)
+        self._take_requests(self.assembler.add(batch, roots, times))
+        self._offer_exemplars(batch, new_scores)
+        return self._see_changes()
+
+    def _take_requests(self, requests: Requests) -> None:
+        self.intake.add_requests(requests, self.now_ns, self.config)
+        for row in range(len(requests)):
+            scope = requests.scope[row]
+            family = self.comparisons.families.get(scope.family())
+            yardstick = None if family is None else family.yardstick
+            is_slow = yardstick is not None and requests.latency[row] > yardstick.slow_s
+            tokens = float(requests.tokens[row])
+            for signal, badness in (
+                ("error_rate", 1.0 if requests.error[row] else 0.0),
+                ("p99_latency", float(requests.latency[row]) if is_slow else 0.0),
+                ("tokens_per_success", 0.0 if np.isnan(tokens) else tokens),
+            ):
+                if badness > 0:
+                    self.exemplars.add(
+                        scope.arm(),
+                        signal,
+                        Exemplar(
+                            badness,
+                            requests.trace_id[row],
+                            requests.tenant[row],
+                            None,
+                            int(requests.end[row]),
+                        ),
+                    )
+
+    def _offer_exemplars(self, batch: Any, scores: Sequence[Any]) -> None:
+        for row in range(len(batch)):
+            if batch.refusal[row]:
+                self.exemplars.add(
+                    batch.scope(row).arm(),
+                    "refusal_rate",
+                    Exemplar(
+                        1.0,
+                        batch.trace_id[row],
+                        batch.tenant[row],
+                        batch.session[row],
+                        int(batch.end[row]),
+                    ),
+                )
+        for score in scores:
+            if score.score < 1:
+                self.exemplars.add(
+                    score.scope.arm(),
+                    f"eval_score:{score.rubric}",
+                    Exemplar(1 - score.score, score.trace_id, score.tenant, None, score.end),
+                )
+
+    def _see_changes(self) -> list[Command]:
+        commands: list[Command] = []
+        for record in self.scopes.take_newcomers():
+            family = self.comparisons.families.get(record.scope.family())
+            if family is None or record.scope not in family.arms:
+                continue
+            change = self.changes.see_arm(
+                record.scope, record.first_seen_ns, found_running=record.found_running
+            )
+            if change is not None:
+                detail = f"{change.after} seen on {record.scope.label()}" + (
+                    f", where {change.before} served" if change.before else ""
+                )
+                commands.append(
+                    Event(EventName.CHANGE_SEEN, self.now_ns, None, change, detail=detail)
+                )
+        return commands
+
+    def _tick(self, boundary_ns: int) -> list[Command]:
+        self.now_ns = max(self.now_ns, boundary_ns)
+        self.counts["ticks"] += 1
+        minute_crossed = self.scopes.rings.advance(boundary_ns)
+        self._take_requests(self.assembler.expire(boundary_ns))
+        total = self._lost + self._taken
+        is_lossy = total > 0 and self._lost / total > _LOSSY_SHARE
+        if minute_crossed:
+            self._lost = self._taken = 0
+            self._pass_minute()
+        detect = self.config.detect
+        rows, decision = self.judge.tick(
+            boundary_ns, detect, minute_crossed=minute_crossed, is_lossy=is_lossy
+        )
+        self._last = (rows, decision)
+        commands: list[Command] = []
+        for verdict in self.findings.regressed(rows, decision, detect, is_lossy=is_lossy):
+            commands.extend(self._act_on(verdict))
+        commands.extend(self.follower.tick(self.now_ns, self.config, minute_crossed=minute_crossed))
+        return commands
+
+    def _pass_minute(self) -> None:
+        troubled = {tracked.incident.scope.family() for tracked in self.book.open.values()}
+        frozen_ids = np.zeros(len(self.scopes.latencies.counts), dtype=np.bool_)
+        pinned = {scope for scope in self.roster.references if scope is not None}
+        for record in self.scopes.records.values() if troubled else ():
+            if record.scope.family() in troubled:
+                frozen_ids[record.id] = True
+                pinned.add(record.scope)
+        self.scopes.latencies.decay(frozen_ids)
+        self.scopes.tokens.decay(frozen_ids)
+        for record in self.scopes.make_way(pinned):
+            self.comparisons.forget(record.scope)
+            self.exemplars.forget(record.scope)
+        self.comparisons.incident_families = troubled
+        self.judge.incident_rows = {
+            row
+            for scope, rows in self.roster.by_scope.items()
+            if self.book.covering(scope) is not None
+            for row in rows
+        }
+
+    def _act_on(self, verdict: Verdict) -> list[Command]:
+        key = self.book.key_of(verdict)
+        tracked = self.book.open.get(key)
+        if tracked is None:
+            return self._open(verdict)
+        commands: list[Command] = []
+        if self.book.join(tracked, verdict):
+            commands += emit(
+                EventName.INCIDENT_UPDATED, self.now_ns, tracked, f"joined by {verdict.why}"
+            )
+        if verdict.severity is Severity.PAGE and tracked.incident.severity is not Severity.PAGE:
+            self.book.escalate(tracked, verdict)
+            self._refresh_exemplars(tracked)
+            commands += emit(EventName.INCIDENT_ESCALATED, self.now_ns, tracked, verdict.why)
+            commands += self._plan(tracked, verdict)
+        return commands
+
+    def _open(self, verdict: Verdict) -> list[Command]:
+        key = self.book.key_of(verdict)
+        name = f"{verdict.signal}:{verdict.rubric}" if verdict.rubric else verdict.signal
+        tracked = self.book.open_incident(
+            key,
+            verdict,
+            self.now_ns,
+            self.config.incidents,
+            exemplars=self.exemplars.pick(
+                verdict.scope, (name,), verdict.onset_ns, self.config.incidents.exemplars
+            ),
+            tenants=self.exemplars.tenants(verdict.scope, (name,), verdict.onset_ns),
+            changes=self.changes.before(verdict.scope, self.now_ns),
+        )
+        commands = emit(EventName.INCIDENT_OPENED, self.now_ns, tracked, verdict.why)
+        if verdict.severity is Severity.PAGE:
+            commands += self._plan(tracked, verdict)
+        self.follower.start(tracked, self.now_ns)
+        return commands
+
+    def _refresh_exemplars(self, tracked: Tracked) -> None:
+        incident = tracked.incident
+        found = self.exemplars.pick(
+            incident.scope, incident.signals, incident.onset_ns, self.config.incidents.exemplars
+        )
+        tracked.incident = replace(
+            incident,
+            exemplars=found or incident.exemplars,
+            tenants=self.exemplars.tenants(incident.scope, incident.signals, incident.onset_ns)
+            or incident.tenants,
+        )
+
+    def _plan(self, tracked: Tracked, verdict: Verdict) -> list[Command]:
+        facts = self._facts(verdict)
+        if facts is None or tracked.incident.rollback is not None:
+            return []
+        plan = plan_rollback(verdict, facts, self.config, self.now_ns)
+        if plan is None:
+            return []
+        tracked.incident = replace(tracked.incident, rollback=plan)
+        text = f"{plan.target}: {plan.from_version} back to {plan.to_version} on "
+        text += f"{plan.pointer.label()} ({plan.state.value}"
+        detail = text + (f": {plan.reason})" if plan.reason else ")")
+        commands = emit(EventName.ROLLBACK_PLANNED, self.now_ns, tracked, detail)
+        if plan.state is RollbackState.PLANNED:
+            self.book.note_rollback(plan)
+            event = commands[0]
+            assert isinstance(event, Event)
+            commands.append(Rollback(plan.key, plan, event))
+        return commands
+
+    def _facts(self, verdict: Verdict) -> Facts | None:
+        arm = self.scopes.records.get(verdict.scope.arm())
+        family = self.comparisons.families.get(verdict.scope.family())
+        if arm is None or family is None or verdict.reference is None:
+            return None
+        good = verdict.reference.prompt_version
+        if verdict.comparison is Comparison.CONTROL and good is None:
+            good = serving_version(family, self.scopes, verdict.reference.population())
+        return Facts(
+            good_version=good,
+            first_seen_ns=arm.first_seen_ns,
+            found_running=arm.found_running,
+            past=frozenset(self.book.past_rollbacks),
+        )
+
+    # --- what can be asked ------------------------------------------------------------------------
+
+    def verdicts(self) -> list[Verdict]:
+        """Return the verdict of every judged row at the last tick, quiet ones too."""
+        if self._last is None:
+            return []
+        rows, decision = self._last
+        return [
+            self.findings.verdict(rows, decision, index, self.config.detect)
+            for index in range(len(rows))
+            if self.roster.judged[rows[index]] and self.roster.scopes[rows[index]] is not None
+        ]
+
+    def counters(self) -> dict[str, float]:
+        """Return every counter and gauge of the engine by name."""
+        counts: dict[str, float] = dict(self.counts)
+        counts["skewed_spans"] = self.intake.skewed
+        counts["refused_rubrics"] = self.intake.refused_rubrics
+        counts["folded_values"] = self.scopes.folded_values
+        counts["evicted_scopes"] = self.scopes.evicted_scopes
+        counts["scopes"] = len(self.scopes.records)
+        counts["open_incidents"] = len(self.book.open)
+        counts["held_traces"] = self.assembler.held
+        return counts

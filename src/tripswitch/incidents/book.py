@@ -1,0 +1,215 @@
+"""The book of incidents: opened, joined, escalated, recovered, resolved; one episode, one incident.
+
+An incident belongs to an arm (or, when every arm is hit, to the family) and an episode. The first
+verdict gives its shape; later signals join it. A scope that trips again within the quiet period
+carries the same episode number, so that every notifier sees one dedup key and not a flood.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from tripswitch.config.model import Incidents
+from tripswitch.incidents.recovery import Recovery
+from tripswitch.model.clocktext import NS_PER_S
+from tripswitch.model.incident import (
+    Change,
+    Incident,
+    IncidentState,
+    RollbackPlan,
+    RollbackState,
+    Severity,
+)
+from tripswitch.model.messages import Command, Event, EventName, Notify
+from tripswitch.model.scope import Scope
+from tripswitch.model.verdict import Verdict
+
+_MOST_CLOSED: Final = 1_000
+
+QUIET_EVENTS: Final = frozenset({EventName.CHANGE_SEEN, EventName.INCIDENT_UPDATED})
+"""Events that are recorded but wake nobody."""
+
+
+@dataclass(slots=True)
+class Tracked:
+    """An open incident with what the engine needs to follow it.
+
+    ``called_ns`` is when its rollback was answered (or may have been), ``share_before`` the bad
+    version's share of its population then; ``confirmations`` is what people confirmed so far.
+    """
+
+    incident: Incident
+    verdicts: dict[tuple[str, str | None, str], Verdict] = field(default_factory=dict)
+    recovery: Recovery | None = None
+    called_ns: int | None = None
+    share_before: float = 1.0
+    is_overdue: bool = False
+    confirmations: set[str] = field(default_factory=set)
+
+
+class Book:
+    """Open incidents by scope, and how the closed ones ended."""
+
+    def __init__(self) -> None:
+        self.open: dict[Scope, Tracked] = {}
+        self._episodes: dict[Scope, tuple[int, int]] = {}
+        self.past_rollbacks: set[tuple[str, Scope, str]] = set()
+
+    def key_of(self, verdict: Verdict) -> Scope:
+        """Return the scope whose incident a verdict belongs to."""
+        arm = verdict.scope.arm()
+        family = verdict.scope.family()
+        return family if verdict.is_common or family in self.open else arm
+
+    def covering(self, scope: Scope) -> Tracked | None:
+        """Return the open incident on the arm or family of ``scope``."""
+        return self.open.get(scope.arm()) or self.open.get(scope.family())
+
+    def by_id(self, incident_id: str) -> Tracked | None:
+        """Return the open incident with this id."""
+        for tracked in self.open.values():
+            if tracked.incident.id == incident_id:
+                return tracked
+        return None
+
+    def by_rollback(self, key: str) -> Tracked | None:
+        """Return the open incident whose rollback has this idempotency key."""
+        for tracked in self.open.values():
+            plan = tracked.incident.rollback
+            if plan is not None and plan.key == key:
+                return tracked
+        return None
+
+    def restore(self, incidents: list[Incident], past_plans: list[RollbackPlan]) -> None:
+        """Take up incidents that were open before a restart, and what was rolled back before."""
+        for incident in incidents:
+            if incident.state is IncidentState.RESOLVED:
+                continue
+            key = incident.scope.arm() if incident.scope.prompt_version else incident.scope
+            self.open[key] = Tracked(incident)
+            self._note_episode(key, incident.episode, incident.detected_at_ns)
+        for plan in past_plans:
+            self.note_rollback(plan)
+
+    def note_rollback(self, plan: RollbackPlan) -> None:
+        """Remember a rollback that went out, so that it never goes out again."""
+        if plan.state not in (RollbackState.PROPOSED, RollbackState.WITHHELD):
+            self.past_rollbacks.add((plan.target, plan.pointer, plan.from_version))
+
+    def open_incident(
+        self,
+        key: Scope,
+        verdict: Verdict,
+        now_ns: int,
+        settings: Incidents,
+        *,
+        exemplars: tuple[str, ...],
+        tenants: tuple[tuple[str, int], ...],
+        changes: tuple[Change, ...],
+    ) -> Tracked:
+        """Open the incident of ``key`` from its first verdict."""
+        episode, quiet_until_ns = self._episodes.get(key, (0, 0))
+        if episode == 0 or now_ns > quiet_until_ns:
+            episode += 1
+        assert verdict.severity is not None
+        scope = key if key == verdict.scope.family() else verdict.scope
+        incident = Incident(
+            id=_incident_id(key, verdict.shape.value, verdict.onset_ns),
+            shape=verdict.shape,
+            signal=verdict.signal,
+            rubric=verdict.rubric,
+            severity=verdict.severity,
+            state=IncidentState.OPEN,
+            security=False,
+            scope=scope,
+            episode=episode,
+            onset_ns=min(verdict.onset_ns, now_ns),
+            detected_at_ns=now_ns,
+            estimate=verdict.value,
+            baseline=verdict.usual,
+            samples=verdict.samples,
+            evidence=verdict.evidence,
+            why=verdict.why,
+            signals=(_signal_name(verdict),),
+            exemplars=exemplars,
+            changes=changes,
+            tenants=tenants,
+        )
+        tracked = Tracked(incident, {_verdict_key(verdict): verdict})
+        self.open[key] = tracked
+        quiet_ns = int(settings.quiet_period * NS_PER_S)
+        self._note_episode(key, episode, now_ns + quiet_ns)
+        return tracked
+
+    def join(self, tracked: Tracked, verdict: Verdict) -> bool:
+        """Add a verdict to an open incident; return whether its signal is new there."""
+        key = _verdict_key(verdict)
+        is_new = key not in tracked.verdicts
+        tracked.verdicts[key] = verdict
+        name = _signal_name(verdict)
+        if name in tracked.incident.signals:
+            return False
+        tracked.incident = replace(tracked.incident, signals=(*tracked.incident.signals, name))
+        return is_new
+
+    def escalate(self, tracked: Tracked, verdict: Verdict) -> None:
+        """Raise an incident to a page with the numbers of the verdict that paged."""
+        tracked.incident = replace(
+            tracked.incident,
+            severity=Severity.PAGE,
+            estimate=verdict.value,
+            baseline=verdict.usual,
+            samples=verdict.samples,
+            evidence=verdict.evidence,
+            why=verdict.why,
+        )
+
+    def close(self, key: Scope, now_ns: int, settings: Incidents) -> None:
+        """Take a resolved incident off the book; the quiet period begins."""
+        tracked = self.open.pop(key)
+        quiet_ns = int(settings.quiet_period * NS_PER_S)
+        self._note_episode(key, tracked.incident.episode, now_ns + quiet_ns)
+
+    def _note_episode(self, key: Scope, episode: int, quiet_until_ns: int) -> None:
+        self._episodes.pop(key, None)
+        self._episodes[key] = (episode, quiet_until_ns)
+        while len(self._episodes) > _MOST_CLOSED:
+            oldest = next((scope for scope in self._episodes if scope not in self.open), None)
+            if oldest is None:
+                return
+            del self._episodes[oldest]
+
+
+def emit(name: EventName, now_ns: int, tracked: Tracked, detail: str) -> list[Command]:
+    """Return the event of one step of an incident's life, and who is to be told."""
+    event = Event(name, now_ns, tracked.incident, detail=detail)
+    if name in QUIET_EVENTS:
+        return [event]
+    text = json.dumps([tracked.incident.id, name.value, now_ns])
+    key = "nt_" + hashlib.sha256(text.encode()).hexdigest()[:32]
+    return [event, Notify(key, event)]
+
+
+def with_rollback(tracked: Tracked, state: RollbackState, reason: str | None = None) -> None:
+    """Set the state of an incident's rollback."""
+    plan = tracked.incident.rollback
+    assert plan is not None
+    changed = replace(plan, state=state, reason=plan.reason if reason is None else reason)
+    tracked.incident = replace(tracked.incident, rollback=changed)
+
+
+def _verdict_key(verdict: Verdict) -> tuple[str, str | None, str]:
+    return (verdict.signal, verdict.rubric, verdict.direction)
+
+
+def _signal_name(verdict: Verdict) -> str:
+    return f"{verdict.signal}:{verdict.rubric}" if verdict.rubric else verdict.signal
+
+
+def _incident_id(key: Scope, shape: str, onset_ns: int) -> str:
+    """Return the id: a hash of scope, shape and onset, the same on every replay."""
+    text = json.dumps([list(key), shape, onset_ns], ensure_ascii=False)
+    return "inc_" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,0 +1,46 @@
+"""Changes seen in the telemetry: the first sight of a prompt version in a cohort of a route."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from typing import Final
+
+from tripswitch.model.clocktext import NS_PER_HOUR
+from tripswitch.model.incident import Change
+from tripswitch.model.scope import Scope
+
+_MOST_POPULATIONS: Final = 20_000
+_MOST_CHANGES: Final = 1_000
+_LOOK_BACK_NS: Final = 24 * NS_PER_HOUR
+
+
+class ChangeLog:
+    """What changed lately, bounded. A version that was there when watching began is no change."""
+
+    def __init__(self) -> None:
+        self._serving: OrderedDict[Scope, str | None] = OrderedDict()
+        self._changes: deque[Change] = deque(maxlen=_MOST_CHANGES)
+
+    def see_arm(self, arm: Scope, first_seen_ns: int, *, found_running: bool) -> Change | None:
+        """Note that ``arm`` was seen for the first time; return the change, if it is one."""
+        population = arm.population()
+        before = self._serving.get(population)
+        self._serving[population] = arm.prompt_version
+        self._serving.move_to_end(population)
+        if len(self._serving) > _MOST_POPULATIONS:
+            self._serving.popitem(last=False)
+        if found_running or arm.prompt_version is None:
+            return None
+        change = Change("prompt_version", first_seen_ns, arm, before, arm.prompt_version)
+        self._changes.append(change)
+        return change
+
+    def before(self, scope: Scope, now_ns: int, most: int = 10) -> tuple[Change, ...]:
+        """Return the changes of the last 24 h on the family of ``scope``, newest first."""
+        family = scope.family()
+        fitting = [
+            change
+            for change in self._changes
+            if change.scope.family() == family and now_ns - change.time_ns <= _LOOK_BACK_NS
+        ]
+        return tuple(reversed(fitting))[:most]

@@ -1,0 +1,239 @@
+"""Following an incident: has the rollback taken, is the signal back, may it be closed.
+
+Traffic back is seen when the bad version's share of its population is near zero in a whole minute
+after the call; recovery is then proven on that population (see `recovery`). A rollback that was
+answered but does not show in the spans in time is said to have failed, whatever the answer was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from tripswitch.config.model import Config, Incidents
+from tripswitch.detect.comparison import Comparisons
+from tripswitch.detect.families import serving_version
+from tripswitch.detect.roster import Roster
+from tripswitch.detect.signals import CALLS, SIGNALS, Kind, lines_of
+from tripswitch.incidents.book import Book, Tracked, emit, with_rollback
+from tripswitch.incidents.recovery import Recovery, Watched
+from tripswitch.model.clocktext import NS_PER_MINUTE, NS_PER_S, minutes_text
+from tripswitch.model.incident import Incident, IncidentState, RollbackState, Severity
+from tripswitch.model.messages import Command, EventName
+from tripswitch.model.scope import Scope
+from tripswitch.model.verdict import Comparison, Verdict
+from tripswitch.windows.scopes import Measure, Scopes
+
+_GONE_SHARE: Final = 0.05
+_GONE_OF_BEFORE: Final = 0.2
+_FEWEST_CALLS: Final = 5
+_CONFIRMATIONS: Final = frozenset({"fix_in_review", "comms_closed"})
+_CALLED: Final = (RollbackState.ACKNOWLEDGED, RollbackState.UNKNOWN)
+
+
+class Follower:
+    """Follows every open incident of the book, tick by tick."""
+
+    def __init__(
+        self, book: Book, scopes: Scopes, comparisons: Comparisons, roster: Roster
+    ) -> None:
+        self.book = book
+        self.scopes = scopes
+        self.comparisons = comparisons
+        self.roster = roster
+
+    def start(self, tracked: Tracked, now_ns: int) -> None:
+        """Begin to watch the incident's own scope for recovery."""
+        tracked.recovery = Recovery([], now_ns // NS_PER_MINUTE)
+
+    def start_after_call(self, tracked: Tracked, now_ns: int) -> None:
+        """Begin anew from the moment a rollback was called: what came before proves nothing."""
+        plan = tracked.incident.rollback
+        assert plan is not None
+        tracked.called_ns = now_ns
+        tracked.recovery = Recovery([], now_ns // NS_PER_MINUTE)
+        bad = plan.pointer._replace(prompt_version=plan.from_version)
+        before = now_ns // NS_PER_MINUTE - 2
+        total = self._calls_since(plan.pointer, before)
+        if total >= _FEWEST_CALLS:
+            tracked.share_before = self._calls_since(bad, before) / total
+
+    def tick(self, now_ns: int, config: Config, *, minute_crossed: bool) -> list[Command]:
+        """Look at every open incident; most of it happens once a minute."""
+        commands: list[Command] = []
+        if not minute_crossed:
+            return commands
+        for key in list(self.book.open):
+            tracked = self.book.open[key]
+            commands += self._follow_call(tracked, now_ns, config)
+            commands += self._follow_signal(tracked, now_ns, config)
+        return commands
+
+    def resolve_if_complete(
+        self, tracked: Tracked, now_ns: int, settings: Incidents
+    ) -> list[Command]:
+        """Resolve a recovered incident once every confirmation is in.
+
+        A page needs the signal back, a fix in review and comms closed; an investigation only the
+        signal.
+        """
+        incident = tracked.incident
+        if incident.state is not IncidentState.RECOVERED:
+            return []
+        if incident.severity is Severity.PAGE and not _CONFIRMATIONS <= tracked.confirmations:
+            return []
+        tracked.incident = replace(incident, state=IncidentState.RESOLVED, resolved_at_ns=now_ns)
+        key = next(key for key, other in self.book.open.items() if other is tracked)
+        self.book.close(key, now_ns, settings)
+        lasted = minutes_text(now_ns - incident.onset_ns)
+        return emit(
+            EventName.INCIDENT_RESOLVED, now_ns, tracked, f"resolved {lasted} after its onset"
+        )
+
+    def _follow_call(self, tracked: Tracked, now_ns: int, config: Config) -> list[Command]:
+        plan = tracked.incident.rollback
+        if plan is None or plan.state in (RollbackState.PLANNED, RollbackState.CONFIRMED):
+            return []
+        if tracked.called_ns is None:
+            # Nobody was called by us (proposed, withheld, or taken up after a restart), yet a
+            # person may move the pointer: from here on the spans are watched just the same.
+            self.start_after_call(tracked, now_ns)
+            return []
+        bad = plan.pointer._replace(prompt_version=plan.from_version)
+        good = plan.pointer._replace(prompt_version=plan.to_version)
+        since = tracked.called_ns // NS_PER_MINUTE + 1
+        total = self._calls_since(plan.pointer, since)
+        if total >= _FEWEST_CALLS:
+            share = self._calls_since(bad, since) / total
+            gone = min(_GONE_SHARE, _GONE_OF_BEFORE * tracked.share_before)
+            if share <= gone and self._calls_since(good, since) > 0:
+                who = "the call" if plan.state in _CALLED else "it was planned, by another hand"
+                detail = (
+                    f"traffic is back on {plan.to_version}: {plan.from_version} has "
+                    f"{100 * share:.1f} % of {int(total)} calls of {plan.pointer.label()}, "
+                    f"{minutes_text(now_ns - tracked.called_ns)} after {who}"
+                )
+                with_rollback(tracked, RollbackState.CONFIRMED, detail)
+                return emit(EventName.ROLLBACK_CONFIRMED, now_ns, tracked, detail)
+        if plan.state not in _CALLED:
+            return []
+        deadline_ns = tracked.called_ns + int(config.rollback.confirm_within * NS_PER_S)
+        if now_ns < deadline_ns or tracked.is_overdue:
+            return []
+        tracked.is_overdue = True
+        if total < _FEWEST_CALLS:
+            detail = (
+                f"{plan.target} was called, but only {int(total)} calls of {plan.pointer.label()} "
+                "were seen since, too few to tell whether it took"
+            )
+            return emit(EventName.ROLLBACK_UNKNOWN, now_ns, tracked, detail)
+        share = self._calls_since(bad, since) / total
+        detail = (
+            f"{plan.target} was called, but {plan.from_version} still has {100 * share:.1f} % of "
+            f"{int(total)} calls of {plan.pointer.label()} after "
+            f"{minutes_text(now_ns - tracked.called_ns)}; it is not called again, a person must act"
+        )
+        with_rollback(tracked, RollbackState.FAILED, detail)
+        return emit(EventName.ROLLBACK_FAILED, now_ns, tracked, detail)
+
+    def _calls_since(self, scope: Scope, minute: int) -> float:
+        """Return the calls of a scope in the complete minutes from ``minute`` on, at most two."""
+        record = self.scopes.records.get(scope)
+        row = None if record is None else record.series.get(CALLS)
+        if row is None:
+            return 0.0
+        rings = self.scopes.rings
+        complete = min(rings.now_minute - minute, 2)
+        if complete <= 0:
+            return 0.0
+        return float(rings.last_minutes(row, complete + 1)[:-1, 0].sum())
+
+    def _follow_signal(self, tracked: Tracked, now_ns: int, config: Config) -> list[Command]:
+        incident = tracked.incident
+        if incident.state is not IncidentState.OPEN:
+            return []
+        plan = incident.rollback
+        if plan is not None and plan.state is RollbackState.PLANNED:
+            return []
+        if tracked.recovery is None:
+            self.start(tracked, now_ns)
+        assert tracked.recovery is not None
+        tracked.recovery.watch_also(self._watched(tracked, config))
+        window_minutes = max(1, round(config.detect.alert_window / 60))
+        tracked.recovery.advance(self.scopes.rings, window_minutes)
+        if plan is not None and plan.state in _CALLED:
+            # Until the traffic is seen to be back, good numbers may be somebody else's.
+            return []
+        if not tracked.recovery.is_proven(window_minutes):
+            return []
+        detail = "back inside the line: " + tracked.recovery.sentence(window_minutes)
+        tracked.incident = replace(incident, state=IncidentState.RECOVERED, recovered_at_ns=now_ns)
+        self._forget_evidence(incident, now_ns)
+        commands = emit(EventName.INCIDENT_RECOVERED, now_ns, tracked, detail)
+        return commands + self.resolve_if_complete(tracked, now_ns, config.incidents)
+
+    def _watched(self, tracked: Tracked, config: Config) -> list[Watched]:
+        """Return what has to be proven, on the population that was put back."""
+        incident = tracked.incident
+        plan = incident.rollback
+        moved = plan is not None and plan.state in (*_CALLED, RollbackState.CONFIRMED)
+        watched = []
+        for verdict in tracked.verdicts.values():
+            found = self._watch(verdict, config, on_population=moved)
+            if found is not None:
+                watched.append(found)
+        return watched
+
+    def _watch(self, verdict: Verdict, config: Config, *, on_population: bool) -> Watched | None:
+        kind = _kind_of(verdict)
+        measure = Measure(SIGNALS[kind].measure, verdict.rubric)
+        scope = verdict.scope.population() if on_population else verdict.scope
+        record = self.scopes.records.get(scope)
+        row = None if record is None else record.series.get(measure)
+        if row is None:
+            return None
+        control_row = None
+        if verdict.comparison is Comparison.CONTROL and verdict.reference is not None:
+            control = self.scopes.records.get(verdict.reference)
+            control_row = None if control is None else control.series.get(measure)
+        usual = 1 - verdict.usual if kind is Kind.EVAL else verdict.usual
+        return Watched(
+            kind=kind,
+            name=f"{verdict.signal}:{verdict.rubric}" if verdict.rubric else verdict.signal,
+            row=row,
+            control_row=control_row,
+            usual_y=usual if kind is not Kind.TOKENS else self._usual_tokens(verdict),
+            mirrored=SIGNALS[kind].is_mirrored,
+            lines=lines_of(kind, config.detect.for_route(verdict.scope.route)),
+        )
+
+    def _usual_tokens(self, verdict: Verdict) -> float:
+        """Return the usual linearised token badness, which the raw ratio of a verdict is not."""
+        family = self.comparisons.families.get(verdict.scope.family())
+        if family is None or family.yardstick is None:
+            return 0.5
+        cap = family.yardstick.token_cap or verdict.usual
+        usual = family.yardstick.tokens_per_success or verdict.usual
+        return usual / (cap + usual) if cap + usual > 0 else 0.5
+
+    def _forget_evidence(self, incident: Incident, now_ns: int) -> None:
+        """Let a recovered scope start from zero, so that only new evidence can trip it again."""
+        for scope in list(self.roster.by_scope):
+            if scope.arm() == incident.scope.arm() or scope.family() == incident.scope:
+                for row in self.roster.by_scope[scope]:
+                    for detector in self.roster.detectors.values():
+                        detector.start(row, 0.0, now_ns)
+
+    def serving(self, incident: Incident) -> str | None:
+        """Return the version that serves the incident's population now."""
+        family = self.comparisons.families.get(incident.scope.family())
+        if family is None:
+            return None
+        return serving_version(family, self.scopes, incident.scope.population())
+
+
+def _kind_of(verdict: Verdict) -> Kind:
+    for kind, signal in SIGNALS.items():
+        if signal.name == verdict.signal and signal.is_mirrored == (verdict.direction == "down"):
+            return kind
+    raise ValueError(f"no kind for signal {verdict.signal} {verdict.direction}")

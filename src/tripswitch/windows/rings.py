@@ -1,0 +1,187 @@
+"""Ring buffers: per series the count, sum and sum of squares in slots of time.
+
+A *series* is one measure of one scope; it owns one row in every array here. Three rings overlap:
+15 slots of a minute, 24 of a quarter of an hour, 24 of an hour. A slot is addressed by absolute
+time modulo the ring's length, so all rows share one clock and a slot is cleared when time reaches
+it again. Sums are float64: the variance formula ``q - 2*m*s + n*m*m`` cancels badly in float32.
+
+What arrived since the last tick is kept apart by the call's minute (`fresh`), because evidence
+must take each value once: at its arrival for one-sample tests, in the stratum of its minute for
+two-sample tests. What leaves the minute ring is folded into `moments`, sums over minute blocks
+with an exponential memory, from which baselines and the design effect are computed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tripswitch.model.clocktext import NS_PER_MINUTE
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+MINUTES: Final = 15
+QUARTERS: Final = 24
+HOURS: Final = 24
+STRATA: Final = 4
+"""Minutes whose strata have a slot: this one, the two before, and the one being closed."""
+
+MOMENT_COLUMNS: Final = 6
+"""Of a block with count n and sum s: n, s, q, s*s, s*n, n*n, each summed over blocks."""
+
+# Half-life of about six hours: long enough to hold thousands of samples, short enough that
+# yesterday's model does not define today's normal. Same-hour history is kept in `by_hour`.
+_MOMENT_DECAY_PER_MINUTE: Final = 0.998
+# A same-hour entry loses a seventh at each visit, one a day: a memory of about seven days.
+_HOUR_DECAY_PER_DAY: Final = 6 / 7
+
+
+class Rings:
+    """All rings of all series, growing by doubling up to what the caller registers.
+
+    Array shapes, S being the capacity: ``minute`` (S, 15, 3), ``quarter`` (S, 24, 3), ``hour``
+    (S, 24, 3), ``fresh`` (S, 5, 3) with index 4 of the second axis for the carry, ``moments``
+    (S, 6), ``by_hour`` (S, 24, 6). The last axis of the first four is (n, sum, sum of squares).
+    """
+
+    def __init__(self, capacity: int = 256) -> None:
+        self.now_minute = -1
+        self.minute: Floats = np.zeros((capacity, MINUTES, 3))
+        self.quarter: Floats = np.zeros((capacity, QUARTERS, 3))
+        self.hour: Floats = np.zeros((capacity, HOURS, 3))
+        self.fresh: Floats = np.zeros((capacity, STRATA + 1, 3))
+        self.moments: Floats = np.zeros((capacity, MOMENT_COLUMNS))
+        self.by_hour: Floats = np.zeros((capacity, 24, MOMENT_COLUMNS))
+        self.frozen: npt.NDArray[np.bool_] = np.zeros(capacity, dtype=np.bool_)
+
+    @property
+    def capacity(self) -> int:
+        """Return how many series fit before the arrays grow."""
+        return len(self.minute)
+
+    @property
+    def bytes_per_series(self) -> int:
+        """Return the memory one series takes here."""
+        return sum(array.nbytes for array in self._arrays()) // self.capacity
+
+    def reserve(self, rows: int) -> None:
+        """Grow to at least ``rows`` series, doubling; existing rows keep their place."""
+        if rows <= self.capacity:
+            return
+        capacity = max(rows, 2 * self.capacity)
+        for name in ("minute", "quarter", "hour", "fresh", "moments", "by_hour", "frozen"):
+            old = getattr(self, name)
+            grown = np.zeros((capacity, *old.shape[1:]), dtype=old.dtype)
+            grown[: len(old)] = old
+            setattr(self, name, grown)
+
+    def clear(self, row: int) -> None:
+        """Forget everything about one series, so that its row can serve another."""
+        for array in self._arrays():
+            array[row] = 0
+
+    def advance(self, now_ns: int) -> bool:
+        """Move the clock to ``now_ns``; return whether a minute boundary was crossed.
+
+        Slots that time reaches are cleared; minutes that leave the ring are folded first. Going
+        backwards is ignored: the clock of the data never does.
+        """
+        minute = now_ns // NS_PER_MINUTE
+        if self.now_minute < 0:
+            self.now_minute = minute
+            return False
+        if minute <= self.now_minute:
+            return False
+        # After a gap longer than every ring each slot needs clearing only once.
+        first = max(self.now_minute + 1, minute - HOURS * 60 - MINUTES)
+        for passed in range(first, minute + 1):
+            self._open_minute(passed)
+        self.now_minute = minute
+        return True
+
+    def add(self, rows: Rows, minutes: Rows, values: Floats) -> None:
+        """Add one value each to the series ``rows``, in the slots of absolute ``minutes``.
+
+        ``minutes`` must lie within the last 15 up to now. Values are added one after the other
+        (``numpy.add.at``), so the sums do not depend on how arrivals were batched.
+        """
+        stats = np.stack([np.ones_like(values), values, values * values], axis=1)
+        np.add.at(self.minute, (rows, minutes % MINUTES), stats)
+        np.add.at(self.quarter, (rows, (minutes // 15) % QUARTERS), stats)
+        np.add.at(self.hour, (rows, (minutes // 60) % HOURS), stats)
+        stratum = np.where(minutes > self.now_minute - STRATA, minutes % STRATA, STRATA)
+        np.add.at(self.fresh, (rows, stratum), stats)
+
+    def take_fresh(self) -> Floats:
+        """Return what arrived since the last call, shape (S, 5, 3), and start anew."""
+        taken = self.fresh
+        self.fresh = np.zeros_like(taken)
+        return taken
+
+    def window(self, rows: Rows, name: str) -> Floats:
+        """Return (n, s, q) of the series ``rows`` over the window ``name``, shape (len, 3).
+
+        ``5m`` and ``15m`` are sums of minutes, ``1h`` and ``6h`` of quarters, ``24h`` of hours;
+        each includes the slot being filled.
+        """
+        if name == "5m":
+            recent = (self.now_minute - np.arange(5)) % MINUTES
+            slots = self.minute[rows][:, recent]
+        elif name == "15m":
+            slots = self.minute[rows]
+        elif name == "1h":
+            recent = (self.now_minute // 15 - np.arange(4)) % QUARTERS
+            slots = self.quarter[rows][:, recent]
+        elif name == "6h":
+            slots = self.quarter[rows]
+        else:
+            slots = self.hour[rows]
+        return np.asarray(slots.sum(axis=1))
+
+    def last_minutes(self, row: int, count: int) -> Floats:
+        """Return (n, s, q) of the last ``count`` minutes, oldest first, shape (count, 3)."""
+        slots = (self.now_minute - np.arange(count - 1, -1, -1)) % MINUTES
+        return self.minute[row, slots]
+
+    def history(self, rows: Rows) -> Floats:
+        """Return `moments` of ``rows`` with the minutes still in the ring folded in."""
+        blocks = self.minute[rows]
+        return np.asarray(self.moments[rows] + _moments_of(blocks).sum(axis=1))
+
+    def _open_minute(self, minute: int) -> None:
+        thawed = ~self.frozen[:, None]
+        leaving = self.minute[:, minute % MINUTES]
+        self.moments *= _MOMENT_DECAY_PER_MINUTE
+        self.moments += np.where(thawed, _moments_of(leaving), 0.0)
+        self.minute[:, minute % MINUTES] = 0
+        if minute % 15 == 0:
+            self.quarter[:, (minute // 15) % QUARTERS] = 0
+        if minute % 60 == 0:
+            hour = minute // 60
+            # The hour before last is folded, so that a regression still being weighed has not
+            # yet become its own baseline.
+            settled = self.hour[:, (hour - 2) % HOURS]
+            entry = self.by_hour[:, (hour - 2) % 24]
+            decayed = entry * _HOUR_DECAY_PER_DAY + _moments_of(settled)
+            self.by_hour[:, (hour - 2) % 24] = np.where(thawed, decayed, entry)
+            self.hour[:, hour % HOURS] = 0
+
+    def _arrays(self) -> tuple[npt.NDArray[np.generic], ...]:
+        return (
+            self.minute,
+            self.quarter,
+            self.hour,
+            self.fresh,
+            self.moments,
+            self.by_hour,
+            self.frozen,
+        )
+
+
+def _moments_of(blocks: Floats) -> Floats:
+    """Return the six moment columns of blocks whose last axis is (n, s, q)."""
+    n, s, q = blocks[..., 0], blocks[..., 1], blocks[..., 2]
+    return np.stack([n, s, q, s * s, s * n, n * n], axis=-1)

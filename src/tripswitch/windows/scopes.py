@@ -1,0 +1,113 @@
+"""The registry of scopes and their series: who owns which row, bounded.
+
+A scope gets an id when it is first seen and keeps it until it makes way. When the bound is
+reached, new scopes are folded into one overflow scope, visibly counted; at each tick the least
+recently seen scopes make way again, except pinned ones (an open incident, a control).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from tripswitch.model.scope import Scope
+from tripswitch.windows.histogram import LATENCY_CUTS_S, TOKEN_CUTS, Histogram
+from tripswitch.windows.rings import Rings
+
+OVERFLOW: Final = Scope(route="(overflow)")
+
+
+class Measure(NamedTuple):
+    """What a series measures, for instance ``("eval_score", "faithfulness")``."""
+
+    name: str
+    rubric: str | None = None
+
+
+@dataclass(slots=True)
+class ScopeRecord:
+    """What is known of one scope besides its numbers. Times are ns since the epoch.
+
+    ``found_running`` says that it was there when watching began, so its start was not seen.
+    """
+
+    id: int
+    scope: Scope
+    first_seen_ns: int
+    last_seen_ns: int
+    found_running: bool
+    series: dict[Measure, int] = field(default_factory=dict)
+
+
+class Scopes:
+    """Scopes by id, their series' rows in `rings`, and their histograms by id."""
+
+    def __init__(self, max_scopes: int) -> None:
+        self.max_scopes = max_scopes
+        self.rings = Rings()
+        self.latencies = Histogram(LATENCY_CUTS_S)
+        self.tokens = Histogram(TOKEN_CUTS)
+        self.records: dict[Scope, ScopeRecord] = {}
+        self.folded_values = 0
+        self.evicted_scopes = 0
+        self._newcomers: list[ScopeRecord] = []
+        self._free_ids: list[int] = []
+        self._free_rows: list[int] = []
+        self._next_id = 0
+        self._next_row = 0
+
+    def see(self, scope: Scope, now_ns: int, *, found_running: bool) -> ScopeRecord:
+        """Return the record of ``scope``, making it when new; the overflow's when full."""
+        record = self.records.get(scope)
+        if record is None:
+            if len(self.records) >= self.max_scopes and scope != OVERFLOW:
+                self.folded_values += 1
+                return self.see(OVERFLOW, now_ns, found_running=True)
+            if self._free_ids:
+                scope_id = self._free_ids.pop()
+            else:
+                scope_id, self._next_id = self._next_id, self._next_id + 1
+                self.latencies.reserve(self._next_id)
+                self.tokens.reserve(self._next_id)
+            record = ScopeRecord(scope_id, scope, now_ns, now_ns, found_running)
+            self.records[scope] = record
+            self._newcomers.append(record)
+        record.last_seen_ns = max(record.last_seen_ns, now_ns)
+        return record
+
+    def take_newcomers(self) -> list[ScopeRecord]:
+        """Return the scopes first seen since the last call, in order."""
+        taken, self._newcomers = self._newcomers, []
+        return taken
+
+    def row(self, record: ScopeRecord, measure: Measure) -> int:
+        """Return the ring row of one measure of a scope, making it when new."""
+        row = record.series.get(measure)
+        if row is None:
+            if self._free_rows:
+                row = self._free_rows.pop()
+            else:
+                row, self._next_row = self._next_row, self._next_row + 1
+                self.rings.reserve(self._next_row)
+            record.series[measure] = row
+        return row
+
+    def make_way(self, pinned: set[Scope]) -> list[ScopeRecord]:
+        """Evict the least recently seen scopes once 95 % full, down to 90 %; return them."""
+        if len(self.records) < 0.95 * self.max_scopes:
+            return []
+        candidates = sorted(
+            (record for record in self.records.values() if record.scope not in pinned),
+            key=lambda record: (record.last_seen_ns, record.id),
+        )
+        gone = candidates[: max(0, len(self.records) - int(0.9 * self.max_scopes))]
+        for record in gone:
+            del self.records[record.scope]
+            for row in record.series.values():
+                self.rings.clear(row)
+                self._free_rows.append(row)
+            self.latencies.clear(record.id)
+            self.tokens.clear(record.id)
+            self._free_ids.append(record.id)
+        self.evicted_scopes += len(gone)
+        return gone
