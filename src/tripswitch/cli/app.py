@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from tripswitch.cli import check, inspect, schema
+from tripswitch.cli import check, inspect, replay, schema
 from tripswitch.errors import TripswitchError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.command("check")(check.check)
 app.command("inspect")(inspect.inspect)
+app.command("replay")(replay.replay)
 app.command("schema")(schema.schema)
 
 
