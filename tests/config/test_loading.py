@@ -179,6 +179,7 @@ def test_warnings_have_their_lines(folder: Path) -> None:
     warnings = load([write(folder, text)], NO_ENV).warnings
     wide = [each for each in warnings if each.code == "config.wide_bind"]
     assert [(each.dotted_path, each.line) for each in wide] == [("telemetry.health.endpoint", 3)]
+    assert {each.file for each in warnings} == {str(folder / "tripswitch.yaml")}
 
 
 def test_what_needs_a_restart_is_named_and_kept() -> None:

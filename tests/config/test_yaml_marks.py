@@ -71,6 +71,7 @@ def test_anchors_and_merge_keys_work() -> None:
         ("- a\n", "config.type", 1, None),
         ("text\n", "config.type", 1, None),
         ("[" * 5000, "config.syntax", 1, 33),
+        ("a:\n  [" + "1," * 100_000 + "]", "config.too_large", 2, 3),
         ("a: &a [*a]\n", "config.too_large", 1, None),
     ],
 )

@@ -54,9 +54,6 @@ class Section(BaseModel):
     )
 
 
-# --- the wire -------------------------------------------------------------------------------------
-
-
 class GrpcReceiver(Section):
     """Where exporters send OTLP over gRPC."""
 
@@ -139,9 +136,6 @@ class Tap(Section):
     )
 
 
-# --- reading --------------------------------------------------------------------------------------
-
-
 class Read(Section):
     """How GenAI spans are understood."""
 
@@ -212,9 +206,6 @@ class Windows(Section):
             "A span whose end is further than this from now is counted as skewed, not judged."
         ),
     )
-
-
-# --- detection ------------------------------------------------------------------------------------
 
 
 class BadMinutes(Section):
@@ -475,9 +466,6 @@ class Detect(Signals):
     def for_route(self, route: str | None) -> Signals:
         """Return the lines that hold on ``route``."""
         return self.routes.get(route or "", self)
-
-
-# --- incidents and actions ------------------------------------------------------------------------
 
 
 class Incidents(Section):

@@ -107,7 +107,8 @@ def merged_tables(early: Table, late: Table) -> Table:
             values[key] = value
         elif isinstance(value, Table):
             values[key] = merged_tables(before, value)
-    return Table(values, {**early.key_marks, **late.key_marks}, late.mark)
+    mark = early.mark if early.mark.file else late.mark
+    return Table(values, {**early.key_marks, **late.key_marks}, mark)
 
 
 def placed(problem: Problem, tree: Table) -> Problem:

@@ -114,16 +114,20 @@ def parse_tree(text: str, file: str, problems: list[Problem]) -> Table:
 
 
 class _Composer(yaml.SafeLoader):
-    """Composes nodes only, and no deeper than MAX_DEPTH; nothing is ever constructed."""
+    """Composes nodes only, no deeper than MAX_DEPTH and no more than are needed for MAX_VALUES."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._depth = 0
+        self._nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        mark = None if parent is None else parent.start_mark
         if self._depth > MAX_DEPTH:
-            mark = None if parent is None else parent.start_mark
             raise yaml.MarkedYAMLError(problem="nested too deep", problem_mark=mark)
+        self._nodes += 1
+        if self._nodes > 2 * MAX_VALUES:  # a key is a node too
+            raise yaml.MarkedYAMLError(problem="too many values", problem_mark=mark)
         self._depth += 1
         try:
             return super().compose_node(parent, index)
@@ -216,6 +220,7 @@ def _is_text(text: str) -> bool:
 
 # The parser's own sentences can quote the file, and so a secret; these never do.
 _SYNTAX_WORDS = (
+    ("too many values", f"at most {MAX_VALUES} values", ""),
     ("nested too deep", f"nesting of at most {MAX_DEPTH} levels", ""),
     (
         "cannot start any token",
@@ -256,7 +261,8 @@ def _syntax_problem(error: yaml.MarkedYAMLError, file: str) -> Problem:
     line = None if mark is None else mark.line + 1
     column = None if mark is None else mark.column + 1
     found = "text that is not YAML" if wanted == "YAML" else "something else"
-    return Problem("config.syntax", Mark(file, line, column), (), found, wanted, hint)
+    code = "config.too_large" if error.problem == "too many values" else "config.syntax"
+    return Problem(code, Mark(file, line, column), (), found, wanted, hint)
 
 
 def _mark_of_position(text: str, position: int, file: str) -> Mark:
