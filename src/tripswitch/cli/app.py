@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from tripswitch.cli import check, inspect, replay, schema
+from tripswitch.cli import check, inspect, replay, run, schema, status
 from tripswitch.errors import TripswitchError
 
 app = typer.Typer(
@@ -24,7 +24,9 @@ app = typer.Typer(
 app.command("check")(check.check)
 app.command("inspect")(inspect.inspect)
 app.command("replay")(replay.replay)
+app.command("run")(run.run)
 app.command("schema")(schema.schema)
+app.command("status")(status.status)
 
 
 def main() -> None:

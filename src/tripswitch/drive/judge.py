@@ -19,9 +19,9 @@ from tripswitch.actions.executor import Executor
 from tripswitch.config.loading import load_config, reloadable_difference, with_reloadable
 from tripswitch.drive.link import RecordKind
 from tripswitch.drive.logs import place_of
+from tripswitch.drive.session import Arrival
 from tripswitch.errors import ConfigError, LedgerError
 from tripswitch.model.incident import RollbackState
-from tripswitch.otlp.tap import Tapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tripswitch.drive.config_edits import ConfigEdits
     from tripswitch.drive.inbox import Inbox
     from tripswitch.drive.link import Record
-    from tripswitch.model.incident import Incident
+    from tripswitch.model.incident import Incident, RollbackPlan
     from tripswitch.model.messages import Command, RollbackOutcome
     from tripswitch.store.ledger import Ledger
 
@@ -50,10 +50,10 @@ _T = TypeVar("_T")
 class Judged(Protocol):
     """What the judge asks of a session: the engine with its reader, without any I/O."""
 
-    def restore(self, incidents: Sequence[Incident]) -> None:
-        """Take up the incidents that were open when the last judge ended."""
+    def restore(self, incidents: Sequence[Incident], past_plans: Sequence[RollbackPlan]) -> None:
+        """Take up what was open when the last judge ended, and what was ever rolled back."""
 
-    def feed(self, arrivals: Sequence[Tapped]) -> list[Command]:
+    def feed(self, arrivals: Sequence[Arrival]) -> list[Command]:
         """Judge forwarded ``ExportTraceServiceRequest`` bodies."""
 
     def advance(self, now_ns: int) -> list[Command]:
@@ -106,7 +106,7 @@ class Judge:
     def restore(self) -> None:
         """Take up what the last judge left: open incidents, and outcomes it did not take in."""
         incidents = self._ledger.open_incidents()
-        self.session.restore(incidents)
+        self.session.restore(incidents, self._ledger.past_rollbacks())
         undecided = [
             incident.rollback.key
             for incident in incidents
@@ -185,7 +185,7 @@ class Judge:
             if record.kind is RecordKind.LOST:
                 self._lose(record.lost_requests, record.received_ns)
             else:
-                arrivals.append(Tapped(record.body, record.received_ns))
+                arrivals.append(Arrival(record.body, record.received_ns))
         if not arrivals:
             return
         self._counts["judge_batches_total"] += 1

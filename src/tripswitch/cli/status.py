@@ -1,0 +1,87 @@
+"""``tripswitch status``: what a running tripswitch sees and how it judges it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tripswitch.errors import TripswitchError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+DEFAULT_API = "http://127.0.0.1:8317"
+
+_TIMEOUT_S = 5.0
+
+
+def status(
+    api: Annotated[str, typer.Option(help="Address of the API.")] = DEFAULT_API,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON of /v1/status.")] = False,
+) -> None:
+    """Show each scope and signal with its verdict, and the open incidents."""
+    now = _fetch(api)
+    if as_json:
+        typer.echo(json.dumps(now, indent=2))
+        return
+    from rich.console import Console
+
+    console = Console()
+    console.print(_verdicts(now))
+    for incident in now["incidents"]:
+        line = f"{incident['state']} {incident['severity']} {incident['shape']} {incident['id']}"
+        console.print(printable(f"{line}: {incident['why']}"), markup=False, highlight=False)
+    if not now["incidents"]:
+        console.print("no open incident", markup=False)
+
+
+def _fetch(api: str) -> dict[str, Any]:
+    import httpx
+
+    url = f"{api.rstrip('/')}/v1/status"
+    try:
+        # Loopback is meant; a proxy set for the outside would be asked for it in vain.
+        response = httpx.get(url, timeout=_TIMEOUT_S, trust_env=False)
+        response.raise_for_status()
+        content: dict[str, Any] = response.json()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise TripswitchError(
+            f'no status from "{url}": {error}',
+            hint="is `tripswitch run` up, and is --api its telemetry.api.endpoint?",
+        ) from error
+    return content
+
+
+def _verdicts(now: dict[str, Any]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("scope", "signal", "verdict", "now", "usual", "samples", "why")
+    for scope in now["scopes"]:
+        for signal in scope["signals"]:
+            name = f"{signal['signal']} {signal['rubric'] or ''}"
+            verdict = f"{signal['finding']} {signal['severity'] or ''}"
+            cells = (
+                scope["label"],
+                name.strip(),
+                verdict.strip(),
+                _number(signal["value"]),
+                _number(signal["usual"]),
+                str(signal["samples"]),
+                signal["why"],
+            )
+            table.add_row(*(Text(printable(cell)) for cell in cells))
+    if not now["scopes"]:
+        table.caption = "nothing seen yet"
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with ``?`` for what would steer a terminal: names come from telemetry."""
+    return "".join(character if character.isprintable() else "?" for character in text)

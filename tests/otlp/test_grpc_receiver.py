@@ -1,0 +1,202 @@
+"""The receiver: limits, refusals, what is tapped, and that every request is counted once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+
+from tests.otlp.relay import client, relay, send, until
+from tests.otlp.upstream import Reply, Upstream
+from tripswitch.errors import ConfigError
+from tripswitch.otlp.grpc_receiver import TRACES_METHOD
+
+ANY_METHOD = "/some.Service/Method"
+
+
+def test_a_100_mb_request_is_refused_cleanly_and_counted() -> None:
+    async def check() -> None:
+        async with Upstream() as upstream, relay(upstream.endpoint) as between:
+            async with client(between.endpoint) as channel:
+                with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                    await send(channel, TRACES_METHOD, bytes(100_000_000), timeout_s=60)
+                assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+                await send(channel, TRACES_METHOD, b"next")
+            assert [got.body for got in upstream.got] == [b"next"]
+            assert between.receiver.requests == {"transport_refused": 1, "accepted": 1}
+            assert between.receiver.in_flight == 0
+
+    asyncio.run(check())
+
+
+def test_a_gzip_bomb_is_held_to_the_limit_after_decompression() -> None:
+    async def check() -> None:
+        async with Upstream() as upstream:
+            async with (
+                relay(upstream.endpoint, max_recv_msg_bytes=1 << 20) as between,
+                client(between.endpoint) as channel,
+            ):
+                call: Any = channel.unary_unary(TRACES_METHOD, None, None)(
+                    bytes(2 << 20), timeout=10, compression=grpc.Compression.Gzip
+                )
+                with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                    await call
+                assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+                assert between.receiver.requests == {"transport_refused": 1}
+            assert upstream.got == []
+
+    asyncio.run(check())
+
+
+def test_too_many_at_once_are_refused_for_now_with_both_hints_before_they_are_read() -> None:
+    async def check() -> None:
+        hold = asyncio.Event()
+        async with (
+            Upstream(lambda _got: Reply(hold=hold)) as upstream,
+            relay(upstream.endpoint, max_concurrent_rpcs=1) as between,
+            client(between.endpoint) as channel,
+        ):
+            first = asyncio.create_task(send(channel, TRACES_METHOD, b"first"))
+            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                await send(channel, TRACES_METHOD, bytes(20 << 20))
+            assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
+            trailers: dict[str, Any] = dict(
+                tuple(pair) for pair in refusal.value.trailing_metadata()
+            )
+            bare = RetryInfo.FromString(trailers["google.rpc.retryinfo-bin"])
+            rich = Status.FromString(trailers["grpc-status-details-bin"])
+            packed = RetryInfo()
+            assert rich.details[0].Unpack(packed)
+            assert rich.code == 14
+            assert bare.retry_delay.ToMilliseconds() == packed.retry_delay.ToMilliseconds() == 1900
+            hold.set()
+            await first
+            assert between.receiver.requests == {"overloaded": 1, "accepted": 1}
+            assert between.receiver.received_bytes == len(b"first")
+
+    asyncio.run(check())
+
+
+def test_arrow_streams_are_unimplemented() -> None:
+    async def check() -> None:
+        method = "/opentelemetry.proto.experimental.arrow.v1.ArrowTracesService/ArrowTraces"
+        async with Upstream() as upstream, relay(upstream.endpoint) as between:
+            async with client(between.endpoint) as channel:
+                streams: Any = channel.stream_stream(method, None, None)
+                call = streams()
+                assert await call.code() is grpc.StatusCode.UNIMPLEMENTED
+            assert upstream.got == []
+            assert between.receiver.requests == {"unsupported": 1}
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    ("code", "trailing", "outcome"),
+    [
+        (grpc.StatusCode.INVALID_ARGUMENT, (), "refused"),
+        (grpc.StatusCode.UNAVAILABLE, (), "failed"),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, (), "refused"),
+        (
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            (("google.rpc.retryinfo-bin", RetryInfo().SerializeToString()),),
+            "failed",
+        ),
+    ],
+)
+def test_only_what_the_upstream_took_is_tapped(
+    code: grpc.StatusCode, trailing: tuple[tuple[str, bytes], ...], outcome: str
+) -> None:
+    async def check() -> None:
+        refusal = Reply(code=code, trailing=trailing)
+        async with (
+            Upstream(lambda got: refusal if got.body == b"no" else Reply()) as upstream,
+            relay(upstream.endpoint) as between,
+            client(between.endpoint) as channel,
+        ):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await send(channel, TRACES_METHOD, b"no")
+            await send(channel, TRACES_METHOD, b"yes")
+            await send(channel, ANY_METHOD, b"of no interest to the reader")
+            assert len(between.tap) == 1
+            assert between.receiver.tap_skipped == {outcome: 1}
+            assert between.receiver.requests == {outcome: 1, "accepted": 2}
+            assert between.receiver.upstream_codes == {code.name: 1, "OK": 2}
+
+    asyncio.run(check())
+
+
+def test_a_broken_or_full_tap_does_not_reach_the_sender() -> None:
+    async def check() -> None:
+        def explode() -> None:
+            raise RuntimeError("a reader with a fault")
+
+        async with (
+            Upstream() as upstream,
+            relay(upstream.endpoint, tap_bytes=1000) as between,
+            client(between.endpoint) as channel,
+        ):
+            between.tap.listen(explode)
+            for _ in range(10):
+                await send(channel, TRACES_METHOD, bytes(100))
+            assert len(upstream.got) == 10
+            assert between.receiver.tap_errors == 10
+            assert between.tap.dropped_requests == 8
+
+    asyncio.run(check())
+
+
+def test_a_client_that_gives_up_is_counted_and_frees_its_place() -> None:
+    async def check() -> None:
+        hold = asyncio.Event()
+        async with (
+            Upstream(lambda _got: Reply(hold=hold)) as upstream,
+            relay(upstream.endpoint) as between,
+            client(between.endpoint) as channel,
+        ):
+            call: Any = channel.unary_unary(TRACES_METHOD, None, None)(b"x", timeout=30)
+            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            call.cancel()
+            await until(lambda: upstream.cancelled and not between.receiver.in_flight)
+            assert between.receiver.requests == {"cancelled": 1}
+            assert len(between.tap) == 0
+
+    asyncio.run(check())
+
+
+def test_stopping_lets_requests_under_way_finish() -> None:
+    async def check() -> None:
+        hold = asyncio.Event()
+        async with (
+            Upstream(lambda _got: Reply(hold=hold, body=b"done")) as upstream,
+            relay(upstream.endpoint) as between,
+            client(between.endpoint) as channel,
+        ):
+            under_way = asyncio.create_task(send(channel, TRACES_METHOD, b"x"))
+            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            stopping = asyncio.create_task(between.receiver.stop(10))
+            hold.set()
+            assert await under_way == b"done"
+            await stopping
+
+    asyncio.run(check())
+
+
+def test_a_taken_port_is_an_error_with_a_hint() -> None:
+    async def check() -> None:
+        async with (
+            Upstream() as upstream,
+            relay(upstream.endpoint) as between,
+            relay(upstream.endpoint) as other,
+        ):
+            with pytest.raises(ConfigError, match="cannot listen") as refusal:
+                await other.receiver.start(between.endpoint)
+            assert "port" in refusal.value.hint
+
+    asyncio.run(check())
