@@ -83,7 +83,7 @@ def test_an_upstream_that_hangs_up_in_the_middle_is_unavailable() -> None:
     asyncio.run(check())
 
 
-def test_the_clients_deadline_is_passed_on_a_little_shortened() -> None:
+def test_the_clients_deadline_is_passed_on_and_ours_holds_without_one() -> None:
     async def check() -> None:
         async with (
             Upstream() as upstream,
@@ -92,11 +92,9 @@ def test_the_clients_deadline_is_passed_on_a_little_shortened() -> None:
         ):
             await send(channel, TRACES_METHOD, b"x", timeout_s=100)
             await send(channel, TRACES_METHOD, b"x", timeout_s=None)
-            with_deadline, without = (got.remaining_s for got in upstream.got)
-            assert with_deadline is not None
-            assert 50 < with_deadline < 100
-            assert without is not None
-            assert 400 < without <= 501
+            # gRPC sends deadlines rounded up to two or three digits.
+            assert upstream.got[0].remaining_s == pytest.approx(100, abs=3)
+            assert upstream.got[1].remaining_s == pytest.approx(500, abs=15)
 
     asyncio.run(check())
 
