@@ -1,0 +1,461 @@
+"""Which spans are calls, and what is understood of each."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from tests.genai.spans import (
+    CHAT,
+    START_NS,
+    EventOf,
+    SpanOf,
+    request_of,
+    span_hex,
+    trace_hex,
+)
+from tests.genai.test_coercion import anything
+from tripswitch.config.model import Read
+from tripswitch.genai.understand import Understanding
+from tripswitch.genai.vocabulary import ROWS
+from tripswitch.model.calls import Observed
+
+
+def observe(*spans: SpanOf, read: Read | None = None, **resource: object) -> Observed:
+    attributes = {key.replace("_", "."): value for key, value in resource.items()}
+    return Understanding(read or Read()).observe([request_of(*spans, resource=attributes)])
+
+
+def one(attributes: dict[str, object], **span: Any) -> dict[str, Any]:
+    observed = observe(SpanOf({**CHAT, **attributes}, **span))
+    assert len(observed.calls) == 1
+    return observed.calls.as_json(0)
+
+
+def evaluation(name: str, score: float) -> EventOf:
+    return EventOf(
+        "gen_ai.evaluation.result",
+        {"gen_ai.evaluation.name": name, "gen_ai.evaluation.score.value": score},
+    )
+
+
+# --- which spans are calls ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("operation", ["chat", "generate_content", "text_completion", "Chat"])
+def test_chat_operations_are_calls(operation: str) -> None:
+    observed = observe(SpanOf({**CHAT, "gen_ai.operation.name": operation}))
+    assert observed.calls.is_chat == [True]
+
+
+@pytest.mark.parametrize(
+    "operation",
+    ["invoke_agent", "invoke_workflow", "execute_tool", "retrieval", "fetch_response", "evaluate"],
+)
+def test_agents_workflows_and_tools_are_no_calls_even_with_tokens(operation: str) -> None:
+    assert len(observe(SpanOf({**CHAT, "gen_ai.operation.name": operation})).calls) == 0
+
+
+def test_embeddings_are_listed_but_no_chat_and_not_scored() -> None:
+    observed = observe(
+        SpanOf(
+            {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": "e"},
+            events=[evaluation("faithfulness", 1.0)],
+        )
+    )
+    assert observed.calls.is_chat == [False]
+    assert observed.scores == []
+
+
+def test_chat_without_model_and_tokens_is_no_call() -> None:
+    assert len(observe(SpanOf({"gen_ai.operation.name": "chat"})).calls) == 0
+
+
+def test_span_that_says_it_is_a_judge_is_no_user_traffic() -> None:
+    assert len(observe(SpanOf({**CHAT, "openinference.span.kind": "EVALUATOR"})).calls) == 0
+
+
+def test_span_exported_again_counts_once() -> None:
+    understanding = Understanding(Read())
+    request = request_of(SpanOf(CHAT), SpanOf(CHAT, span=2))
+    assert len(understanding.observe([request, request]).calls) == 2
+    again = understanding.observe([request])
+    assert (len(again.calls), again.spans, again.rejected) == (0, 2, {"repeated_span": 2})
+
+
+# --- entries --------------------------------------------------------------------------------------
+
+
+def test_roots_server_spans_and_agents_are_entries() -> None:
+    observed = observe(
+        SpanOf({}, span=1, parent=0, kind=1),
+        SpanOf({}, span=2, kind=2, status=2),
+        SpanOf({}, span=3, kind=5),
+        SpanOf({"gen_ai.operation.name": "invoke_agent"}, span=4, kind=1),
+        SpanOf({}, span=5, kind=1),
+        SpanOf(CHAT, span=6),
+    )
+    assert [(e.span_id, e.parent_span_id, e.is_root, e.error) for e in observed.entries] == [
+        (span_hex(1), None, True, False),
+        (span_hex(2), span_hex(99), True, True),
+        (span_hex(3), span_hex(99), True, False),
+        (span_hex(4), span_hex(99), False, False),
+    ]
+    assert observed.spans == 6
+
+
+# --- facts ----------------------------------------------------------------------------------------
+
+
+def test_identity_and_times() -> None:
+    call = one({"gen_ai.response.id": "r-1"}, trace=7, span=8, start_s=1, end_s=3.5)
+    assert (call["trace_id"], call["span_id"], call["response_id"]) == (
+        trace_hex(7),
+        span_hex(8),
+        "r-1",
+    )
+    assert (call["start"], call["latency"]) == (START_NS + 10**9, 2.5)
+
+
+def test_older_generations_of_names_are_read() -> None:
+    call = one(
+        {
+            "gen_ai.provider.name": "",
+            "gen_ai.system": "az.ai.openai",
+            "gen_ai.usage.input_tokens": "",
+            "gen_ai.usage.prompt_tokens": 7,
+            "gen_ai.usage.output_tokens": "",
+            "gen_ai.usage.completion_tokens": "8",
+        }
+    )
+    assert (call["provider"], call["input_tokens"], call["output_tokens"]) == (
+        "azure.ai.openai",
+        7,
+        8,
+    )
+
+
+def test_tripswitch_keys_win_over_configured_ones_and_those_over_the_conventions() -> None:
+    read = Read(keys={"route": ["app.route"], "cohort": ["app.cohort"]})
+    attributes: dict[str, object] = {**CHAT, "http.route": "/http"}
+    with_own = {**attributes, "app.route": "/app", "app.cohort": "b"}
+    with_all = {**with_own, "tripswitch.route": "/ours"}
+    routes = [observe(SpanOf(a), read=read).calls.route for a in (attributes, with_own, with_all)]
+    assert routes == [["/http"], ["/app"], ["/ours"]]
+
+
+def test_configured_keys_are_also_looked_up_on_the_resource() -> None:
+    read = Read(keys={"cohort": ["service.version"]})
+    assert observe(SpanOf(CHAT), read=read, service_version="2").calls.cohort == ["2"]
+    assert observe(SpanOf(CHAT), service_version="2").calls.cohort == [None]
+
+
+@pytest.mark.parametrize(
+    ("value", "version", "label"),
+    [("17", "17", None), (17, "17", None), ("prod", None, "prod"), ("v2", "v2", None)],
+)
+def test_moving_labels_are_no_versions(
+    value: object, version: str | None, label: str | None
+) -> None:
+    call = one({"gen_ai.prompt.version": value})
+    assert (call["prompt_version"], call["prompt_label"]) == (version, label)
+
+
+@pytest.mark.parametrize(
+    ("value", "model", "provider"),
+    [
+        ("openai/gpt-4o", "gpt-4o", "openai"),
+        ("anthropic/claude", "anthropic/claude", "openai"),
+        ("meta-llama/Llama-3", "meta-llama/Llama-3", "openai"),
+    ],
+)
+def test_provider_prefix_of_a_model(value: str, model: str, provider: str) -> None:
+    call = one({"gen_ai.request.model": value})
+    assert (call["request_model"], call["provider"]) == (model, provider)
+
+
+@pytest.mark.parametrize(
+    ("tags", "cohort"),
+    [
+        (["x", "canary"], "canary"),
+        (["CONTROL"], "CONTROL"),
+        (["variant: b"], "b"),
+        (["production"], None),
+        ('["blue"]', "blue"),
+    ],
+)
+def test_tags_are_searched_for_cohorts(tags: object, cohort: str | None) -> None:
+    understanding = Understanding(Read(), ("control", "canary", "blue"))
+    observed = understanding.observe([request_of(SpanOf({**CHAT, "tag.tags": tags}))])
+    assert observed.calls.cohort == [cohort]
+
+
+def test_user_is_hashed_with_the_key() -> None:
+    def user(key: str) -> str | None:
+        read = Read(user_hash_key=SecretStr(key))
+        return observe(SpanOf({**CHAT, "user.id": "alice"}), read=read).calls.user[0]
+
+    first, second = user("one"), user("k" * 200)
+    assert first == user("one") != second
+    assert first is not None
+    assert len(first) == 16
+    assert "alice" not in repr(observe(SpanOf({**CHAT, "user.id": "alice"})))
+
+
+def test_tokens_counted_apart_are_added_to_the_whole() -> None:
+    call = one({"gen_ai.usage.cache_read.input_tokens": 150})
+    assert (call["input_tokens"], call["cached_tokens"]) == (250, 150)
+    call = one({"gen_ai.usage.cache_read.input_tokens": 50})
+    assert (call["input_tokens"], call["cached_tokens"]) == (100, 50)
+
+
+@pytest.mark.parametrize("value", [math.nan, -5, "many", True, math.inf, 1e18])
+def test_unusable_token_counts_are_null_and_counted(value: object) -> None:
+    observed = observe(SpanOf({**CHAT, "gen_ai.usage.input_tokens": value}))
+    assert observed.calls.as_json(0)["input_tokens"] is None
+    assert observed.rejected == {"input_tokens": 1}
+
+
+def test_cost_is_reported_or_unknown() -> None:
+    call = one({"gen_ai.usage.cost": 0.25})
+    assert (call["cost_usd"], call["cost_source"]) == (0.25, "reported")
+    call = one({})
+    assert (call["cost_usd"], call["cost_source"]) == (None, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("value", "ttft"), [(0.25, 0.25), (250.0, 0.25), (0.0, None), (1.0, None), (5000.0, None)]
+)
+def test_time_to_first_token_lies_inside_the_call(value: float, ttft: float | None) -> None:
+    call = one({"gen_ai.response.time_to_first_chunk": value}, end_s=1.0)
+    assert call["ttft"] == ttft
+
+
+def test_streaming() -> None:
+    first_chunk: dict[str, object] = {"gen_ai.response.time_to_first_chunk": 0.25}
+    assert one(first_chunk)["streaming"] is True
+    assert one({"gen_ai.request.stream": "True"})["streaming"] is True
+    assert one({})["streaming"] is False
+    call = one({**first_chunk, "gen_ai.request.stream": False})
+    assert (call["streaming"], call["ttft"]) == (False, None)
+
+
+def test_long_text_is_cut_and_counted_each_time() -> None:
+    observed = observe(*(SpanOf({**CHAT, "http.route": "/" * 999}, span=s) for s in (1, 2)))
+    assert [len(route or "") for route in observed.calls.route] == [256, 256]
+    assert observed.rejected == {"route_cut": 2}
+
+
+# --- outcome --------------------------------------------------------------------------------------
+
+
+def test_finish_reasons_are_in_our_words() -> None:
+    assert one({"gen_ai.response.finish_reasons": ["STOP", "tool_calls", "?"]})[
+        "finish_reasons"
+    ] == ["stop", "tool_call", "other"]
+
+
+def content(part_type: str) -> dict[str, object]:
+    message = {
+        "role": "assistant",
+        "parts": [{"type": part_type, "content": "SECRET"}],
+        "finish_reason": "stop",
+    }
+    return {"gen_ai.output.messages": json.dumps([message])}
+
+
+def test_facts_inside_content_are_read_and_its_text_is_not_kept() -> None:
+    observed = observe(SpanOf({**CHAT, **content("refusal")}))
+    call = observed.calls.as_json(0)
+    assert call["finish_reasons"] == ["stop"]
+    assert (call["refusal"], call["refusal_source"], call["refusal_kind"]) == (
+        True,
+        "content_part",
+        "unknown",
+    )
+    assert "SECRET" not in repr(observed)
+
+
+def test_facts_inside_content_can_be_switched_off() -> None:
+    read = Read(content_facts=False)
+    call = observe(SpanOf({**CHAT, **content("refusal")}), read=read).calls.as_json(0)
+    assert (call["finish_reasons"], call["refusal"]) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("reason", "refusal", "source"),
+    [("refusal", True, "provider"), ("content_filter", None, None), ("stop", None, None)],
+)
+def test_refusal_by_finish_reason(reason: str, refusal: bool | None, source: str | None) -> None:
+    call = one({"gen_ai.response.finish_reasons": [reason]})
+    assert (call["refusal"], call["refusal_source"]) == (refusal, source)
+
+
+def test_refusal_by_evaluation() -> None:
+    call = one({}, events=[evaluation("refusal", 1.0), evaluation("over_refusal", 1.0)])
+    assert (call["refusal"], call["refusal_source"], call["refusal_kind"]) == (
+        True,
+        "eval",
+        "illegitimate",
+    )
+    call = one({}, events=[evaluation("refusal", 0.0)])
+    assert (call["refusal"], call["refusal_source"], call["refusal_kind"]) == (
+        False,
+        "eval",
+        None,
+    )
+
+
+def test_scores_bear_the_scope_of_their_call() -> None:
+    observed = observe(
+        SpanOf(
+            {
+                **CHAT,
+                "tripswitch.route": "/r",
+                "tripswitch.prompt.version": "18",
+                "tripswitch.cohort": "canary",
+                "tripswitch.tenant": "acme",
+            },
+            end_s=2.0,
+            events=[
+                evaluation("faithfulness", 0.75),
+                evaluation("toxicity", 0.25),
+                evaluation("pii_leak", 1.0),
+                evaluation("rating", 4),
+            ],
+        )
+    )
+    assert [(s.rubric, s.score) for s in observed.scores] == [
+        ("faithfulness", 0.75),
+        ("toxicity", 0.75),
+    ]
+    score = observed.scores[0]
+    assert score.scope == observed.calls.scope(0)
+    assert (score.scope.prompt_version, score.tenant, score.end) == (
+        "18",
+        "acme",
+        START_NS + 2 * 10**9,
+    )
+    assert [e.name for e in observed.calls.evals[0]] == [
+        "faithfulness",
+        "toxicity",
+        "pii_leak",
+        "rating",
+    ]
+    assert observed.rejected == {"score_range": 1}
+
+
+def test_evaluations_of_one_span_are_bounded() -> None:
+    observed = observe(SpanOf(CHAT, events=[evaluation("f", 1.0)] * 100))
+    assert (len(observed.scores), observed.rejected) == (64, {"evals_cut": 1})
+
+
+RAISED = EventOf("exception", {"exception.type": "openai.APITimeoutError"})
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "events", "error_type", "error_class"),
+    [
+        (2, "<class 'openai.RateLimitError'>", [], "RateLimitError", "provider_throttle"),
+        (0, "500", [], "500", "provider"),
+        (2, None, [RAISED], "APITimeoutError", "timeout"),
+        (2, None, [], "_OTHER", "unknown"),
+        (0, None, [RAISED], None, None),
+        (1, "429", [RAISED], None, None),
+    ],
+)
+def test_errors(
+    status: int,
+    said: str | None,
+    events: list[EventOf],
+    error_type: str | None,
+    error_class: str | None,
+) -> None:
+    attributes = {} if said is None else {"error.type": said}
+    call = one(dict(attributes), status=status, events=events)
+    assert (call["error_type"], call["error_class"]) == (error_type, error_class)
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("start_s", "end_s"), [(-START_NS / 1e9, 1.0), (2.0, 1.0)])
+def test_unbelievable_duration_counts_as_none(start_s: float, end_s: float) -> None:
+    observed = observe(SpanOf(CHAT, start_s=start_s, end_s=end_s))
+    call = observed.calls.as_json(0)
+    assert (call["latency"], call["end"]) == (0.0, START_NS + 10**9)
+    assert observed.rejected == {"duration": 1}
+
+
+def test_clock_ten_years_off_is_read_as_it_is() -> None:
+    years = 10 * 365 * 86_400
+    assert one({}, start_s=years, end_s=years + 1)["latency"] == 1.0
+
+
+def test_unreadable_requests_and_bad_ids_are_counted() -> None:
+    good = request_of(SpanOf(CHAT))
+    bad_ids = request_of(SpanOf(CHAT, span=0))
+    observed = Understanding(Read()).observe([good[:-3], bad_ids, good])
+    assert (observed.unreadable, observed.spans, len(observed.calls)) == (1, 2, 1)
+    assert observed.rejected == {"bad_ids": 1}
+    assert observed.calls.request_index.tolist() == [2]
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(
+                [
+                    *sorted({row.key for row in ROWS}),
+                    "gen_ai.output.messages",
+                    "gen_ai.evaluation.name",
+                    "gen_ai.evaluation.score.value",
+                ]
+            ),
+            anything.filter(lambda value: not _holds_huge_integer(value)),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_whatever_is_sent_nothing_raises_and_every_call_is_valid_json(
+    attribute_sets: list[dict[str, Any]],
+) -> None:
+    spans = [
+        SpanOf(
+            {**attributes, "gen_ai.operation.name": "chat"},
+            span=number,
+            events=[EventOf("gen_ai.evaluation.result", attributes)],
+        )
+        for number, attributes in enumerate(attribute_sets, start=1)
+    ]
+    request = request_of(*spans)
+    together = Understanding(Read()).observe([request])
+    for row in range(len(together.calls)):
+        json.dumps(together.calls.as_json(row), allow_nan=False)
+    # What is remembered from span to span must change nothing.
+    alone = list(
+        itertools.chain.from_iterable(
+            _calls_as_json(Understanding(Read()).observe([request_of(span)])) for span in spans
+        )
+    )
+    assert _calls_as_json(together) == alone
+
+
+def _calls_as_json(observed: Observed) -> list[str]:
+    return [json.dumps(observed.calls.as_json(row)) for row in range(len(observed.calls))]
+
+
+def _holds_huge_integer(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(_holds_huge_integer(item) for item in value)
+    if isinstance(value, dict):
+        return any(_holds_huge_integer(item) for item in value.values())
+    return isinstance(value, int) and not -(1 << 63) <= value < 1 << 63

@@ -1,0 +1,47 @@
+"""Whose key wins."""
+
+from __future__ import annotations
+
+import pytest
+
+from tripswitch.config.model import FACTS
+from tripswitch.genai.vocabulary import COMMON_FACTS, ROWS, Vocabulary
+
+ALWAYS_WIN = {
+    "route": "tripswitch.route",
+    "prompt_name": "tripswitch.prompt.name",
+    "prompt_version": "tripswitch.prompt.version",
+    "cohort": "tripswitch.cohort",
+    "tenant": "tripswitch.tenant",
+}
+
+
+def test_every_configurable_fact_has_a_row() -> None:
+    assert set(FACTS) <= {row.fact for row in ROWS}
+    assert set(COMMON_FACTS) <= {row.fact for row in ROWS}
+
+
+def test_no_key_stands_twice_for_one_fact() -> None:
+    pairs = [(row.fact, row.key, row.member) for row in ROWS]
+    assert len(pairs) == len(set(pairs))
+
+
+@pytest.mark.parametrize(("fact", "key"), ALWAYS_WIN.items())
+def test_own_keys_come_after_tripswitch_and_before_all_others(fact: str, key: str) -> None:
+    vocabulary = Vocabulary({fact: ["mine.first", "mine.second"]}, content_facts=True)
+    order = [row.key for row in vocabulary.rows[fact]]
+    assert order[:3] == [key, "mine.first", "mine.second"]
+    assert len(order) > 3
+
+
+def test_content_is_only_asked_for_when_its_facts_are_wanted() -> None:
+    assert "gen_ai.output.messages" in Vocabulary({}, content_facts=True).wanted
+    assert "gen_ai.output.messages" not in Vocabulary({}, content_facts=False).wanted
+    assert "gen_ai.input.messages" not in Vocabulary({}, content_facts=True).wanted
+
+
+def test_plans_are_bounded() -> None:
+    vocabulary = Vocabulary({}, content_facts=True)
+    for number in range(10_000):
+        vocabulary.plan((f"key.{number}",), ())
+    assert len(vocabulary._plans) <= 4096
