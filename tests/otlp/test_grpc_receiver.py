@@ -66,9 +66,8 @@ def test_too_many_at_once_are_refused_for_now_with_both_hints_before_they_are_re
             with pytest.raises(grpc.aio.AioRpcError) as refusal:
                 await send(channel, TRACES_METHOD, bytes(20 << 20))
             assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
-            trailers: dict[str, Any] = dict(
-                tuple(pair) for pair in refusal.value.trailing_metadata()
-            )
+            sent_back: Any = refusal.value.trailing_metadata()
+            trailers: dict[str, Any] = dict(sent_back)
             bare = RetryInfo.FromString(trailers["google.rpc.retryinfo-bin"])
             rich = Status.FromString(trailers["grpc-status-details-bin"])
             packed = RetryInfo()

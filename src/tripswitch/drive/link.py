@@ -153,6 +153,8 @@ class JudgeLink:
 
     def close(self) -> None:
         """Close this end; give back what was not sent, count what was sent and not taken in."""
+        if self._socket.fileno() < 0:
+            return
         self._tap.listen(None)
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
