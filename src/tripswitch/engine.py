@@ -277,7 +277,9 @@ class Engine:
         )
         self._last = (rows, decision)
         commands: list[Command] = []
-        for verdict in self.findings.regressed(rows, decision, detect, is_lossy=is_lossy):
+        for verdict in self.findings.regressed(
+            rows, decision, detect, boundary_ns, is_lossy=is_lossy
+        ):
             commands.extend(self._act_on(verdict))
         commands.extend(self.follower.tick(self.now_ns, self.config, minute_crossed=minute_crossed))
         return commands
@@ -294,6 +296,7 @@ class Engine:
         self.scopes.tokens.decay(frozen_ids)
         for record in self.scopes.make_way(pinned):
             self.comparisons.forget(record.scope)
+            self.intake.forget(record.scope)
             self.exemplars.forget(record.scope)
         self.comparisons.incident_families = troubled
         self.judge.incident_rows = {

@@ -2,95 +2,101 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from tripswitch.model.scope import Scope
 from tripswitch.model.verdict import Comparison, Finding
 
 _RATES: Final = {"refusal_rate": "refusals", "error_rate": "failed requests"}
+_MOST_EVIDENCE: Final = 1e12
 
 
-def _points(value: float) -> str:
-    return f"{100 * value:.1f}"
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Everything a sentence tells.
+
+    ``estimate`` and ``line`` are in the line's unit (`point_rule`), ``value`` and ``usual`` in the
+    signal's own: mean score, share, tokens by success. ``fewest`` is how many samples a verdict
+    needs; ``is_falling`` says that a rate that fell is meant; ``slow_multiple`` is what slow means
+    as a multiple of the usual p99.
+    """
+
+    finding: Finding
+    signal: str
+    rubric: str | None
+    scope: Scope
+    comparison: Comparison | None
+    reference: Scope | None
+    estimate: float
+    line: float
+    slow_multiple: float
+    value: float
+    usual: float
+    samples: int
+    usual_samples: int
+    fewest: int
+    window: str
+    evidence: float
+    is_falling: bool
+    is_common: bool
 
 
-def _value_text(signal: str, value: float) -> str:
-    if signal == "tokens_per_success":
-        return f"{value:,.0f} tokens by success"
-    if signal == "p99_latency":
+def sentence(account: Account) -> str:
+    """Return the sentence of one verdict."""
+    what = f"{account.rubric} ({account.signal})" if account.rubric else account.signal
+    subject = f"{what} on {account.scope.label()}"
+    if account.finding is Finding.TELEMETRY_LOST:
+        return f"{subject} is not judged: part of this minute's telemetry was lost"
+    if account.comparison is None:
+        return (
+            f"{subject} has nothing to be compared with yet: {account.samples} samples, and "
+            "neither a control cohort, an earlier version nor enough of its own past"
+        )
+    against = _reference_text(account)
+    if account.finding is Finding.INSUFFICIENT:
+        return (
+            f"{subject} waits for samples: {account.samples}, and {account.usual_samples} of "
+            f"{against}, where {account.fewest} are needed"
+        )
+    everywhere = " in every arm at once" if account.is_common else ""
+    return (
+        f"{subject} is {_value_text(account, account.value)} against "
+        f"{_value_text(account, account.usual)} of {against}{everywhere}, {_distance_text(account)}"
+        f"; {account.samples:,} against {account.usual_samples:,} samples over {account.window}, "
+        f"evidence {min(account.evidence, _MOST_EVIDENCE):.3g} (acts at 1)"
+    )
+
+
+def _value_text(account: Account, value: float) -> str:
+    if account.signal == "tokens_per_success":
+        return f"{value:,.0f} tokens a success"
+    if account.signal == "p99_latency":
         return f"{100 * value:.2f} % slow requests"
-    if signal in _RATES:
-        return f"{_points(value)} % {_RATES[signal]}"
-    return f"{_points(value)} points"
+    if account.signal in _RATES:
+        return f"{100 * value:.1f} % {_RATES[account.signal]}"
+    return f"{100 * value:.1f} points"
 
 
-def _distance_text(signal: str, estimate: float, line: float, multiple: float) -> str:
-    if signal == "tokens_per_success":
-        return f"{1 + estimate:.2f} times (line {1 + line:.2f})"
-    if signal == "p99_latency":
-        return f"line {100 * line:g} % slower than {multiple:g} times the usual p99"
-    if signal == "eval_score":
-        return f"down {_points(estimate)} points (line {100 * line:g})"
-    turn = "up" if estimate >= 0 else "down"
-    return f"{turn} {_points(abs(estimate))} points (line {100 * line:g})"
+def _distance_text(account: Account) -> str:
+    if account.signal == "tokens_per_success":
+        return f"{1 + account.estimate:.2f} times as much (line {1 + account.line:.2f})"
+    if account.signal == "p99_latency":
+        return (
+            f"slower than {account.slow_multiple:g} times the usual p99 (line "
+            f"{100 * account.line:g} %)"
+        )
+    # The estimate is positive when worse: a score fell, a rate moved the way that is meant.
+    worse_is_down = account.signal == "eval_score" or account.is_falling
+    is_down = worse_is_down == (account.estimate >= 0)
+    turn = "down" if is_down else "up"
+    return f"{turn} {100 * abs(account.estimate):.1f} points (line {100 * account.line:g})"
 
 
-def _reference_text(comparison: Comparison | None, reference: Scope | None) -> str:
-    if comparison is Comparison.CONTROL and reference is not None:
-        return f"the control ({reference.cohort or reference.prompt_version or 'same time'})"
-    if comparison is Comparison.PREVIOUS and reference is not None:
+def _reference_text(account: Account) -> str:
+    reference = account.reference
+    if account.comparison is Comparison.CONTROL and reference is not None:
+        return f"the control at the same time ({reference.cohort or reference.prompt_version})"
+    if account.comparison is Comparison.PREVIOUS and reference is not None:
         return f"the version before ({reference.prompt_version})"
     return "its own past"
-
-
-def sentence(
-    *,
-    finding: Finding,
-    signal: str,
-    rubric: str | None,
-    scope: Scope,
-    comparison: Comparison | None,
-    reference: Scope | None,
-    estimate: float,
-    line: float,
-    multiple: float,
-    value: float,
-    usual: float,
-    samples: int,
-    usual_samples: int,
-    fewest: int,
-    window: str,
-    evidence: float,
-    is_falling: bool,
-    is_common: bool,
-) -> str:
-    """Return the sentence of one verdict.
-
-    ``value`` and ``usual`` are in the signal's own unit (mean score, share, tokens by success); ``fewest`` is how many
-    samples a verdict needs; ``is_falling`` says that a mirrored signal (a rate that fell) is meant.
-    """
-    what = f"{rubric} ({signal})" if rubric else signal
-    where = scope.label()
-    if finding is Finding.TELEMETRY_LOST:
-        return (
-            f"{what} on {where}: part of the telemetry of this minute was lost, so it is not judged"
-        )
-    if comparison is None:
-        return (
-            f"{what} on {where}: nothing to compare with yet; {samples} of at least {fewest} samples "
-            f"seen, and neither a control cohort, an earlier version nor enough of its own past"
-        )
-    against = _reference_text(comparison, reference)
-    if finding is Finding.INSUFFICIENT:
-        return (
-            f"{what} on {where}: {samples} samples against {usual_samples} of {against}, at least "
-            f"{fewest} each are needed"
-        )
-    shown = -estimate if is_falling else estimate
-    sense = "too much" if finding is Finding.REGRESSED else "within the line or not proven"
-    common = ", in every arm at once" if is_common else ""
-    return (
-        f"{what} on {where} is {_value_text(signal, value)} against {_value_text(signal, usual)} of "
-        f"{against}{common}: {_distance_text(signal, shown, line, multiple)} over {window}, {sense}; "
-        f"{samples} against {usual_samples} samples, evidence {min(evidence, 1e12):.3g} (acts at 1)"
-    )

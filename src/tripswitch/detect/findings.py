@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from tripswitch.config.model import Detect
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.decision import LOOK, NOTHING, PAGE, Decision
-from tripswitch.detect.explain import sentence
+from tripswitch.detect.explain import Account, sentence
 from tripswitch.detect.point_rule import WINDOW_TEXT
 from tripswitch.detect.roster import Roster
 from tripswitch.detect.signals import SIGNALS, Kind
+from tripswitch.model.clocktext import NS_PER_MINUTE
 from tripswitch.model.incident import Severity
 from tripswitch.model.scope import Scope
 from tripswitch.model.verdict import Comparison, Finding, Verdict
 from tripswitch.windows.rings import Rows
+
+_SERVED_NS: Final = NS_PER_MINUTE
 
 
 class Findings:
@@ -25,13 +30,17 @@ class Findings:
         self.comparisons = comparisons
 
     def regressed(
-        self, rows: Rows, decision: Decision, detect: Detect, *, is_lossy: bool
+        self, rows: Rows, decision: Decision, detect: Detect, now_ns: int, *, is_lossy: bool
     ) -> list[Verdict]:
         """Return the verdicts that act, in an order that does not depend on how rows were made."""
-        hot = np.flatnonzero(decision.level > NOTHING)
-        verdicts = [self.verdict(rows, decision, int(index), detect) for index in hot]
         if is_lossy:
             return []
+        hot = [
+            int(index)
+            for index in np.flatnonzero(decision.level > NOTHING)
+            if self._is_served(int(rows[index]), now_ns)
+        ]
+        verdicts = [self.verdict(rows, decision, index, detect) for index in hot]
         return sorted(
             verdicts,
             key=lambda verdict: (
@@ -43,6 +52,15 @@ class Findings:
                 verdict.direction,
             ),
         )
+
+    def _is_served(self, row: int, now_ns: int) -> bool:
+        """Return whether a row's scope has had traffic lately.
+
+        Evidence changes only with arrivals; what an emptied scope's windows still show is old.
+        """
+        scope = self.roster.scopes[row]
+        record = None if scope is None else self.comparisons.scopes.records.get(scope)
+        return record is not None and now_ns - record.last_seen_ns <= _SERVED_NS
 
     def verdict(
         self,
@@ -72,8 +90,7 @@ class Findings:
         line = look_line if level == LOOK and np.isfinite(look_line) else page_line
         window = int(decision.window[index])
         blamed = scope.family() if is_common else scope
-        lines = detect.for_route(scope.route).p99_latency
-        why = sentence(
+        account = Account(
             finding=finding,
             signal=signal.name,
             rubric=roster.rubrics[row],
@@ -82,13 +99,13 @@ class Findings:
             reference=reference,
             estimate=float(reading.estimate[index]),
             line=line,
-            multiple=lines.page_multiple,
+            slow_multiple=detect.for_route(scope.route).p99_latency.page_multiple,
             value=value,
             usual=usual,
             samples=int(reading.samples[index]),
             usual_samples=int(reading.usual_samples[index]),
             fewest=int(roster.fewest[row]),
-            window=WINDOW_TEXT[window] if window >= 0 else "24 h",
+            window=WINDOW_TEXT[window] if window >= 0 else WINDOW_TEXT[-1],
             evidence=float(decision.evidence[index]),
             is_falling=signal.is_mirrored,
             is_common=is_common,
@@ -97,24 +114,24 @@ class Findings:
         return Verdict(
             finding=finding,
             severity=severity,
-            signal=signal.name,
-            rubric=roster.rubrics[row],
+            signal=account.signal,
+            rubric=account.rubric,
             shape=signal.shape,
             direction="down" if signal.is_mirrored else "up",
             scope=blamed,
             comparison=comparison,
             reference=reference,
-            estimate=float(reading.estimate[index]),
+            estimate=account.estimate,
             line=line,
             value=value,
             usual=usual,
-            samples=int(reading.samples[index]),
-            usual_samples=int(reading.usual_samples[index]),
-            window=WINDOW_TEXT[window] if window >= 0 else "24 h",
-            evidence=float(decision.evidence[index]),
+            samples=account.samples,
+            usual_samples=account.usual_samples,
+            window=account.window,
+            evidence=account.evidence,
             onset_ns=self._onset_ns(row, decision, index),
             is_common=is_common,
-            why=why,
+            why=sentence(account),
         )
 
     def _reference(

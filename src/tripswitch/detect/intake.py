@@ -30,7 +30,7 @@ from tripswitch.model.clocktext import NS_PER_MINUTE, NS_PER_S
 from tripswitch.model.requests import Requests
 from tripswitch.model.scope import Scope
 from tripswitch.windows.rings import MINUTES
-from tripswitch.windows.scopes import Measure, ScopeRecord, Scopes
+from tripswitch.windows.scopes import OVERFLOW, Measure, ScopeRecord, Scopes
 
 _MOST_RUBRICS: Final = 32
 # Long enough for every arm that runs already to have shown itself, short enough that a rollout
@@ -46,6 +46,9 @@ class Intake:
         self.comparisons = comparisons
         self.skewed = 0
         self.refused_rubrics = 0
+        self._belongs: dict[Scope, tuple[Family, list[ScopeRecord]]] = {}
+        self._latencies: list[tuple[int, float]] = []
+        self._tokens: list[tuple[int, float]] = []
         self._rows: list[int] = []
         self._minutes: list[int] = []
         self._values: list[float] = []
@@ -58,11 +61,18 @@ class Intake:
             minute = self._minute(int(calls.end[row]), now_ns, config)
             if minute is None:
                 continue
-            for record in self._records(calls.scope(row), now_ns, config):
+            for record in self._records(calls.scope(row), now_ns)[1]:
                 self._put(record, CALLS, minute, 1.0, config)
                 if calls.error_type[row] is None:
                     self._put(record, REFUSAL, minute, float(bool(calls.refusal[row])), config)
         self._flush()
+
+    def forget(self, scope: Scope) -> None:
+        """Drop what is remembered of scopes that ``scope``, which made way, belongs to."""
+        family = scope.family()
+        self._belongs = {
+            known: value for known, value in self._belongs.items() if known.family() != family
+        }
 
     def add_scores(self, scores: list[Score], now_ns: int, config: Config) -> None:
         """Count scores as badness in the scope of their call."""
@@ -71,7 +81,7 @@ class Intake:
             if minute is None:
                 continue
             measure = eval_measure(score.rubric)
-            for record in self._records(score.scope, now_ns, config):
+            for record in self._records(score.scope, now_ns)[1]:
                 if measure not in record.series and self._rubrics(record) >= _MOST_RUBRICS:
                     self.refused_rubrics += 1
                     continue
@@ -85,8 +95,7 @@ class Intake:
             if minute is None:
                 continue
             scope = requests.scope[row]
-            records = self._records(scope, now_ns, config)
-            family = self.comparisons.family_of(scope, now_ns)
+            family, records = self._records(scope, now_ns)
             for record in records:
                 self._put(record, ERROR, minute, float(requests.error[row]), config)
                 if not requests.error[row]:
@@ -105,7 +114,7 @@ class Intake:
     def _add_latency(
         self, record: ScopeRecord, family: Family, latency_s: float, minute: int, config: Config
     ) -> None:
-        self.scopes.latencies.add(np.array([record.id]), np.array([latency_s]))
+        self._latencies.append((record.id, latency_s))
         if family.yardstick is not None:
             self._put(record, SLOW, minute, float(latency_s > family.yardstick.slow_s), config)
 
@@ -125,7 +134,7 @@ class Intake:
                 return
             tokens = 0.0
         if tokens > 0:
-            self.scopes.tokens.add(np.array([record.id]), np.array([tokens]))
+            self._tokens.append((record.id, tokens))
         self._put(record, TOKENS_RAW, minute, tokens, config)
         if is_success:
             self._put(record, TOKENS_OF_SUCCESS, minute, tokens, config)
@@ -142,8 +151,13 @@ class Intake:
         now_minute = now_ns // NS_PER_MINUTE
         return int(max(min(end_ns // NS_PER_MINUTE, now_minute), now_minute - MINUTES + 1))
 
-    def _records(self, scope: Scope, now_ns: int, config: Config) -> list[ScopeRecord]:
-        """Return the records of arm, leaf and the two references; each once, the arm first."""
+    def _records(self, scope: Scope, now_ns: int) -> tuple[Family, list[ScopeRecord]]:
+        """Return the family, and the records of arm, leaf and both references; the arm first."""
+        known = self._belongs.get(scope)
+        if known is not None:
+            for record in known[1]:
+                record.last_seen_ns = now_ns
+            return known
         family = self.comparisons.family_of(scope, now_ns)
         is_young = now_ns - family.first_seen_ns < _FOUND_RUNNING_NS
         arm = scope.arm()
@@ -157,7 +171,10 @@ class Intake:
             if reference.scope.family() == family.scope:
                 family.references.setdefault(reference.scope, reference)
         # A dict keeps order and drops the repeats; the arm comes first.
-        return list({id(record): record for record in (records[1], *records)}.values())
+        unique = list({id(record): record for record in (records[1], *records)}.values())
+        if all(record.scope != OVERFLOW for record in unique):
+            self._belongs[scope] = (family, unique)
+        return family, unique
 
     def _put(
         self, record: ScopeRecord, measure: Measure, minute: int, value: float, config: Config
@@ -182,6 +199,14 @@ class Intake:
         return sum(1 for measure in record.series if measure.rubric is not None)
 
     def _flush(self) -> None:
+        for histogram, pairs in (
+            (self.scopes.latencies, self._latencies),
+            (self.scopes.tokens, self._tokens),
+        ):
+            if pairs:
+                columns = np.array(pairs)
+                histogram.add(columns[:, 0].astype(np.int64), columns[:, 1])
+                pairs.clear()
         if self._rows:
             self.scopes.rings.add(
                 np.array(self._rows, dtype=np.int64),

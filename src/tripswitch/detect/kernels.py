@@ -20,7 +20,7 @@ import numpy as np
 from tripswitch.windows.rings import Floats
 
 BETS: Final = 6
-"""Columns of every result; kernels with fewer bets repeat their last, which keeps the mean valid."""
+"""Columns of every result; a kernel with fewer bets repeats its last, which stays valid."""
 
 LAMBDAS: Final[Floats] = np.array([0.1, 0.2, 0.4, 0.8, 1.6, 3.2])
 ODDS: Final[Floats] = np.array([1.35, 2.0, 4.0, 12.0, 40.0, 40.0])

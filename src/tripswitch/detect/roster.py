@@ -174,7 +174,7 @@ class Roster:
         return row
 
     def set_lines(self, row: int, lines: Lines) -> None:
-        """Set the configured lines of a row; its evidence stays, since its nulls do not use them."""
+        """Set the configured lines of a row; its evidence stays, its nulls do not use them."""
         self.line_look[row], self.line_page[row] = lines.investigate, lines.page
         self.multiple[row] = lines.page_multiple
         self.fewest[row], self.fewest_look[row] = lines.samples, lines.samples_investigate

@@ -1,4 +1,4 @@
-"""Yardsticks of a family: what "slow" and "many tokens" mean there, fixed before anything is judged.
+"""Yardsticks of a family: what "slow" and "many tokens" mean there, fixed before judging.
 
 All arms of one family (a prompt on a route) are measured with the same yardstick, taken from its
 reference arm: the share of requests slower than twice the usual p99 is the same statement as a
@@ -45,7 +45,7 @@ def measure(
     fewest: int,
     tokens_per_success: float | None,
 ) -> Yardstick | None:
-    """Return the yardstick that ``reference`` gives now, None with fewer than ``fewest`` requests."""
+    """Return the yardstick ``reference`` gives now, None with fewer than ``fewest`` requests."""
     if scopes.latencies.total(reference.id) < fewest:
         return None
     p99_s = scopes.latencies.quantile(reference.id, 0.99)

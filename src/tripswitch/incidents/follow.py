@@ -80,7 +80,7 @@ class Follower:
         incident = tracked.incident
         if incident.state is not IncidentState.RECOVERED:
             return []
-        if incident.severity is Severity.PAGE and not _CONFIRMATIONS <= tracked.confirmations:
+        if incident.severity is Severity.PAGE and not tracked.confirmations >= _CONFIRMATIONS:
             return []
         tracked.incident = replace(incident, state=IncidentState.RESOLVED, resolved_at_ns=now_ns)
         key = next(key for key, other in self.book.open.items() if other is tracked)

@@ -161,8 +161,9 @@ class Recovery:
     def sentence(self, window_minutes: int) -> str:
         """Return how far the proof is, signal by signal."""
         parts = [
-            f"{proof.watched.name} inside the line for {proof.good_minutes} of {window_minutes} min, "
-            f"evidence of recovery {min(proof.evidence, 1e12):.3g} (proven at 1, {proof.samples} samples)"
+            f"{proof.watched.name} inside the line for {proof.good_minutes} of {window_minutes} "
+            f"min, evidence of recovery {min(proof.evidence, 1e12):.3g} (proven at 1, "
+            f"{proof.samples} samples)"
             for proof in self.proofs
         ]
         return "; ".join(parts) if parts else "no signal to watch"

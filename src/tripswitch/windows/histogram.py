@@ -1,8 +1,8 @@
 """Counts over fixed logarithmic cuts, from which quantiles are known to the cut.
 
-Each cut is a quarter longer than the one before; a quantile is interpolated geometrically between
-the two cuts around it. Counts decay like the baseline's moments: they describe the recent past without
-holding single values.
+Each cut is a quarter longer than the one before; a quantile is interpolated geometrically
+between the two cuts around it. Counts decay like the baseline's moments: they describe the recent
+past without holding single values.
 """
 
 from __future__ import annotations
