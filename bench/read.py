@@ -21,6 +21,7 @@ from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tripswitch.config.model import Read
 from tripswitch.genai.understand import Understanding
@@ -48,7 +49,7 @@ def request(spans: int, content_chars: int, first: int) -> bytes:
         span.span_id = (number + 1).to_bytes(8, "big")
         span.parent_span_id = (number + 2).to_bytes(8, "big")
         span.name = "chat gpt-4o-mini"
-        span.kind = 3
+        span.kind = Span.SPAN_KIND_CLIENT
         span.start_time_unix_nano = 1_795_485_401_647_041_178 + number * 1_000_000
         span.end_time_unix_nano = span.start_time_unix_nano + 900_000_000
         for key, value in (

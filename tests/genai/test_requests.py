@@ -195,6 +195,17 @@ def test_each_call_renews_the_hold() -> None:
     assert request.calls == 2
 
 
+def test_trace_whose_hold_ends_first_closes_first() -> None:
+    flow = Flow()
+    flow.send(call(1, trace=1))
+    flow.now_s = 10.0
+    flow.send(call(2, trace=2))
+    flow.now_s = 20.0
+    flow.send(call(3, trace=1))
+    assert [request.trace_id for request in flow.expire(40.0)] == [trace_hex(2)]
+    assert [request.trace_id for request in flow.expire(50.0)] == [trace_hex(1)]
+
+
 def test_calls_after_closing_are_counted_and_are_no_request() -> None:
     flow = Flow()
     flow.send(call(1), root())

@@ -253,6 +253,23 @@ def test_long_text_is_cut_and_counted_each_time() -> None:
     assert observed.rejected == {"route_cut": 2}
 
 
+def test_unusable_text_is_counted_each_time() -> None:
+    observed = observe(*(SpanOf({**CHAT, "http.route": '""'}, span=s) for s in (1, 2)))
+    assert observed.calls.route == [None, None]
+    assert observed.rejected == {"route": 2}
+
+
+def test_values_that_python_holds_equal_stay_apart() -> None:
+    versions = [True, 1, 1.0, "1", False, 0]
+    observed = observe(
+        *(
+            SpanOf({**CHAT, "gen_ai.prompt.version": version}, span=number)
+            for number, version in enumerate(versions, start=1)
+        )
+    )
+    assert observed.calls.prompt_version == ["true", "1", "1", "1", "false", "0"]
+
+
 # --- outcome --------------------------------------------------------------------------------------
 
 

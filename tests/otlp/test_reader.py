@@ -360,6 +360,13 @@ def test_neither_private_values_nor_unwanted_text_stay_in_memory() -> None:
     assert b"model" in remembered
 
 
+def test_key_that_stands_twice_keeps_its_last_value() -> None:
+    first, empty = KEY + length_delimited(2, STRING), KEY + length_delimited(2, b"")
+    reader = AttributeReader(WANTED)
+    assert reader.read([first, empty]) == ({}, 0)
+    assert reader.read([empty, first]) == ({"model": "gpt"}, 0)
+
+
 def test_only_wanted_events_are_read() -> None:
     events = [EventOf("kept.event", {"tokens": 5}), EventOf("other", {"tokens": 6})]
     table = read_spans([request_of(SpanOf({}, events=events))], WANTED)

@@ -50,19 +50,19 @@ def text(value: Value) -> str | None:
 
     The text is not cut here: see `cut`.
     """
+    if isinstance(value, str):
+        stripped = value.strip()
+        if stripped[:1] == '"' == stripped[-1:] and len(stripped) > 1:
+            inner = parsed_json(stripped)
+            stripped = inner.strip() if isinstance(inner, str) else stripped
+        return stripped or None
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else None
-    if not isinstance(value, str):
-        return None
-    stripped = value.strip()
-    if len(stripped) > 1 and stripped[0] == stripped[-1] == '"':
-        inner = parsed_json(stripped)
-        stripped = inner.strip() if isinstance(inner, str) else stripped
-    return stripped or None
+    return None
 
 
 def cut(value: str) -> str:

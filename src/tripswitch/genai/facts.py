@@ -115,7 +115,7 @@ class SpanFacts:
     def tokens(self, fact: str) -> float:
         """Return a token count; NaN when not said."""
         count = self._number(fact, _MAX_TOKENS)
-        return float(math.floor(count)) if count == count else count
+        return count // 1
 
     def cost_usd(self) -> float:
         """Return the reported cost in US dollars; NaN when not said."""
@@ -127,6 +127,8 @@ class SpanFacts:
         It must lie inside the call. Some write milliseconds where seconds are meant: a value that
         only fits the call as milliseconds is taken as such.
         """
+        if "ttft" not in self._rows:
+            return math.nan
         value = self._number("ttft", math.inf)
         if 0 < value < duration_s:
             return value
@@ -190,7 +192,10 @@ class SpanFacts:
         self._rejected[fact] = self._rejected.get(fact, 0) + 1
 
     def _number(self, fact: str, largest: float) -> float:
-        for row in self._rows.get(fact, ()):
+        rows = self._rows.get(fact)
+        if rows is None:
+            return math.nan
+        for row in rows:
             value = self._value(row)
             found = coercion.number(value)
             if found is not None and found * row.scale <= largest:
@@ -200,7 +205,10 @@ class SpanFacts:
         return math.nan
 
     def _first(self, fact: str, coerce: Callable[[Value], Fact | None]) -> Fact | None:
-        for row in self._rows.get(fact, ()):
+        rows = self._rows.get(fact)
+        if rows is None:
+            return None
+        for row in rows:
             value = self._value(row)
             if value is None:
                 continue

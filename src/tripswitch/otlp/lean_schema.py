@@ -99,7 +99,7 @@ def _message_classes() -> dict[str, Any]:
         file.message_type.append(message)
     # A pool of its own: nothing here can clash with the official classes of the same process.
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)  # type: ignore[no-untyped-call]
+    pool.AddSerializedFile(file.SerializeToString())
     return {
         name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
         for name in ("Request", "KeyValue", "AnyValue")
