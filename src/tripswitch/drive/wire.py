@@ -10,6 +10,7 @@ under way, let the judge take in what waits, let the judge finish its calls, go.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -108,7 +109,7 @@ class Wire:
         await self.forwarder.close()
         for listener in self._listeners:
             await listener.stop()
-        (self._directory / RUN_FILE).unlink(missing_ok=True)
+        self._remove_run_file()
 
     def health(self) -> Health:
         """Return how the process stands."""
@@ -152,6 +153,13 @@ class Wire:
             unfinished.replace(path)
         except OSError as error:
             _log.warning("run_file_not_written", path=str(path), error=error.strerror)
+
+    def _remove_run_file(self) -> None:
+        """Take back what was left there, unless it is another process's by now."""
+        path = self._directory / RUN_FILE
+        with contextlib.suppress(OSError, ValueError):
+            if json.loads(path.read_text(encoding="utf-8")).get("pid") == os.getpid():
+                path.unlink()
 
 
 def _make_folder(folder: Path) -> None:
