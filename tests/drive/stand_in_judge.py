@@ -53,7 +53,7 @@ class RecordingSession:
         """Outcomes do nothing here."""
         return []
 
-    def lost(self, requests: int, received_ns: int) -> None:
+    def lost(self, requests: int, received_ns: int = 0) -> None:
         """Count them."""
         self._lost += requests
 
