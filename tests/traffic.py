@@ -42,7 +42,7 @@ Plan = Callable[[float], list[Arm]]
 """Arms by story second."""
 
 
-def value(item: str | float | int | list[str]) -> AnyValue:
+def value(item: str | float | list[str]) -> AnyValue:
     """Return an OTLP attribute value."""
     if isinstance(item, str):
         return AnyValue(string_value=item)
@@ -99,9 +99,7 @@ def call_span(rng: random.Random, arm: Arm, end_ns: int) -> Span:
                 ],
             )
         )
-    span.attributes.extend(
-        KeyValue(key=key, value=value(item)) for key, item in attributes.items()
-    )
+    span.attributes.extend(KeyValue(key=key, value=value(item)) for key, item in attributes.items())
     return span
 
 

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from tripswitch.config.model import Config
 from tripswitch.detect.comparison import Comparisons
+from tripswitch.detect.decision import Decision
 from tripswitch.detect.families import serving_version
 from tripswitch.detect.findings import Findings
 from tripswitch.detect.intake import Intake
@@ -33,8 +34,7 @@ from tripswitch.incidents.changes import ChangeLog
 from tripswitch.incidents.exemplars import Exemplar, Exemplars
 from tripswitch.incidents.follow import Follower
 from tripswitch.incidents.plan import Facts, plan_rollback
-from tripswitch.incidents.seen import SpansSeen
-from tripswitch.model.calls import Observed
+from tripswitch.model.calls import Calls, Observed, Score
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_S
 from tripswitch.model.incident import Incident, RollbackPlan, RollbackState, Severity
 from tripswitch.model.messages import (
@@ -47,6 +47,7 @@ from tripswitch.model.messages import (
 )
 from tripswitch.model.requests import Requests
 from tripswitch.model.verdict import Comparison, Verdict
+from tripswitch.windows.rings import Rows
 from tripswitch.windows.scopes import Scopes
 
 _LONGEST_CATCH_UP_NS: Final = 2 * NS_PER_HOUR
@@ -65,20 +66,19 @@ class Engine:
         self.judge = Judge(self.scopes, self.roster, self.comparisons)
         self.findings = Findings(self.roster, self.comparisons)
         self.assembler = RequestAssembler(config.read.request_hold, config.read.max_held_traces)
-        self.seen = SpansSeen()
         self.changes = ChangeLog()
         self.exemplars = Exemplars()
         self.book = Book()
         self.follower = Follower(self.book, self.scopes, self.comparisons, self.roster)
         self.now_ns = 0
         self.counts: dict[str, int] = dict.fromkeys(
-            ("calls", "spans", "unreadable_requests", "duplicate_spans", "lost_requests", "ticks"),
+            ("calls", "spans", "unreadable_requests", "lost_requests", "ticks"),
             0,
         )
         self._tick_number = -1
         self._taken = 0
         self._lost = 0
-        self._last: tuple[Any, Any] | None = None
+        self._last: tuple[Rows, Decision] | None = None
 
     # --- what goes in -----------------------------------------------------------------------------
 
@@ -171,24 +171,12 @@ class Engine:
         self, observed: Observed, calls: range, entries: slice, scores: slice
     ) -> list[Command]:
         self._taken += 1
-        kept = [
-            row
-            for row in calls
-            if self.seen.is_new(observed.calls.trace_id[row], observed.calls.span_id[row])
-        ]
-        self.counts["duplicate_spans"] += len(calls) - len(kept)
-        self.counts["calls"] += len(kept)
-        batch = observed.calls.take(kept)
-        fresh_ids = {(batch.trace_id[row], batch.span_id[row]) for row in range(len(batch))}
+        self.counts["calls"] += len(calls)
+        batch = observed.calls.take(calls)
         batch.request_index = np.zeros(len(batch), dtype=np.int64)
         self.intake.add_calls(batch, self.now_ns, self.config)
-        new_scores = [
-            score
-            for score in observed.scores[scores]
-            if (score.trace_id, score.span_id) in fresh_ids
-        ]
+        new_scores = observed.scores[scores]
         self.intake.add_scores(new_scores, self.now_ns, self.config)
-        # A root that is exported again closes nothing twice: its trace is already closed.
         roots = [entry._replace(request_index=0) for entry in observed.entries[entries]]
         times = np.array([self.now_ns], dtype=np.int64)
         self._take_requests(self.assembler.add(batch, roots, times))
@@ -221,7 +209,7 @@ class Engine:
                         ),
                     )
 
-    def _offer_exemplars(self, batch: Any, scores: Sequence[Any]) -> None:
+    def _offer_exemplars(self, batch: Calls, scores: Sequence[Score]) -> None:
         for row in range(len(batch)):
             if batch.refusal[row]:
                 self.exemplars.add(

@@ -153,7 +153,7 @@ class Findings:
     def _is_common(self, row: int, rows: Rows, decision: Decision, index: int) -> bool:
         """Return whether every other arm of the family shows the same, so that none is to blame.
 
-        An arm that is compared with this one at the same time shares its fate when it is *not*
+        An arm that is compared with this one at the same time shares its fate unless it is proven
         worse than it; an arm with a past of its own when it is worse than that past too.
         """
         if decision.is_control[index]:
@@ -176,9 +176,12 @@ class Findings:
                 or decision.reading.samples[other] <= 0
             ):
                 continue
-            half = self.roster.line_page[candidate] / 2
-            is_worse = decision.reading.estimate[other] >= half
-            siblings.append(bool(is_worse) != bool(decision.is_control[other]))
+            if decision.is_control[other]:
+                proven_worse = decision.level[other] > NOTHING or decision.evidence[other] >= 1
+                siblings.append(not proven_worse)
+            else:
+                half = self.roster.line_page[candidate] / 2
+                siblings.append(bool(decision.reading.estimate[other] >= half))
         return bool(siblings) and all(siblings)
 
 

@@ -62,8 +62,8 @@ class Judged(Protocol):
     def outcome(self, outcome: RollbackOutcome) -> list[Command]:
         """Take in what became of a rollback."""
 
-    def lost(self, requests: int, received_ns: int) -> None:
-        """Mark the minute of ``received_ns``: so many requests of it were never seen."""
+    def lost(self, requests: int) -> None:
+        """Mark the current minute: so many of its requests were forwarded but never read."""
 
     def reload(self, config: Config) -> None:
         """Use ``config`` from the next tick on."""
@@ -183,7 +183,7 @@ class Judge:
         arrivals = []
         for record in batch:
             if record.kind is RecordKind.LOST:
-                self._lose(record.lost_requests, record.received_ns)
+                self._lose(record.lost_requests)
             else:
                 arrivals.append(Arrival(record.body, record.received_ns))
         if not arrivals:
@@ -192,8 +192,7 @@ class Judge:
         self._counts["judge_requests_total"] += len(arrivals)
         commands = self._guarded(lambda: self.session.feed(arrivals))
         if commands is None:
-            for arrival in arrivals:
-                self._lose(1, arrival.received_ns)
+            self._lose(len(arrivals))
             return
         self._record(commands)
 
@@ -212,8 +211,8 @@ class Judge:
     def _take_outcome(self, outcome: RollbackOutcome) -> None:
         self._record(self._guarded(lambda: self.session.outcome(outcome)) or [])
 
-    def _lose(self, requests: int, received_ns: int) -> None:
-        self._guarded(lambda: self.session.lost(requests, received_ns))
+    def _lose(self, requests: int) -> None:
+        self._guarded(lambda: self.session.lost(requests))
 
     def _record(self, commands: Sequence[Command]) -> None:
         """Write ``commands`` and their effects down, after those that could not be written before.

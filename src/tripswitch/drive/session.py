@@ -13,7 +13,8 @@ from tripswitch.config.model import Config
 from tripswitch.drive.data_clock import DataClock
 from tripswitch.drive.report import status_of
 from tripswitch.engine import Engine
-from tripswitch.genai.understand import Understanding
+from tripswitch.genai.seen import SpansSeen
+from tripswitch.genai.understand import DEFAULT_COHORTS, Understanding
 from tripswitch.model.calls import Observed
 from tripswitch.model.clocktext import NS_PER_S
 from tripswitch.model.incident import Incident, RollbackPlan
@@ -36,7 +37,8 @@ class Session:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.engine = Engine(config)
-        self._understanding = _understanding(config)
+        self._seen = SpansSeen()
+        self._understanding = _understanding(config, self._seen)
         self._clock: DataClock[Observed] | None = (
             DataClock() if config.clock.source == "telemetry" else None
         )
@@ -83,15 +85,14 @@ class Session:
         """Take in what a person confirmed."""
         return self.engine.confirm(confirmed)
 
-    def lost(self, requests: int, received_ns: int) -> None:
-        """Note requests that were forwarded but never read, at the time it was noticed."""
-        del received_ns  # the current minute is marked; a record of loss is never early
+    def lost(self, requests: int) -> None:
+        """Note requests that were forwarded but never read, in the minute that is being filled."""
         self.engine.lost(requests)
 
     def reload(self, config: Config) -> None:
         """Take a new configuration from the next tick on."""
         self.config = config
-        self._understanding = _understanding(config)
+        self._understanding = _understanding(config, self._seen)
         self.engine.reload(config)
 
     def counters(self) -> dict[str, float]:
@@ -112,8 +113,8 @@ class Session:
         return observed
 
 
-def _understanding(config: Config) -> Understanding:
-    return Understanding(config.read, [*config.detect.control_cohorts, "canary"])
+def _understanding(config: Config, seen: SpansSeen) -> Understanding:
+    return Understanding(config.read, [*config.detect.control_cohorts, *DEFAULT_COHORTS], seen)
 
 
 def _latest_ns(observed: Observed) -> int | None:

@@ -18,6 +18,7 @@ from tripswitch.genai import evaluations
 from tripswitch.genai.coercion import MAX_TEXT
 from tripswitch.genai.content import output_facts
 from tripswitch.genai.facts import CommonFacts, SpanFacts
+from tripswitch.genai.seen import SpansSeen
 from tripswitch.genai.spellings import error_class, error_name, finish_reason
 from tripswitch.genai.vocabulary import (
     EVALUATION_EVENT,
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 DEFAULT_COHORTS = ("control", "canary")
 
-# Retried exports come within seconds to minutes; 50,000 spans are about 10 MB of ids.
-_MAX_REMEMBERED_SPANS = 50_000
 # One entry for each combination of scope, tenant and models; about 1 kB each.
 _MAX_REMEMBERED_FACTS = 8192
 _MAX_EVALS = 64
@@ -62,16 +61,19 @@ class Understanding:
     """Reads OTLP trace requests into calls, entries and scores.
 
     ``cohort_names`` are the cohorts that a bare tag may name, `DEFAULT_COHORTS` when empty. The
-    only thing remembered from one reading to the next is which spans were seen.
+    only thing remembered from one reading to the next is which spans were ``seen``; hand the same
+    one to the next instance when settings change.
     """
 
-    def __init__(self, read: Read, cohort_names: Sequence[str] = ()) -> None:
+    def __init__(
+        self, read: Read, cohort_names: Sequence[str] = (), seen: SpansSeen | None = None
+    ) -> None:
         self._vocabulary = Vocabulary(read.keys, content_facts=read.content_facts)
         self._cohort_names = frozenset(name.lower() for name in (cohort_names or DEFAULT_COHORTS))
         # BLAKE2b takes keys of at most 64 bytes.
         key = read.user_hash_key.get_secret_value().encode()
         self._user_key = key if len(key) <= 64 else hashlib.blake2b(key).digest()
-        self._seen: dict[str, None] = {}
+        self._seen = SpansSeen() if seen is None else seen
         self._common_facts: dict[tuple[Any, ...], CommonFacts] = {}
 
     def observe(self, requests: Sequence[bytes]) -> Observed:
@@ -100,7 +102,7 @@ class Understanding:
             is_root = table.parent_span_id[row] is None or table.kind[row] in (_SERVER, _CONSUMER)
             if not (is_call or is_root or kind in ("agent", "workflow")):
                 continue
-            if self._is_repeated(table.trace_id[row] + table.span_id[row]):
+            if not self._seen.is_new(table.trace_id[row], table.span_id[row]):
                 facts.reject("repeated_span")
                 continue
             error_type = _error_type(facts, table.status_code[row], table.events[row])
@@ -131,14 +133,6 @@ class Understanding:
                     self._common_facts.clear()
                 self._common_facts[key] = found
         return found
-
-    def _is_repeated(self, span: str) -> bool:
-        if span in self._seen:
-            return True
-        self._seen[span] = None
-        if len(self._seen) > _MAX_REMEMBERED_SPANS:
-            del self._seen[next(iter(self._seen))]
-        return False
 
     def _call(
         self,

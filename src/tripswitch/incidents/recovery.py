@@ -5,7 +5,9 @@ Both must hold for every signal of the incident, on the population that was put 
 (a) the estimate over the alert window is better than the investigate line at each minute of a full
     alert window, with enough samples;
 (b) a mirrored e-process has reached 1: with ``z = 1 - y`` it tests "still worse than the reference
-    by half the page line", starting at 0.05 and fed nothing.
+    by half the page line", starting at 0.05 and fed nothing. Where nothing was put back the proof
+    begins while things are still bad; it begins anew at a bad look, each time with half the budget
+    of the time before, so that all beginnings together are false with at most 0.1.
 
 Good looks alone are not proof: with little traffic they declare recovery while the drop is still
 there. When (a) holds and (b) cannot be reached yet the incident is no longer failing, not yet
@@ -50,6 +52,7 @@ class Proof:
         self.estimate = float("nan")
         self.samples = 0
         self._log_bets: Floats = np.zeros(BETS)
+        self._budget = START
         self._window: deque[Floats] = deque()
         self._pending: Floats = np.zeros((2, 3))
         self._seen: Floats = np.zeros((2, 3))
@@ -57,7 +60,7 @@ class Proof:
     @property
     def evidence(self) -> float:
         """Return the mirrored e-value; 1 or more proves the signal back."""
-        return float(START * np.exp(np.minimum(self._log_bets, 60.0)).mean())
+        return float(self._budget * np.exp(np.minimum(self._log_bets, 60.0)).mean())
 
     def feed(self, rings: Rings, minute: int, window_minutes: int) -> None:
         """Take one complete minute of the rings (absolute minute number)."""
@@ -130,7 +133,13 @@ class Proof:
             self.estimate, line = float(mean / usual - 1) if usual > 0 else 0.0, lines.investigate
         else:
             self.estimate, line = float(mean - usual), lines.investigate
-        self.good_minutes = self.good_minutes + 1 if self.estimate < line else 0
+        if self.estimate < line:
+            self.good_minutes += 1
+            return
+        self.good_minutes = 0
+        if self._log_bets.max() < 0:
+            self._budget /= 2
+            self._log_bets[:] = 0.0
 
 
 class Recovery:
