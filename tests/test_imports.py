@@ -32,9 +32,41 @@ ORDER = (
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 
 OUTSIDE = frozenset(
-    "asyncio aiohttp ctypes concurrent fcntl ftplib grpc http httpx multiprocessing os random "
-    "requests sched secrets select selectors shutil signal smtplib socket socketserver sqlite3 "
-    "ssl starlette subprocess sys tempfile threading time uvicorn uuid watchfiles".split()
+    [
+        "asyncio",
+        "aiohttp",
+        "ctypes",
+        "concurrent",
+        "fcntl",
+        "ftplib",
+        "grpc",
+        "http",
+        "httpx",
+        "multiprocessing",
+        "os",
+        "random",
+        "requests",
+        "sched",
+        "secrets",
+        "select",
+        "selectors",
+        "shutil",
+        "signal",
+        "smtplib",
+        "socket",
+        "socketserver",
+        "sqlite3",
+        "ssl",
+        "starlette",
+        "subprocess",
+        "sys",
+        "tempfile",
+        "threading",
+        "time",
+        "uvicorn",
+        "uuid",
+        "watchfiles",
+    ]
 )
 FILES = frozenset({"pathlib", "io"})
 
