@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from tripswitch.cli import check, inspect, replay, run, schema, status
+from tripswitch.cli import check, demo, inspect, replay, run, schema, status
 from tripswitch.errors import TripswitchError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("check")(check.check)
+app.command("demo")(demo.demo)
 app.command("inspect")(inspect.inspect)
 app.command("replay")(replay.replay)
 app.command("run")(run.run)

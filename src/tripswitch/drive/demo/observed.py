@@ -78,6 +78,7 @@ def _regression(seen: Observed) -> Iterable[Claim]:
         "no recovery was reported" if recovered is None else said(recovered),
     )
     yield _alerted(seen, incident.get("id"))
+    yield _other_route_silent(seen)
 
 
 def _healthy(seen: Observed) -> Iterable[Claim]:
@@ -86,6 +87,7 @@ def _healthy(seen: Observed) -> Iterable[Claim]:
     yield _count("no incident was opened", fired, 0)
     yield _count("no rollback was called", seen.all(ROLLBACK_CALLED), 0)
     yield _count("nobody was alerted", seen.all(ALERT_RECEIVED), 0)
+    yield _judged_healthy(seen)
     version = seen.gateway["versions"][story.CANARY]
     yield Claim(
         f"the canary still serves {story.NEW_VERSION}",
@@ -129,7 +131,7 @@ def _opened_on_the_canary(opened: Moment | None) -> Claim:
         and scope["prompt_version"] == story.NEW_VERSION
         and scope["cohort"] == story.CANARY
     )
-    return Claim(claim, held, f"{incident['shape']} at {clock(opened)}: {incident['why']}")
+    return Claim(claim, held, f"{incident['shape']} at {clock(opened)}")
 
 
 def _exemplars_failed(seen: Observed, incident: dict[str, Any]) -> Claim:
@@ -151,7 +153,7 @@ def _rolled_back_once(seen: Observed, incident_id: str | None) -> Claim:
         and _incident_id(acted[0]) == incident_id
         and acted[0]["answer"].get("current") == story.OLD_VERSION
     )
-    detail = f"{len(calls)} calls, {len(acted)} of them verified and acted on"
+    detail = f"calls {len(calls)}, verified and acted on {len(acted)}"
     return Claim("the gateway was called once, verified it and moved the pointer", held, detail)
 
 
@@ -195,8 +197,38 @@ def _alerted(seen: Observed, incident_id: str | None) -> Claim:
     return Claim("people were alerted by a signed webhook", bool(about) and not forged, detail)
 
 
+def _other_route_silent(seen: Observed) -> Claim:
+    judged = sum(arm["calls_15m"] for arm in seen.arms(story.SEARCH_ROUTE))
+    fired = [
+        moment
+        for moment in seen.timeline
+        if moment["incident"] and moment["incident"]["scope"]["route"] == story.SEARCH_ROUTE
+    ]
+    detail = f"{judged} calls seen in the last 15 minutes, {len(fired)} events"
+    held = judged > 0 and not fired
+    return Claim(f"{story.SEARCH_ROUTE} was watched too and stayed silent", held, detail)
+
+
+def _judged_healthy(seen: Observed) -> Claim:
+    """Silence proves nothing by itself: the new version must have been judged."""
+    findings = {
+        signal["signal"]: signal
+        for arm in seen.arms(story.REFUND_ROUTE)
+        if arm["scope"]["prompt_version"] == story.NEW_VERSION
+        for signal in arm["signals"]
+        if signal["signal"] in ("eval_score", "refusal_rate")
+    }
+    held = len(findings) == 2 and all(
+        signal["finding"] == "healthy" for signal in findings.values()
+    )
+    detail = "; ".join(signal["why"] for signal in findings.values()) or "it was not judged"
+    return Claim(f"{story.NEW_VERSION} was judged and found healthy", held, detail)
+
+
 def _count(claim: str, found: Sequence[Moment], wanted: int) -> Claim:
-    detail = "; ".join(said(moment) for moment in found[:3]) or "none"
+    detail = str(len(found))
+    if len(found) > wanted:
+        detail += ": " + "; ".join(said(moment) for moment in found[:3])
     return Claim(claim, len(found) == wanted, detail)
 
 

@@ -1,7 +1,8 @@
 """The director: lets the gateway play on, watches everybody, and ends when the story is over.
 
 The pace is bounded twice: by the speed asked for, and by what tripswitch has read. A machine that
-is slow or busy makes the demo longer, and never makes tripswitch late in story time.
+is slow or busy makes the demo longer, and never makes tripswitch late in story time. From the
+rollout until the traffic is back, time goes slower, so that there is something to watch.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from tripswitch.drive.demo import story
 from tripswitch.drive.demo.cast import Cast
 from tripswitch.drive.demo.children import DemoError
 from tripswitch.drive.demo.timeline import Observed, story_seconds
@@ -18,17 +20,20 @@ from tripswitch.drive.demo.timeline import Observed, story_seconds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tripswitch.drive.demo import story
+    Show = Callable[[Observed], None]
 
-    Show = Callable[[Observed, dict[str, Any]], None]
-
-DEFAULT_SPEED = 75.0
-"""Story seconds a wall second."""
+DEFAULT_SPEED = 100.0
+"""Story seconds a wall second, while nothing happens."""
 
 LONGEST_S = 180.0
 """Wall seconds after which a story is cut short and counts as not observed."""
 
 _POLL_S = 0.1
+
+# While something happens, time passes this many times slower: after the rollout for so many story
+# seconds, and from an incident until its rollback is confirmed.
+_SLOWER = 4.0
+_EVENTFUL_S = 180.0
 
 # How far the gateway may be ahead of what tripswitch has judged, in story seconds.
 _LEAD_S = 30.0
@@ -65,19 +70,25 @@ class Director:
 
     def play(self) -> Observed:
         """Play the story to its end, or until time is up, and return what was seen."""
-        began_s = time.monotonic()
+        began_s = looked_s = time.monotonic()
+        paced_s = 0.0
         while True:
             self._look()
-            passed_s = time.monotonic() - began_s
+            now_s = time.monotonic()
             if self._is_over():
                 break
-            if passed_s > self._longest_s:
+            if now_s - began_s > self._longest_s:
                 minutes = self.seen.gateway["story_s"] / 60
                 self.seen.cut_short = (
                     f"stopped after {self._longest_s:g} s, {minutes:.0f} minutes into the story"
                 )
                 break
-            self._allow(passed_s * self._speed)
+            speed = self._speed / _SLOWER if self._is_eventful() else self._speed
+            paced_s = min(
+                paced_s + (now_s - looked_s) * speed, self._read_s + _LEAD_S, self._told.end_s
+            )
+            looked_s = now_s
+            self._allow(paced_s)
             time.sleep(_POLL_S)
         self._settle()
         self.seen.bad_traces = self._asked(self._cast.bad_traces)
@@ -90,7 +101,7 @@ class Director:
         began_story_s = self.seen.gateway["story_s"]
         while True:
             self._look()
-            self._cast_allow(began_story_s + time.monotonic() - began_s)
+            self._allow(began_story_s + time.monotonic() - began_s)
             time.sleep(1.0)
 
     def _look(self) -> None:
@@ -100,22 +111,26 @@ class Director:
         status = self._asked(self._cast.status)
         gateway = self._asked(self._cast.gateway_state)
         self.seen.received = self._asked(self._cast.received)
-        self.seen.take(events, gateway, time.time())
-        if events:
-            self._last_event_id = events[-1]["id"]
+        self.seen.status = status
         if status["now"] is not None:
             self._read_s = story_seconds(status["now"])
-        self._show(self.seen, status)
+        self.seen.take(events, gateway, read_s=self._read_s, wall_s=time.time())
+        if events:
+            self._last_event_id = events[-1]["id"]
+        self._show(self.seen)
 
     def _is_over(self) -> bool:
         if self._told.has_regression and self.seen.first("incident.recovered") is not None:
             return True
         return bool(self.seen.gateway["story_s"] >= self._told.end_s)
 
-    def _allow(self, paced_s: float) -> None:
-        self._cast_allow(min(paced_s, self._read_s + _LEAD_S, self._told.end_s))
+    def _is_eventful(self) -> bool:
+        if self.seen.first("incident.opened") and not self.seen.first("rollback.confirmed"):
+            return True
+        since_rollout_s = self.seen.gateway["story_s"] - story.ROLLOUT_S
+        return bool(0 <= since_rollout_s < _EVENTFUL_S)
 
-    def _cast_allow(self, until_s: float) -> None:
+    def _allow(self, until_s: float) -> None:
         try:
             self._cast.allow(until_s)
         except httpx.HTTPError as error:

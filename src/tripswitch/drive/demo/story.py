@@ -96,10 +96,14 @@ ROUTES = (
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """One way the rollout can go. ``end_s`` is when it is over at the latest."""
+    """One way the rollout can go.
+
+    ``usual_end_s`` is when it is over as a rule, ``end_s`` when at the latest.
+    """
 
     name: StoryName
     behaviours: Mapping[str, Behaviour]
+    usual_end_s: float
     end_s: float
 
     @property
@@ -110,9 +114,17 @@ class Story:
 
 STORIES: dict[StoryName, Story] = {
     "regression": Story(
-        "regression", {OLD_VERSION: _USUAL, NEW_VERSION: _WORSE}, ROLLOUT_S + 45 * 60
+        "regression",
+        {OLD_VERSION: _USUAL, NEW_VERSION: _WORSE},
+        usual_end_s=ROLLOUT_S + 18.5 * 60,
+        end_s=ROLLOUT_S + 45 * 60,
     ),
-    "healthy": Story("healthy", {OLD_VERSION: _USUAL, NEW_VERSION: _USUAL}, ROLLOUT_S + 30 * 60),
+    "healthy": Story(
+        "healthy",
+        {OLD_VERSION: _USUAL, NEW_VERSION: _USUAL},
+        usual_end_s=ROLLOUT_S + 30 * 60,
+        end_s=ROLLOUT_S + 30 * 60,
+    ),
 }
 
 

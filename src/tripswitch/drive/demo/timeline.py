@@ -2,8 +2,9 @@
 
 A moment is an event as tripswitch recorded it, or something the gateway saw, in one shape: the
 fixed JSON of an event with ``source``, ``wall_s`` (seconds since the demo began) and, for a
-webhook, ``call``. Times are story time. Nothing enters the timeline that did not come over a
-socket from the process that did it.
+webhook, ``call``. Times are story time by tripswitch's clock: the gateway plays some seconds ahead
+of what tripswitch has read, and its own time of a call stands in ``call``. Nothing enters the
+timeline that did not come over a socket from the process that did it.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Stage(NamedTuple):
 class Observed:
     """Everything the director saw. ``began_s`` is wall time, seconds since the epoch.
 
+    ``status`` is tripswitch's own word on every scope, ``gateway`` the gateway's on itself.
     ``cut_short`` says why the story was not played to its end, empty when it was.
     """
 
@@ -45,16 +47,20 @@ class Observed:
     began_s: float
     timeline: list[Moment] = field(default_factory=list)
     gateway: dict[str, Any] = field(default_factory=dict)
+    status: dict[str, Any] = field(default_factory=dict)
     received: dict[str, Any] = field(default_factory=dict)
     bad_traces: list[str] = field(default_factory=list)
     wall_s: float = 0.0
     cut_short: str = ""
     _placed_calls: set[int] = field(default_factory=set)
 
-    def take(self, events: Sequence[Moment], gateway: dict[str, Any], now_s: float) -> None:
+    def take(
+        self, events: Sequence[Moment], gateway: dict[str, Any], *, read_s: float, wall_s: float
+    ) -> None:
         """Add what is new: tripswitch's events, then what the gateway said after that.
 
-        A webhook is placed behind the event that it tells of, and a rollback's before its
+        ``read_s`` is story time by tripswitch's clock, ``wall_s`` wall time since the epoch. A
+        webhook is placed behind the event that it tells of, and a rollback's before its
         acknowledgement.
         """
         self.gateway = gateway
@@ -63,11 +69,24 @@ class Observed:
             self.timeline.append(self._rollout(rolled_out_s))
         for event in events:
             if event["event"] == "rollback.acknowledged":
-                self._place_calls(event["incident"]["id"], "rollback")
+                acknowledged_s = story_seconds(event["time"])
+                self._place_calls(acknowledged_s, event["incident"]["id"], "rollback")
+            observed_s = round(wall_s - self.began_s, 3)
             self.timeline.append(
-                {**event, "source": "tripswitch", "wall_s": round(now_s - self.began_s, 3)}
+                {**event, "call": None, "source": "tripswitch", "wall_s": observed_s}
             )
-        self._place_calls(None, None)
+        self._place_calls(read_s, None, None)
+
+    def arms(self, route: str) -> list[dict[str, Any]]:
+        """Return the status of each prompt version in each cohort of ``route``."""
+        return [
+            arm
+            for arm in self.status.get("scopes", [])
+            if arm["scope"]["route"] == route
+            and arm["scope"]["prompt_version"] is not None
+            and arm["scope"]["cohort"] is not None
+            and arm["scope"]["request_model"] is None
+        ]
 
     def first(self, name: str) -> Moment | None:
         """Return the first moment of this name."""
@@ -99,7 +118,7 @@ class Observed:
         detail = f"{story.NEW_VERSION} goes to the {story.CANARY} of {story.REFUND_ROUTE}"
         return self._moment(ROLLOUT, story.ROLLOUT_S, wall_s, detail, None)
 
-    def _place_calls(self, incident_id: str | None, kind: str | None) -> None:
+    def _place_calls(self, read_s: float, incident_id: str | None, kind: str | None) -> None:
         for index, call in enumerate(self.gateway["calls"]):
             if index in self._placed_calls or (kind is not None and call["kind"] != kind):
                 continue
@@ -115,8 +134,8 @@ class Observed:
             for moment in self.timeline[: 0 if cause is None else cause + 1]:
                 moment["wall_s"] = min(moment["wall_s"], round(call["wall_s"] - self.began_s, 3))
             name = ROLLBACK_CALLED if call["kind"] == "rollback" else ALERT_RECEIVED
-            moment = self._moment(name, call["story_s"], call["wall_s"], _words(call), call)
-            self.timeline.append(moment)
+            story_s = min(call["story_s"], read_s)
+            self.timeline.append(self._moment(name, story_s, call["wall_s"], _words(call), call))
 
     def _last(self, name: str | None, incident_id: str | None) -> int | None:
         """Return the place of the latest such event, None when it has not been seen."""
