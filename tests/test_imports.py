@@ -32,11 +32,11 @@ ORDER = (
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 
 OUTSIDE = frozenset(
-    [
-        "asyncio",
+    {
         "aiohttp",
-        "ctypes",
+        "asyncio",
         "concurrent",
+        "ctypes",
         "fcntl",
         "ftplib",
         "grpc",
@@ -63,10 +63,10 @@ OUTSIDE = frozenset(
         "tempfile",
         "threading",
         "time",
-        "uvicorn",
         "uuid",
+        "uvicorn",
         "watchfiles",
-    ]
+    }
 )
 FILES = frozenset({"pathlib", "io"})
 
