@@ -66,7 +66,7 @@ def says(**members: object) -> Answer:
 class Receiver:
     """Answers POSTs with ``answers`` in turn and with ``then`` after; GETs by ``status``."""
 
-    def __init__(self, *answers: Answer, then: Answer = OK) -> None:
+    def __init__(self, *answers: Answer, then: Answer = OK, port: int = 0) -> None:
         self.posts: list[Received] = []
         self.gets: list[Received] = []
         self.status: Callable[[str], Answer] = lambda _: Answer(404)
@@ -106,7 +106,7 @@ class Receiver:
                 self.end_headers()
                 self.wfile.write(answer.body)
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Door)
         self._server.daemon_threads = False
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()

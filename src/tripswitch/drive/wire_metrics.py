@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from tripswitch.otlp.grpc_receiver import GrpcReceiver
     from tripswitch.otlp.tap import Tap
 
-_SKIPPED = ("failed", "refused")
-
 JUDGE_TEXTS = {
     "judge_batches_total": "Batches of requests that the judge was fed.",
     "judge_requests_total": "Requests that the judge was fed.",
@@ -116,12 +114,10 @@ def _tap_metrics(receiver: GrpcReceiver, tap: Tap, supervisor: Supervisor) -> li
             "Requests that a judge had taken and had not acknowledged when it died.",
             tap.lost_requests,
         ),
-        by_label(
+        counter(
             "tap_skipped_requests_total",
-            "Requests not judged because the upstream did not take them: refused for good, or "
-            "failed and expected again.",
-            "outcome",
-            {outcome: float(receiver.tap_skipped[outcome]) for outcome in _SKIPPED},
+            "Requests not judged because the upstream refused them for good.",
+            receiver.tap_skipped,
         ),
         counter("tap_errors_total", "Faults of the tap itself.", receiver.tap_errors),
     ]

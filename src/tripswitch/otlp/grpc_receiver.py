@@ -7,9 +7,10 @@ Rules it obeys:
   body is read, so that memory is bounded by that number times ``max_recv_msg_size``;
 - refusal for lack of room is UNAVAILABLE with a hint of when to come back. gRPC's own limit would
   answer RESOURCE_EXHAUSTED, which Go clients and the Collector take for final;
-- what the upstream accepted is handed to the tap, once and only then. A request that the upstream
-  refused for good never happened as far as its owner is concerned, and one that failed for now
-  will be sent again: both are counted as skipped.
+- every request is handed to the tap once its answer is known, unless the upstream refused it for
+  good: a sender it does not know must not be able to plant evidence. Those are counted as skipped.
+  One that failed for now is read all the same, so that judging goes on while the upstream is
+  away; the copy that the client sends again is recognised by its span ids.
 
 A client's stream is registered as ``stream_unary`` although every OTLP call is unary: on the wire
 the two are the same, and only so does this code run before gRPC has received the message. That is
@@ -65,8 +66,8 @@ class GrpcReceiver:
     """One OTLP/gRPC listener in front of a `Forwarder`, with a `Tap` beside it.
 
     ``requests`` counts requests by outcome, ``received_bytes`` the bytes of their bodies,
-    ``tap_skipped`` the requests not tapped, by ``refused`` or ``failed``, ``tap_errors`` faults of
-    the tap, ``upstream_codes`` the upstream's answers by gRPC code, ``sent_bytes`` the bytes the
+    ``tap_skipped`` the requests not tapped because the upstream refused them for good,
+    ``tap_errors`` faults of the tap, ``upstream_codes`` the upstream's answers by gRPC code, ``sent_bytes`` the bytes the
     upstream accepted.
     """
 
@@ -85,7 +86,7 @@ class GrpcReceiver:
         self.received_bytes = 0
         self.sent_bytes = 0
         self.upstream_codes: Counter[str] = Counter()
-        self.tap_skipped: Counter[str] = Counter()
+        self.tap_skipped = 0
         self.tap_errors = 0
         self._forwarder = forwarder
         self._tap = tap
@@ -160,8 +161,8 @@ class GrpcReceiver:
             )
         if method not in self._tapped_methods:
             return
-        if not answer.is_ok:
-            self.tap_skipped["failed" if answer.is_retryable else "refused"] += 1
+        if not (answer.is_ok or answer.is_retryable):
+            self.tap_skipped += 1
             return
         try:
             self._tap.offer(body, received_ns)
