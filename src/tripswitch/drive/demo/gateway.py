@@ -124,8 +124,8 @@ class Gateway:
         sent_until_s = 0.0
         while self._wait_for_leave():
             now_s = min(self.story_s + STEP_S, self._until_s)
-            self._release_on_time(now_s)
             while visit.start_s < now_s:
+                self._release_on_time(visit.start_s)
                 answer = self._serve(visit)
                 heapq.heappush(under_way, (answer.end_s, served, answer))
                 served += 1
@@ -146,7 +146,7 @@ class Gateway:
             return not self._stopping
 
     def _release_on_time(self, now_s: float) -> None:
-        if self._rolled_out_wall_s is None and now_s > story.ROLLOUT_S:
+        if self._rolled_out_wall_s is None and now_s >= story.ROLLOUT_S:
             self.desk.roll_out(story.CANARY, story.NEW_VERSION)
             self._rolled_out_wall_s = time.time()
 
