@@ -6,9 +6,11 @@ likelihood bet. The evidence E is the mean over bets; E >= 1 is a crossing, and 
 a false one by time T is at most ``alpha_start + inject * T``, for any way of looking.
 
 What one minute may add is capped, so that a page needs at least as many bad minutes as the cap
-divides the budget into, whatever the volume. Ticks are shorter than minutes: the cap is applied to
-the running sum of the minute, so that splitting a minute changes nothing but the injection's
-rounding. Increments are clipped from above only; flooring them would destroy validity.
+divides the budget into, whatever the volume. Ticks are shorter than minutes: what is capped is the
+rise of the minute's running sum above its lowest point in that minute. A minute that keeps its
+direction is therefore the same in one tick or in six but for the injection's rounding, and one
+that began well, at high volume, cannot rise further than another. Increments are clipped from
+above only; flooring them would destroy validity.
 
 Source: Shin, Ramdas, Rinaldo, *E-detectors* (NEJSDS 2023).
 """
@@ -34,6 +36,7 @@ class EDetector:
     def __init__(self) -> None:
         self.bets: Floats = np.zeros((0, BETS))
         self._minute_sum: Floats = np.zeros((0, BETS))
+        self._minute_low: Floats = np.zeros((0, BETS))
         self._applied: Floats = np.zeros((0, BETS))
         self._path: Floats = np.zeros((0, BETS))
         self._path_minimum: Floats = np.zeros((0, BETS))
@@ -47,6 +50,7 @@ class EDetector:
         for name in (
             "bets",
             "_minute_sum",
+            "_minute_low",
             "_applied",
             "_path",
             "_path_minimum",
@@ -60,7 +64,7 @@ class EDetector:
     def start(self, row: int, budget: float, now_ns: int) -> None:
         """Begin anew at ``row`` with a start budget (0 for a scope found running)."""
         self.bets[row] = budget
-        self._minute_sum[row] = self._applied[row] = 0.0
+        self._minute_sum[row] = self._minute_low[row] = self._applied[row] = 0.0
         self._path[row] = self._path_minimum[row] = 0.0
         self._path_minimum_ns[row] = now_ns
 
@@ -79,8 +83,9 @@ class EDetector:
         ``inject`` and ``cap`` are per minute and per row; ``tick_minutes`` is the tick's length.
         """
         summed = self._minute_sum[rows] + increments
-        self._minute_sum[rows] = summed
-        allowed = np.minimum(summed, cap[:, None])
+        lowest = np.minimum(self._minute_low[rows], summed)
+        self._minute_sum[rows], self._minute_low[rows] = summed, lowest
+        allowed = np.minimum(summed, lowest + cap[:, None])
         gain = np.maximum(allowed - self._applied[rows], _LOWEST_INCREMENT)
         self._applied[rows] = allowed
         fed = self.bets[rows] + (inject * tick_minutes)[:, None]
@@ -94,6 +99,7 @@ class EDetector:
     def close_minute(self) -> None:
         """Let the cap's minute end."""
         self._minute_sum[:] = 0.0
+        self._minute_low[:] = 0.0
         self._applied[:] = 0.0
 
     def evidence(self, rows: Rows) -> Floats:
