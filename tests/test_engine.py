@@ -296,7 +296,7 @@ def test_a_clock_ten_years_off_moves_nothing() -> None:
         for body in requests(_flood(), 1, seed=3, start_ns=START_NS + sign * years_ns):
             commands += session.feed([Arrival(body, START_NS + 200 * 10**9)])
     assert commands == []
-    assert session.counters()["skewed_spans"] > 0
+    assert session.counters()["reader_skewed_spans_total"] > 0
 
 
 def test_one_wrong_clock_does_not_move_the_time_of_a_replay() -> None:
@@ -309,7 +309,7 @@ def test_one_wrong_clock_does_not_move_the_time_of_a_replay() -> None:
             session.feed([Arrival(ahead, 0)])
     session.finish()
     assert session.engine.now_ns < START_NS + 4 * 60 * 10**9
-    assert session.counters()["skewed_spans"] > 0
+    assert session.counters()["reader_skewed_spans_total"] > 0
 
 
 def test_minutes_with_lost_telemetry_add_no_evidence() -> None:
@@ -320,7 +320,7 @@ def test_minutes_with_lost_telemetry_add_no_evidence() -> None:
 
     lossy = play(story(), 20, on_second=lose)
     assert "incident.opened" not in lossy.names
-    assert lossy.session.counters()["lost_requests"] > 0
+    assert lossy.session.counters()["reader_lost_requests_total"] > 0
 
 
 def test_scopes_stay_bounded_under_a_flood_of_names() -> None:
@@ -337,9 +337,9 @@ def test_scopes_stay_bounded_under_a_flood_of_names() -> None:
     for body in requests(plan, 5):
         session.feed([Arrival(body, 0)])
     counts = session.counters()
-    assert counts["scopes"] <= 51
-    assert counts["folded_values"] > 0
-    assert counts["evicted_scopes"] > 0
+    assert counts["windows_scopes"] <= 51
+    assert counts["windows_folded_values_total"] > 0
+    assert counts["windows_evicted_scopes_total"] > 0
 
 
 def _flood() -> Plan:

@@ -5,22 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import grpc
 import psutil
 import yaml
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from tests.actions.receiver import HANG, SECRET, Answer, Receiver, closed_url
 from tests.drive.live_process import Live
 from tests.otlp.relay import client, send, until
 from tests.otlp.upstream import Upstream
 from tests.play import story
-from tests.traffic import requests
+from tests.traffic import requests, value
 from tripswitch.otlp.grpc_receiver import TRACES_METHOD
 
 BODIES: Sequence[bytes] = list(requests(story(), 14))
@@ -172,5 +177,111 @@ def test_a_target_that_answers_500_three_times_gets_one_rollback(tmp_path: Path)
             assert len(gateway.posts) == 4
             assert len({post.id for post in gateway.posts}) == 1
             assert len({post.body for post in gateway.posts}) == 1
+
+    asyncio.run(check())
+
+
+def _span(
+    attributes: dict[str, AnyValue], *, trace_id: bytes, span_id: bytes, end_ns: int
+) -> bytes:
+    message = ExportTraceServiceRequest()
+    span = (
+        message.resource_spans.add()
+        .scope_spans.add()
+        .spans.add(
+            trace_id=trace_id,
+            span_id=span_id,
+            start_time_unix_nano=max(end_ns - 10**9, 0),
+            end_time_unix_nano=end_ns,
+        )
+    )
+    span.attributes.extend(KeyValue(key=key, value=item) for key, item in attributes.items())
+    return message.SerializeToString()
+
+
+def _bad_input() -> list[bytes]:
+    """Return requests that no healthy client sends."""
+    rng = random.Random(4)
+    now_ns = time.time_ns()
+    chat = {
+        "gen_ai.operation.name": value("chat"),
+        "gen_ai.request.model": value("m"),
+        "http.route": value("/chat/refund"),
+    }
+    tokens = "gen_ai.usage.input_tokens"
+    trace_id = rng.randbytes(16)
+    crowd = {f"key.{index}": value(index) for index in range(10_000)}
+    years_ns = 10 * 365 * 86_400 * 10**9
+    return [
+        BODIES[0][: len(BODIES[0]) // 2],
+        b"\xff" * 1000,
+        _span(chat | crowd, trace_id=trace_id, span_id=rng.randbytes(8), end_ns=now_ns),
+        _span(
+            chat | {tokens: value(float("nan"))},
+            trace_id=trace_id,
+            span_id=rng.randbytes(8),
+            end_ns=now_ns,
+        ),
+        _span(
+            chat | {tokens: value(-5)}, trace_id=trace_id, span_id=rng.randbytes(8), end_ns=now_ns
+        ),
+        _span(chat, trace_id=b"short", span_id=rng.randbytes(8), end_ns=now_ns),
+        _span(chat, trace_id=rng.randbytes(16), span_id=b"", end_ns=now_ns),
+        _span(chat, trace_id=rng.randbytes(16), span_id=rng.randbytes(8), end_ns=now_ns - years_ns),
+        _span(chat, trace_id=rng.randbytes(16), span_id=rng.randbytes(8), end_ns=now_ns + years_ns),
+        _span(chat, trace_id=rng.randbytes(16), span_id=rng.randbytes(8), end_ns=2**64 - 1),
+    ]
+
+
+def test_bad_input_is_forwarded_and_counted_and_is_no_incident(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with Upstream() as upstream:
+            _write(tmp_path, upstream.endpoint, closed_url())
+            file = tmp_path / "tripswitch.yaml"
+            file.write_text(file.read_text().replace("source: telemetry", "source: wall"))
+            async with _running(tmp_path, upstream.endpoint) as live:
+                bad = _bad_input()
+                await _send(live, bad)
+                with contextlib.suppress(grpc.aio.AioRpcError):
+                    await _send(live, [bytes(100_000_000)])
+                assert [got.body for got in upstream.got] == bad
+                await until(lambda: live.metric("reader_unreadable_requests_total") == 2, 30)
+                await until(lambda: live.metric("reader_skewed_spans_total") == 3, 30)
+                metrics = live.metrics()
+                assert metrics["reader_rejected_facts_total.input_tokens"] == 2
+                assert metrics["reader_rejected_facts_total.bad_ids"] == 2
+                assert metrics["receiver_requests_total.transport_refused"] == 1
+                assert metrics["judge_errors_total"] == 0
+                assert _events(live) == []
+                assert live.process.poll() is None
+
+    asyncio.run(check())
+
+
+def test_an_edited_line_is_used_and_a_bad_edit_is_refused(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with Upstream() as upstream:
+            _write(tmp_path, upstream.endpoint, closed_url())
+            file = tmp_path / "tripswitch.yaml"
+            deaf = yaml.safe_load(file.read_text()) | {
+                "detect": {
+                    "refusal_rate": {"investigate_points": 90, "page_points": 95},
+                    "eval_score": {"investigate_points": 90, "page_points": 95},
+                }
+            }
+            file.write_text(yaml.safe_dump(deaf))
+            async with _running(tmp_path, upstream.endpoint) as live:
+                await _send(live, BODIES[:-24])
+                bad = file.read_text().replace("page_points: 95", "page_points: ninety")
+                file.write_text(bad)
+                await until(lambda: live.metric("config_reload_failures_total") >= 1, 30)
+                assert live.metric("config_last_reload_ok") == 0
+                assert "page_points" in live.log()
+                assert "ninety" in live.log()
+                assert "incident.opened" not in _events(live)
+                file.write_text(yaml.safe_dump(deaf | {"detect": {}}))
+                await until(lambda: live.metric("config_last_reload_ok") == 1, 30)
+                await _send(live, BODIES[-24:])
+                await until(lambda: "incident.opened" in _events(live), 30)
 
     asyncio.run(check())

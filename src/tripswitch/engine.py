@@ -72,7 +72,13 @@ class Engine:
         self.follower = Follower(self.book, self.scopes, self.comparisons, self.roster)
         self.now_ns = 0
         self.counts: dict[str, int] = dict.fromkeys(
-            ("calls", "spans", "unreadable_requests", "lost_requests", "ticks"),
+            (
+                "reader_spans_total",
+                "reader_calls_total",
+                "reader_unreadable_requests_total",
+                "reader_lost_requests_total",
+                "judge_ticks_total",
+            ),
             0,
         )
         self._tick_number = -1
@@ -88,8 +94,8 @@ class Engine:
         Times never go back; an earlier one counts as the latest seen.
         """
         commands: list[Command] = []
-        self.counts["spans"] += observed.spans
-        self.counts["unreadable_requests"] += observed.unreadable
+        self.counts["reader_spans_total"] += observed.spans
+        self.counts["reader_unreadable_requests_total"] += observed.unreadable
         indices = np.arange(len(now_ns) + 1)
         call_bounds = np.searchsorted(observed.calls.request_index, indices)
         entry_bounds = np.searchsorted([item.request_index for item in observed.entries], indices)
@@ -154,7 +160,7 @@ class Engine:
     def lost(self, requests: int) -> None:
         """Note that ``requests`` were forwarded but never read in the current minute."""
         self._lost += requests
-        self.counts["lost_requests"] += requests
+        self.counts["reader_lost_requests_total"] += requests
 
     def restore(self, incidents: Sequence[Incident], past_plans: Sequence[RollbackPlan]) -> None:
         """Take up what was open before a restart, and remember what was rolled back."""
@@ -171,7 +177,7 @@ class Engine:
         self, observed: Observed, calls: range, entries: slice, scores: slice
     ) -> list[Command]:
         self._taken += 1
-        self.counts["calls"] += len(calls)
+        self.counts["reader_calls_total"] += len(calls)
         batch = observed.calls.take(calls)
         batch.request_index = np.zeros(len(batch), dtype=np.int64)
         self.intake.add_calls(batch, self.now_ns, self.config)
@@ -251,7 +257,7 @@ class Engine:
 
     def _tick(self, boundary_ns: int) -> list[Command]:
         self.now_ns = max(self.now_ns, boundary_ns)
-        self.counts["ticks"] += 1
+        self.counts["judge_ticks_total"] += 1
         minute_crossed = self.scopes.rings.advance(boundary_ns)
         self._take_requests(self.assembler.expire(boundary_ns))
         total = self._lost + self._taken
@@ -391,13 +397,17 @@ class Engine:
         ]
 
     def counters(self) -> dict[str, float]:
-        """Return every counter and gauge of the engine by name."""
-        counts: dict[str, float] = dict(self.counts)
-        counts["skewed_spans"] = self.intake.skewed
-        counts["refused_rubrics"] = self.intake.refused_rubrics
-        counts["folded_values"] = self.scopes.folded_values
-        counts["evicted_scopes"] = self.scopes.evicted_scopes
-        counts["scopes"] = len(self.scopes.records)
-        counts["open_incidents"] = len(self.book.open)
-        counts["held_traces"] = self.assembler.held
-        return counts
+        """Return every counter and gauge by the name it has on the metrics page."""
+        return {
+            **self.counts,
+            "reader_skewed_spans_total": self.intake.skewed,
+            "reader_late_calls_total": self.assembler.late_calls,
+            "reader_expired_requests_total": self.assembler.expired,
+            "reader_evicted_requests_total": self.assembler.evicted,
+            "reader_held_traces": self.assembler.held,
+            "windows_scopes": len(self.scopes.records),
+            "windows_evicted_scopes_total": self.scopes.evicted_scopes,
+            "windows_folded_values_total": self.scopes.folded_values,
+            "windows_refused_rubrics_total": self.intake.refused_rubrics,
+            "incidents_open": len(self.book.open),
+        }

@@ -3,7 +3,7 @@
 Each value goes to four scopes: the leaf, its arm, and the two references without a version (with
 and without the model) that other arms are compared with and recovery is judged on. A call goes to
 the slot of its end, moved to now when its clock runs ahead; one that ended longer ago than the
-rings reach, or lies further in the future, is counted as skewed and not judged.
+rings reach, or lies further in the future, is counted as skewed, once as a call, and not judged.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class Intake:
                 continue
             minute = self._minute(int(calls.end[row]), now_ns, config)
             if minute is None:
+                self.skewed += 1
                 continue
             for record in self._records(calls.scope(row), now_ns)[1]:
                 self._put(record, CALLS, minute, 1.0, config)
@@ -146,7 +147,6 @@ class Intake:
     def _minute(self, end_ns: int, now_ns: int, config: Config) -> int | None:
         reach_ns = int(config.windows.max_skew * NS_PER_S)
         if not now_ns - reach_ns <= end_ns <= now_ns + reach_ns:
-            self.skewed += 1
             return None
         now_minute = now_ns // NS_PER_MINUTE
         return int(max(min(end_ns // NS_PER_MINUTE, now_minute), now_minute - MINUTES + 1))

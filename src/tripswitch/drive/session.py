@@ -99,7 +99,7 @@ class Session:
         """Return every counter by name, what was rejected of the telemetry included."""
         counts = self.engine.counters()
         for fact, count in sorted(self._rejected.items()):
-            counts[f"rejected_{fact}"] = count
+            counts[f"reader_rejected_facts_total;fact={fact}"] = count
         return counts
 
     def status(self) -> dict[str, Any]:

@@ -132,7 +132,8 @@ class RequestAssembler:
         self, trace_id: str, attempt: _Attempt, closing: _Closing, *, alone: bool
     ) -> None:
         closed = self._closed.get(trace_id)
-        if closed and (closed.until_ns is None or attempt.start <= closed.until_ns):
+        # A call without parent is a request of its own, however many its trace has.
+        if closed and not alone and (closed.until_ns is None or attempt.start <= closed.until_ns):
             self.late_calls += 1
             return
         trace = self._held.get(trace_id)
