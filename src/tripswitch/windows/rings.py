@@ -27,7 +27,7 @@ MINUTES: Final = 15
 QUARTERS: Final = 24
 HOURS: Final = 24
 STRATA: Final = 4
-"""Minutes whose strata have a slot: this one, the two before, and the one being closed."""
+"""Slots for the strata of minutes: this one, the two before, and the one about to open."""
 
 MOMENT_COLUMNS: Final = 6
 """Of a block with count n and sum s: n, s, q, s*s, s*n, n*n, each summed over blocks."""
@@ -37,6 +37,8 @@ MOMENT_COLUMNS: Final = 6
 _MOMENT_DECAY_PER_MINUTE: Final = 0.998
 # A same-hour entry loses a seventh at each visit, one a day: a memory of about seven days.
 _HOUR_DECAY_PER_DAY: Final = 6 / 7
+# By then the last hour with data has been folded, see `_open_minute`.
+_LEARNT_WITHIN_MINUTES: Final = 180
 
 
 class Rings:
@@ -45,6 +47,9 @@ class Rings:
     Array shapes, S being the capacity: ``minute`` (S, 15, 3), ``quarter`` (S, 24, 3), ``hour``
     (S, 24, 3), ``fresh`` (S, 5, 3) with index 4 of the second axis for the carry, ``moments``
     (S, 6), ``by_hour`` (S, 24, 6). The last axis of the first four is (n, sum, sum of squares).
+
+    A ``frozen`` series (S) neither learns nor forgets; ``tainted`` (S, 24) marks the slots of
+    `hour` in which it was frozen at any time, which are never learnt from.
     """
 
     def __init__(self, capacity: int = 256) -> None:
@@ -56,6 +61,7 @@ class Rings:
         self.moments: Floats = np.zeros((capacity, MOMENT_COLUMNS))
         self.by_hour: Floats = np.zeros((capacity, 24, MOMENT_COLUMNS))
         self.frozen: npt.NDArray[np.bool_] = np.zeros(capacity, dtype=np.bool_)
+        self.tainted: npt.NDArray[np.bool_] = np.zeros((capacity, HOURS), dtype=np.bool_)
 
     @property
     def capacity(self) -> int:
@@ -72,7 +78,16 @@ class Rings:
         if rows <= self.capacity:
             return
         capacity = max(rows, 2 * self.capacity)
-        for name in ("minute", "quarter", "hour", "fresh", "moments", "by_hour", "frozen"):
+        for name in (
+            "minute",
+            "quarter",
+            "hour",
+            "fresh",
+            "moments",
+            "by_hour",
+            "frozen",
+            "tainted",
+        ):
             old = getattr(self, name)
             grown = np.zeros((capacity, *old.shape[1:]), dtype=old.dtype)
             grown[: len(old)] = old
@@ -95,10 +110,13 @@ class Rings:
             return False
         if minute <= self.now_minute:
             return False
-        # After a gap longer than every ring each slot needs clearing only once.
-        first = max(self.now_minute + 1, minute - HOURS * 60 - MINUTES)
-        for passed in range(first, minute + 1):
+        learnt = minute
+        if minute - self.now_minute > HOURS * 60 + MINUTES:
+            learnt = self.now_minute + _LEARNT_WITHIN_MINUTES
+        for passed in range(self.now_minute + 1, learnt + 1):
             self._open_minute(passed)
+        if learnt < minute:
+            self._skip(learnt, minute)
         self.now_minute = minute
         return True
 
@@ -112,7 +130,8 @@ class Rings:
         np.add.at(self.minute, (rows, minutes % MINUTES), stats)
         np.add.at(self.quarter, (rows, (minutes // 15) % QUARTERS), stats)
         np.add.at(self.hour, (rows, (minutes // 60) % HOURS), stats)
-        stratum = np.where(minutes > self.now_minute - STRATA, minutes % STRATA, STRATA)
+        is_open = minutes > self.now_minute - (STRATA - 1)
+        stratum = np.where(is_open, minutes % STRATA, STRATA)
         np.add.at(self.fresh, (rows, stratum), stats)
 
     def take_fresh(self) -> Floats:
@@ -144,7 +163,7 @@ class Rings:
     def last_minutes(self, row: int, count: int) -> Floats:
         """Return (n, s, q) of the last ``count`` minutes, oldest first, shape (count, 3)."""
         slots = (self.now_minute - np.arange(count - 1, -1, -1)) % MINUTES
-        return self.minute[row, slots]
+        return np.asarray(self.minute[row, slots])
 
     def history(self, rows: Rows) -> Floats:
         """Return `moments` of ``rows`` with the minutes still in the ring folded in."""
@@ -153,9 +172,10 @@ class Rings:
 
     def _open_minute(self, minute: int) -> None:
         thawed = ~self.frozen[:, None]
+        self.tainted[:, (minute - 1) // 60 % HOURS] |= self.frozen
         leaving = self.minute[:, minute % MINUTES]
-        self.moments *= _MOMENT_DECAY_PER_MINUTE
-        self.moments += np.where(thawed, _moments_of(leaving), 0.0)
+        learnt = self.moments * _MOMENT_DECAY_PER_MINUTE + _moments_of(leaving)
+        self.moments = np.where(thawed, learnt, self.moments)
         self.minute[:, minute % MINUTES] = 0
         if minute % 15 == 0:
             self.quarter[:, (minute // 15) % QUARTERS] = 0
@@ -165,9 +185,23 @@ class Rings:
             # yet become its own baseline.
             settled = self.hour[:, (hour - 2) % HOURS]
             entry = self.by_hour[:, (hour - 2) % 24]
+            is_sound = thawed & ~self.tainted[:, (hour - 2) % HOURS, None]
             decayed = entry * _HOUR_DECAY_PER_DAY + _moments_of(settled)
-            self.by_hour[:, (hour - 2) % 24] = np.where(thawed, decayed, entry)
+            self.by_hour[:, (hour - 2) % 24] = np.where(is_sound, decayed, entry)
             self.hour[:, hour % HOURS] = 0
+            self.tainted[:, hour % HOURS] = False
+
+    def _skip(self, learnt: int, minute: int) -> None:
+        """Let a gap longer than every ring pass at once: all slots empty, what is learnt fades."""
+        for slots in (self.minute, self.quarter, self.hour, self.tainted):
+            slots[:] = 0
+        thawed = ~self.frozen[:, None]
+        faded = _MOMENT_DECAY_PER_MINUTE ** (minute - learnt)
+        self.moments *= np.where(thawed, faded, 1.0)
+        first, hours = learnt // 60 - 1, minute // 60 - learnt // 60
+        visits = np.full(24, hours // 24)
+        visits[(first + np.arange(hours % 24)) % 24] += 1
+        self.by_hour *= np.where(thawed, _HOUR_DECAY_PER_DAY**visits, 1.0)[:, :, None]
 
     def _arrays(self) -> tuple[npt.NDArray[np.generic], ...]:
         return (
@@ -178,6 +212,7 @@ class Rings:
             self.moments,
             self.by_hour,
             self.frozen,
+            self.tainted,
         )
 
 

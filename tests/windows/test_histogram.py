@@ -1,0 +1,93 @@
+"""The histogram's quantiles against numpy's, within the resolution of its cuts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tripswitch.windows.histogram import LATENCY_CUTS_S, TOKEN_CUTS, Histogram
+from tripswitch.windows.rings import Floats
+
+
+def filled(values: Floats, cuts: Floats = LATENCY_CUTS_S, row: int = 0) -> Histogram:
+    histogram = Histogram(cuts, capacity=4)
+    histogram.add(np.full(len(values), row), values)
+    return histogram
+
+
+@given(
+    st.integers(0, 10**6),
+    st.integers(1_000, 5_000),
+    st.floats(-5, 2),
+    st.floats(0.1, 1.5),
+    st.sampled_from([0.5, 0.9, 0.95, 0.99]),
+)
+def test_quantiles_lie_within_one_cut(
+    seed: int, size: int, location: float, spread: float, share: float
+) -> None:
+    values = np.random.default_rng(seed).lognormal(location, spread, size)
+    values = np.clip(values, LATENCY_CUTS_S[0] * 1.01, LATENCY_CUTS_S[-2])
+    found = filled(values).quantile(0, share)
+    assert found is not None
+    # The value may be anywhere in the cut that holds the order statistic.
+    lower, upper = np.quantile(values, share, method="inverted_cdf") * np.array([1 / 1.25, 1.25])
+    assert lower * 0.999 <= found <= upper * 1.001
+
+
+@given(st.integers(0, 10**6), st.integers(20, 999))
+def test_a_tail_of_few_values_is_not_taken_too_low(seed: int, size: int) -> None:
+    values = np.random.default_rng(seed).lognormal(0.0, 0.5, size)
+    found = filled(values).quantile(0, 0.99)
+    assert found is not None
+    rank = min(int(np.ceil(0.99 * size + 1)), size) - 1
+    assert found >= np.sort(values)[rank] / 1.25
+    assert found <= values.max() * 1.25
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.99, 1.0])
+def test_one_value_repeated_is_its_own_quantile(share: float) -> None:
+    found = filled(np.full(2_000, 0.8)).quantile(0, share)
+    assert found == pytest.approx(0.8, rel=0.25)
+
+
+def test_values_beyond_the_cuts_stay_at_the_ends() -> None:
+    assert filled(np.array([0.0, 1e-9, -1.0])).quantile(0, 0.5) == LATENCY_CUTS_S[0]
+    assert filled(np.full(10, 1e12)).quantile(0, 0.5) == pytest.approx(LATENCY_CUTS_S[-1])
+    assert filled(np.full(10, 1e300), TOKEN_CUTS).quantile(0, 0.9) == pytest.approx(TOKEN_CUTS[-1])
+
+
+def test_cuts_cover_what_is_said_of_them() -> None:
+    assert LATENCY_CUTS_S[0] == 0.001
+    assert LATENCY_CUTS_S[-1] > 20 * 60
+    assert TOKEN_CUTS[0] == 4
+    assert TOKEN_CUTS[-1] > 5e6
+    assert (np.diff(TOKEN_CUTS) > 0).all()
+
+
+def test_nothing_has_no_quantile() -> None:
+    assert filled(np.array([])).quantile(0, 0.99) is None
+    assert filled(np.array([])).total(0) == 0
+
+
+def test_decay_spares_frozen_rows_and_keeps_quantiles() -> None:
+    histogram = filled(np.linspace(0.1, 2.0, 4_000))
+    histogram.add(np.full(4_000, 1), np.linspace(0.1, 2.0, 4_000))
+    before = histogram.quantile(0, 0.9)
+    frozen = np.array([False, True, False, False])
+    for _ in range(347):
+        histogram.decay(frozen)
+    assert histogram.total(0) == pytest.approx(2_000, rel=0.01)
+    assert histogram.total(1) == 4_000
+    assert histogram.quantile(0, 0.9) == pytest.approx(before)
+
+
+def test_growing_and_clearing_touch_no_other_row() -> None:
+    histogram = filled(np.full(5, 0.5), row=2)
+    histogram.reserve(100)
+    histogram.add(np.array([99]), np.array([0.7]))
+    histogram.clear(2)
+    assert histogram.total(2) == 0
+    assert histogram.total(99) == 1
+    assert len(histogram.counts) >= 100
