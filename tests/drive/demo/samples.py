@@ -13,6 +13,21 @@ TRACES = ["a" * 32, "b" * 32]
 TOTALS = {"requests": 3, "spans": 40, "bytes": 900, "digest": "0" * 64}
 
 
+METRICS = dict.fromkeys(
+    (
+        "tap_dropped_requests_total",
+        "tap_lost_requests_total",
+        "tap_errors_total",
+        "reader_unreadable_requests_total",
+        "reader_skewed_spans_total",
+        "judge_errors_total",
+        "judge_restarts_total",
+        "ledger_errors_total",
+    ),
+    0.0,
+) | {"reader_spans_total": 40.0}
+
+
 def time_text(story_s: float) -> str:
     return rfc3339(story.START_NS + int(story_s * NS_PER_S))
 
@@ -143,6 +158,7 @@ def regression(
         ]
     }
     seen.received = dict(TOTALS)
+    seen.metrics = dict(METRICS)
     seen.bad_traces = [*TRACES, "c" * 32]
     seen.wall_s = 24.0
     return seen
@@ -155,6 +171,7 @@ def healthy() -> Observed:
     take(seen, EVENTS[:1], gateway(calls=[], versions=versions), 2399.0)
     seen.status = {"scopes": [arm(story.REFUND_ROUTE, story.CANARY, story.NEW_VERSION, "healthy")]}
     seen.received = dict(TOTALS)
+    seen.metrics = dict(METRICS)
     return seen
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.drive.demo.samples import (
     EVENTS,
+    METRICS,
     TOTALS,
     arm,
     call,
@@ -43,6 +44,7 @@ BACK = "the traffic went back to v17"
 RECOVERED = "recovery was proven from the spans"
 ALERTED = "people were alerted by a signed webhook"
 SILENT = "/chat/kb-search was watched too and stayed silent"
+READ = "tripswitch read and judged all of it"
 UNCHANGED = "every span and byte sent arrived upstream unchanged"
 
 
@@ -64,6 +66,18 @@ def strangers() -> Observed:
 def arrived(**changed: Any) -> Observed:
     seen = regression()
     seen.received = TOTALS | changed
+    return seen
+
+
+def counted(**changed: float) -> Observed:
+    seen = regression()
+    seen.metrics = METRICS | changed
+    return seen
+
+
+def blind() -> Observed:
+    seen = regression()
+    seen.metrics = {}
     return seen
 
 
@@ -123,6 +137,10 @@ BENT: list[tuple[Callable[[], Observed], set[str]]] = [
     (unwatched, {SILENT}),
     (lambda: arrived(bytes=899), {UNCHANGED}),
     (lambda: arrived(digest="1" * 64), {UNCHANGED}),
+    (lambda: counted(reader_spans_total=39), {READ}),
+    (lambda: counted(judge_errors_total=1), {READ}),
+    (lambda: counted(tap_dropped_requests_total=1), {READ}),
+    (blind, {READ}),
     (lambda: regression(played=gateway(failed_spans=2)), {"no export failed"}),
     (cut_short, {"the story was played to its end"}),
 ]
@@ -158,6 +176,7 @@ def test_nothing_sent_is_not_everything_arrived() -> None:
     nothing = TOTALS | {"spans": 0}
     seen = regression(played=gateway(sent=nothing))
     seen.received = nothing
+    seen.metrics = METRICS | {"reader_spans_total": 0}
     assert unheld(seen) == {UNCHANGED}
 
 

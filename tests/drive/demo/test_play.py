@@ -37,3 +37,13 @@ def test_a_process_that_dies_ends_the_demo_in_words() -> None:
         os.kill(cast.pids()["collector"], signal.SIGKILL)
         with pytest.raises(DemoError, match="collector process ended with exit code -9"):
             director.play()
+
+
+def test_a_tripswitch_that_judges_nothing_ends_the_story_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tripswitch.drive.demo.play._STALLED_S", 1.0)
+    with Cast(TOLD, 1) as cast:
+        # Without leave the gateway sends nothing, so there is nothing to judge.
+        seen = Director(cast, TOLD, 1, lambda _seen: None, speed=0.0).play()
+    assert seen.cut_short == "tripswitch judged nothing new for 1 s, 0 minutes into the story"

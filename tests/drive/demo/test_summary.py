@@ -28,7 +28,7 @@ def test_it_tells_the_whole_incident() -> None:
         "POST /rollback: v18 to v17",
         "rb_1",
         '200 {"action_id": "rb_1", "state": "applied", "current": "v17"}',
-        "all 13 claims were observed",
+        "all 14 claims were observed",
     ):
         assert fact in said
     assert "NO " not in said
@@ -40,13 +40,13 @@ def test_it_says_which_claim_was_not_observed() -> None:
     said = summary(seen)
     assert "NO   every span and byte sent arrived upstream unchanged" in said
     assert "received nothing" in said
-    assert "1 of 13 claims were not observed" in said
+    assert "1 of 14 claims were not observed" in said
 
 
 def test_without_an_incident_there_is_none_to_tell() -> None:
     said = summary(healthy())
     assert "The incident" not in said
-    assert "all 9 claims were observed" in said
+    assert "all 10 claims were observed" in said
 
 
 def test_what_spans_say_is_shown_as_text() -> None:

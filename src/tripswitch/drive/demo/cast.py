@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from tripswitch.drive.demo import story
 from tripswitch.drive.demo.children import START_WITHIN_S, Child, DemoError, clean_environment
@@ -134,6 +135,17 @@ class Cast:
         """Return what tripswitch sees and how it judges it."""
         found: dict[str, Any] = self._get(f"http://{self.endpoints['api']}/v1/status")
         return found
+
+    def metrics(self) -> dict[str, float]:
+        """Return tripswitch's metrics that have no labels, by name without the prefix."""
+        response = self._http.get(f"http://{self.endpoints['metrics']}/metrics")
+        response.raise_for_status()
+        return {
+            sample.name.removeprefix("tripswitch_"): sample.value
+            for family in text_string_to_metric_families(response.text)
+            for sample in family.samples
+            if not sample.labels
+        }
 
     def _start(self, folder: Path) -> None:
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()

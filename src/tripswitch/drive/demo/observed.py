@@ -23,6 +23,19 @@ if TYPE_CHECKING:
 _SHAPES = ("eval_drift", "guardrail_regression")
 
 
+_LOSSES = (
+    "tap_dropped_requests_total",
+    "tap_lost_requests_total",
+    "tap_errors_total",
+    "reader_unreadable_requests_total",
+    "reader_skewed_spans_total",
+    "judge_errors_total",
+    "judge_restarts_total",
+    "ledger_errors_total",
+)
+"""tripswitch's own counters of what it did not read or judge or write down."""
+
+
 class Claim(NamedTuple):
     """One thing the story claims, whether it was observed, and what was."""
 
@@ -103,8 +116,17 @@ def _transport(seen: Observed) -> Iterable[Claim]:
         sent is not None and sent == received and sent["spans"] > 0,
         f"sent {_totals(sent)}; received {_totals(received)}",
     )
+    yield _all_read(seen)
     failed = seen.gateway["failed_spans"]
     yield Claim("no export failed", failed == 0, f"{failed} spans were not accepted")
+
+
+def _all_read(seen: Observed) -> Claim:
+    sent = (seen.gateway.get("sent") or {}).get("spans", 0)
+    read = int(seen.metrics.get("reader_spans_total", 0))
+    losses = [f"{name} {seen.metrics.get(name)}" for name in _LOSSES if seen.metrics.get(name) != 0]
+    detail = "; ".join([f"read {read} of {sent} spans", *losses])
+    return Claim("tripswitch read and judged all of it", read == sent and not losses, detail)
 
 
 def _rollout_seen(seen: Observed) -> Claim:

@@ -28,6 +28,9 @@ DEFAULT_SPEED = 100.0
 LONGEST_S = 180.0
 """Wall seconds after which a story is cut short and counts as not observed."""
 
+_STALLED_S = 30.0
+"""Wall seconds without anything new judged after which there is nothing left to wait for."""
+
 _POLL_S = 0.1
 
 # While something happens, time passes this many times slower: after the rollout for so many story
@@ -67,6 +70,7 @@ class Director:
         self._longest_s = longest_s
         self._last_event_id = 0
         self._read_s = 0.0
+        self._read_at_s = time.monotonic()
 
     def play(self) -> Observed:
         """Play the story to its end, or until time is up, and return what was seen."""
@@ -77,11 +81,8 @@ class Director:
             now_s = time.monotonic()
             if self._is_over():
                 break
-            if now_s - began_s > self._longest_s:
-                minutes = self.seen.gateway["story_s"] / 60
-                self.seen.cut_short = (
-                    f"stopped after {self._longest_s:g} s, {minutes:.0f} minutes into the story"
-                )
+            self.seen.cut_short = self._reason_to_stop(now_s - began_s, now_s)
+            if self.seen.cut_short:
                 break
             speed = self._speed / _SLOWER if self._is_eventful() else self._speed
             paced_s = min(
@@ -112,8 +113,9 @@ class Director:
         gateway = self._asked(self._cast.gateway_state)
         self.seen.received = self._asked(self._cast.received)
         self.seen.status = status
-        if status["now"] is not None:
-            self._read_s = story_seconds(status["now"])
+        read_s = 0.0 if status["now"] is None else story_seconds(status["now"])
+        if read_s > self._read_s:
+            self._read_s, self._read_at_s = read_s, time.monotonic()
         self.seen.take(events, gateway, read_s=self._read_s, wall_s=time.time())
         if events:
             self._last_event_id = events[-1]["id"]
@@ -123,6 +125,15 @@ class Director:
         if self._told.has_regression and self.seen.first("incident.recovered") is not None:
             return True
         return bool(self.seen.gateway["story_s"] >= self._told.end_s)
+
+    def _reason_to_stop(self, passed_s: float, now_s: float) -> str:
+        minutes = self.seen.gateway["story_s"] / 60
+        where = f"{minutes:.0f} minutes into the story"
+        if passed_s > self._longest_s:
+            return f"stopped after {self._longest_s:g} s, {where}"
+        if now_s - self._read_at_s > _STALLED_S:
+            return f"tripswitch judged nothing new for {_STALLED_S:g} s, {where}"
+        return ""
 
     def _is_eventful(self) -> bool:
         if self.seen.first("incident.opened") and not self.seen.first("rollback.confirmed"):
@@ -143,11 +154,13 @@ class Director:
         moments = len(self.seen.timeline)
         while time.monotonic() < deadline_s:
             self._look()
+            self.seen.metrics = self._asked(self._cast.metrics)
             gateway = self.seen.gateway
             is_done = (
                 gateway["is_idle"]
                 and self._read_s >= gateway["sent_until_s"] - _ROUNDING_S
                 and gateway["sent"] == self.seen.received
+                and gateway["sent"]["spans"] == self.seen.metrics.get("reader_spans_total")
             )
             if not is_done or len(self.seen.timeline) > moments:
                 moments = len(self.seen.timeline)

@@ -38,7 +38,8 @@ class Stage(NamedTuple):
 class Observed:
     """Everything the director saw. ``began_s`` is wall time, seconds since the epoch.
 
-    ``status`` is tripswitch's own word on every scope, ``gateway`` the gateway's on itself.
+    ``status`` is tripswitch's own word on every scope and ``metrics`` its counters at the end,
+    ``gateway`` the gateway's word on itself, ``received`` the collector's.
     ``cut_short`` says why the story was not played to its end, empty when it was.
     """
 
@@ -48,6 +49,7 @@ class Observed:
     timeline: list[Moment] = field(default_factory=list)
     gateway: dict[str, Any] = field(default_factory=dict)
     status: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
     received: dict[str, Any] = field(default_factory=dict)
     bad_traces: list[str] = field(default_factory=list)
     wall_s: float = 0.0
