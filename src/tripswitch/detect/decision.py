@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tripswitch.config.model import Detect
+from tripswitch.detect.nulls import SLOW_MULTIPLE
 from tripswitch.detect.point_rule import (
     WINDOWS,
     Flags,
@@ -175,11 +176,15 @@ def _count_minutes(
 def _over_rate_line(
     judge: Judge, rows: Rows, kind: Rows, reading: Reading, page_line: Floats
 ) -> Flags:
-    """Return where a rate is over its line; errors need the multiple too, slow is a share."""
+    """Return where a rate is over its line.
+
+    Errors need the multiple too. Slow is a share, and twice that of the reference: what control
+    and canary share is not the canary's.
+    """
     multiple = judge.roster.multiple[rows]
     difference = reading.estimate >= page_line
     errors = difference & (reading.value >= multiple * reading.usual)
-    share = reading.value >= page_line
+    share = (reading.value >= page_line) & (reading.value >= SLOW_MULTIPLE * reading.usual)
     return np.asarray(
         np.where(kind == Kind.ERROR, errors, np.where(kind == Kind.SLOW, share, difference))
     )

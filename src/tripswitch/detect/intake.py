@@ -36,6 +36,8 @@ _MOST_RUBRICS: Final = 32
 # Long enough for every arm that runs already to have shown itself, short enough that a rollout
 # seconds after the start is still seen as one.
 _FOUND_RUNNING_NS: Final = 60 * NS_PER_S
+# Beyond any agent's longest run, and its square far from what a float can hold.
+_MOST_TOKENS: Final = 1e8
 
 
 class Intake:
@@ -46,6 +48,7 @@ class Intake:
         self.comparisons = comparisons
         self.skewed = 0
         self.refused_rubrics = 0
+        self.refused_tokens = 0
         self._belongs: dict[Scope, tuple[Family, list[ScopeRecord]]] = {}
         self._latencies: list[tuple[int, float]] = []
         self._tokens: list[tuple[int, float]] = []
@@ -130,6 +133,9 @@ class Intake:
         is_error: bool,
         is_success: bool,
     ) -> None:
+        if tokens > _MOST_TOKENS:
+            self.refused_tokens += 1
+            tokens = float("nan")
         if np.isnan(tokens):
             if not is_error:
                 return

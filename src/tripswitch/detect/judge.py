@@ -51,14 +51,15 @@ class Judge:
         roster, rings = self.roster, self.scopes.rings
         rows = roster.rows()
         fresh = rings.take_fresh()
-        if minute_crossed:
-            for detector in roster.detectors.values():
-                detector.close_minute()
         if minute_crossed or len(self.own.samples) != len(rows):
             self._refresh(rows, now_ns, detect)
         if not is_lossy and len(rows):
             self._weigh_own(rows, fresh, now_ns, detect)
             self._weigh_control(rows, fresh, now_ns, detect)
+        if minute_crossed:
+            # What came in before the boundary belongs to the minute that ends there.
+            for detector in roster.detectors.values():
+                detector.close_minute()
         decision = decide(self, rows, detect, minute_crossed=minute_crossed)
         return rows, decision
 
