@@ -10,7 +10,7 @@ from rich.console import Console
 from tests.drive.demo.samples import BEGAN_S, EVENTS, event, gateway, incident, regression, take
 from tripswitch.drive.demo import story
 from tripswitch.drive.demo.timeline import Observed
-from tripswitch.drive.demo.view import LiveView, PlainView, safe
+from tripswitch.drive.demo.view import LiveView, PlainView, arms, safe
 
 HOSTILE = "[bold red]\x1b[2J\x07 owned\nnext"
 
@@ -52,6 +52,7 @@ def test_the_live_view_shows_the_arms_and_the_latest_moments() -> None:
     assert "story time 16:48:30" in shown
     assert "90.0 points" in shown
     assert "regressed" in shown
+    assert "7.2" in shown
     assert "gateway.rollback_called" in shown
 
 
@@ -65,3 +66,12 @@ def test_a_hostile_span_shows_as_text(view_class: type[PlainView | LiveView]) ->
         view(seen)
     assert "[bold red]?[2J? owned?next" in written(to)
     assert "\x1b[2J" not in written(to)
+
+
+def test_an_arm_without_traffic_has_no_verdict() -> None:
+    to = console()
+    seen = regression()
+    seen.status["scopes"][1]["calls_15m"] = 0
+    to.print(arms(seen))
+    assert "no traffic" in written(to)
+    assert "regressed" not in written(to)

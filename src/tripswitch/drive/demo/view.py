@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tripswitch.drive.demo.timeline import Moment, Observed
 
 _SHOWN_MOMENTS = 12
+_SHOWN_SIGNALS = ("eval_score", "refusal_rate")
 _REFRESHES_PER_S = 8
 
 _STYLES = {
@@ -113,9 +114,20 @@ class PlainView:
 def arms(seen: Observed) -> Table:
     """Return what tripswitch measures on each arm of the refund route, as a table."""
     table = Table(
-        "cohort", "version", "serving", "calls in 15 min", "faithfulness", "refusals", "verdict",
-        title=f"{story.REFUND_ROUTE}, as tripswitch sees it", title_justify="left", expand=True,
-    )  # fmt: skip
+        *(
+            "cohort",
+            "version",
+            "serving",
+            "calls",
+            "faithfulness",
+            "refusals",
+            "evidence",
+            "verdict",
+        ),
+        title=f"{story.REFUND_ROUTE} over 15 minutes, as tripswitch sees it; it acts at evidence 1",
+        title_justify="left",
+        expand=True,
+    )
     serving = seen.gateway["versions"]
     found = seen.arms(story.REFUND_ROUTE)
     for arm in sorted(found, key=lambda arm: arm["scope"]["cohort"] != story.CONTROL):
@@ -128,10 +140,11 @@ def arms(seen: Observed) -> Table:
             f"{arm['calls_15m']:,}",
             _share(arm, "eval_score", "points"),
             _share(arm, "refusal_rate", "%"),
+            _evidence(arm),
             safe(finding, _FINDING_STYLES.get(finding, "dim")),
         )
     if not found:
-        table.add_row(story.CONTROL, story.OLD_VERSION, "yes", "-", "-", "-", "warming up")
+        table.add_row(story.CONTROL, story.OLD_VERSION, "yes", "-", "-", "-", "-", "warming up")
     return table
 
 
@@ -150,15 +163,24 @@ def timeline(moments: list[Moment], *, one_line: bool) -> Table:
 
 
 def _finding(arm: dict[str, Any]) -> str:
-    findings = [signal["finding"] for signal in arm["signals"]]
-    for finding in ("regressed", "telemetry_lost", "healthy"):
-        if finding in findings:
-            return str(finding)
-    return "collecting"
+    if not arm["calls_15m"]:
+        return "no traffic"
+    findings = {signal["finding"] for signal in _shown(arm)}
+    if "regressed" in findings:
+        return "regressed"
+    return str(findings.pop()) if len(findings) == 1 else "mixed"
+
+
+def _evidence(arm: dict[str, Any]) -> str:
+    return f"{max((signal['evidence'] or 0.0 for signal in _shown(arm)), default=0.0):.2g}"
 
 
 def _share(arm: dict[str, Any], name: str, unit: str) -> str:
-    for signal in arm["signals"]:
-        if signal["signal"] == name and signal["samples"]:
+    for signal in _shown(arm):
+        if signal["signal"] == name and signal["samples"] and signal["value"] is not None:
             return f"{100 * signal['value']:.1f} {unit}"
     return "-"
+
+
+def _shown(arm: dict[str, Any]) -> list[dict[str, Any]]:
+    return [signal for signal in arm["signals"] if signal["signal"] in _SHOWN_SIGNALS]
