@@ -100,17 +100,19 @@ def test_exemplars_are_failing_traces_of_the_bad_arm(played: Played) -> None:
 
 
 def test_healthy_rollout_fires_nothing() -> None:
-    healthy = play(story(Behaviour()), 40, seed=7)
+    healthy = play(story(Behaviour()), 28, seed=7)
     assert healthy.names == ["change.seen"]
     assert not healthy.rollbacks
 
 
-def test_same_input_gives_the_same_output_to_the_byte(played: Played) -> None:
-    assert play(story(), 34).lines() == played.lines()
+def test_same_input_gives_the_same_output_to_the_byte() -> None:
+    first, second = (play(story(), 14, seed=11).lines() for _ in range(2))
+    assert "rollback.confirmed" in first
+    assert first == second
 
 
 def test_batching_and_repeats_change_nothing() -> None:
-    bodies = list(requests(story(), 16, seed=5))
+    bodies = list(requests(story(), 12.5, seed=5))
     times = [START_NS + (index + 1) * 5_000_000_000 for index in range(len(bodies))]
     arrivals = [Arrival(body, time) for body, time in zip(bodies, times, strict=True)]
     settings = config(clock=Clock(source="wall"))
