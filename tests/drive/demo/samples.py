@@ -118,7 +118,7 @@ def arm(route: str, cohort: str, version: str, finding: str) -> dict[str, Any]:
             "finding": finding,
             "value": value,
             "samples": 120,
-            "evidence": 7.25,
+            "evidence": 7.5,
             "why": f"{name} is {finding}",
         }
 

@@ -52,7 +52,7 @@ def test_the_live_view_shows_the_arms_and_the_latest_moments() -> None:
     assert "story time 16:48:30" in shown
     assert "90.0 points" in shown
     assert "regressed" in shown
-    assert "7.2" in shown
+    assert " 7.5 " in shown
     assert "gateway.rollback_called" in shown
 
 

@@ -172,7 +172,8 @@ def _finding(arm: dict[str, Any]) -> str:
 
 
 def _evidence(arm: dict[str, Any]) -> str:
-    return f"{max((signal['evidence'] or 0.0 for signal in _shown(arm)), default=0.0):.2g}"
+    evidence = max((signal["evidence"] or 0.0 for signal in _shown(arm)), default=0.0)
+    return f"{evidence:.1f}" if evidence >= 0.1 else "<0.1"
 
 
 def _share(arm: dict[str, Any], name: str, unit: str) -> str:
