@@ -7,12 +7,12 @@ import contextlib
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import grpc
 import psutil
@@ -123,14 +123,18 @@ def test_a_regression_is_paged_and_rolled_back_over_signed_webhooks(tmp_path: Pa
 
 def test_a_kill_between_detection_and_call_ends_in_exactly_one_call(tmp_path: Path) -> None:
     async def check() -> None:
-        url = closed_url()
+        # Bound but not listening: calls are refused, and nobody else gets the port meanwhile.
+        reserved = socket.socket()
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
         async with Upstream() as upstream:
-            _write(tmp_path, upstream.endpoint, url)
+            _write(tmp_path, upstream.endpoint, f"http://127.0.0.1:{port}/rollback")
             async with _running(tmp_path, upstream.endpoint) as live:
                 await _send(live, BODIES)
                 await until(lambda: "rollback.planned" in _events(live), 60)
                 _kill_hard(live)
-            with Receiver(port=urlsplit(url).port or 0) as gateway:
+            reserved.close()
+            with Receiver(port=port) as gateway:
                 async with _running(tmp_path, upstream.endpoint) as live:
                     await until(lambda: "rollback.acknowledged" in _events(live), 90)
                     # The same traffic again: the incident is known, the call is not repeated.
