@@ -20,7 +20,7 @@ from tripswitch.config.model import (
 from tripswitch.config.model import Rollback as RollbackConfig
 from tripswitch.drive.session import Arrival, Session
 from tripswitch.model.calls import Observed
-from tripswitch.model.messages import Command, Confirmed, Event, Rollback
+from tripswitch.model.messages import Command, Confirmed, Event, Rollback, RollbackOutcome
 
 
 @pytest.fixture(scope="module")
@@ -246,6 +246,18 @@ def test_an_incident_goes_on_after_a_restart(played: Played) -> None:
     )
     assert "rollback.confirmed" in after.names
     assert "incident.opened" not in after.names
+
+
+def test_an_outcome_heard_at_once_after_a_restart_has_a_time(played: Played) -> None:
+    planned = played.first("rollback.planned").incident
+    assert planned is not None
+    assert planned.rollback is not None
+    session = Session(config())
+    session.restore([planned], [planned.rollback])
+    outcome = RollbackOutcome(planned.rollback.key, "acknowledged", "answered before the crash")
+    told = [event for event in session.outcome(outcome) if isinstance(event, Event)]
+    assert [event.name.value for event in told] == ["rollback.acknowledged"]
+    assert told[0].time_ns >= planned.detected_at_ns
 
 
 def test_a_recovered_page_is_resolved_by_three_confirmations() -> None:

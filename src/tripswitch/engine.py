@@ -71,6 +71,7 @@ class Engine:
         self.book = Book()
         self.follower = Follower(self.book, self.scopes, self.comparisons, self.roster)
         self.now_ns = 0
+        self._restored_ns = 0
         self.counts: dict[str, int] = dict.fromkeys(
             (
                 "reader_spans_total",
@@ -127,6 +128,7 @@ class Engine:
 
     def outcome(self, outcome: RollbackOutcome) -> list[Command]:
         """Take in what became of a rollback; an outcome of no open incident changes nothing."""
+        now_ns = self.now_ns or self._restored_ns
         tracked = self.book.by_rollback(outcome.key)
         plan = None if tracked is None else tracked.incident.rollback
         if tracked is None or plan is None:
@@ -141,21 +143,20 @@ class Engine:
             return []
         with_rollback(tracked, state, outcome.detail)
         if state is not RollbackState.FAILED:
-            self.follower.start_after_call(tracked, self.now_ns)
-        return emit(name, self.now_ns, tracked, outcome.detail)
+            self.follower.start_after_call(tracked, now_ns)
+        return emit(name, now_ns, tracked, outcome.detail)
 
     def confirm(self, confirmed: Confirmed) -> list[Command]:
         """Take a person's word; a recovered incident with every confirmation is resolved."""
+        now_ns = self.now_ns or self._restored_ns
         tracked = self.book.by_id(confirmed.incident_id)
         if tracked is None:
             return []
         tracked.confirmations.add(confirmed.what)
         link = f" ({confirmed.link})" if confirmed.link else ""
         detail = f"{confirmed.what.replace('_', ' ')}, confirmed by {confirmed.by}{link}"
-        commands = emit(EventName.INCIDENT_UPDATED, self.now_ns, tracked, detail)
-        return commands + self.follower.resolve_if_complete(
-            tracked, self.now_ns, self.config.incidents
-        )
+        commands = emit(EventName.INCIDENT_UPDATED, now_ns, tracked, detail)
+        return commands + self.follower.resolve_if_complete(tracked, now_ns, self.config.incidents)
 
     def lost(self, requests: int) -> None:
         """Note that ``requests`` were forwarded but never read in the current minute."""
@@ -163,7 +164,13 @@ class Engine:
         self.counts["reader_lost_requests_total"] += requests
 
     def restore(self, incidents: Sequence[Incident], past_plans: Sequence[RollbackPlan]) -> None:
-        """Take up what was open before a restart, and remember what was rolled back."""
+        """Take up what was open before a restart, and remember what was rolled back.
+
+        Until traffic or a tick says what time it is, it is the latest time among the incidents.
+        """
+        for incident in incidents:
+            latest_ns = max(incident.detected_at_ns, incident.recovered_at_ns or 0)
+            self._restored_ns = max(self._restored_ns, latest_ns)
         self.book.restore(list(incidents), list(past_plans))
 
     def reload(self, config: Config) -> None:

@@ -31,7 +31,7 @@ def die() -> None:
 
 
 class Dying:
-    """The real outbox, whose process dies after `begin`, before `finish`, or at neither."""
+    """The real outbox, whose process dies at a step: begun, leaving, answered, or none."""
 
     def __init__(self, outbox: Outbox, step: str) -> None:
         self._outbox = outbox
@@ -46,6 +46,13 @@ class Dying:
         if self._step == "begun":
             die()
         return begun
+
+    def mark_leaving(self, key: str) -> bool:
+        """Mark the effect, and perhaps die before its first byte goes."""
+        marked = self._outbox.mark_leaving(key)
+        if self._step == "leaving":
+            die()
+        return marked
 
     def finish(self, key: str, state: EffectState, result: str, now_ns: int) -> bool:
         """Perhaps die, else record the end."""

@@ -114,9 +114,11 @@ def test_what_a_dead_sender_held_is_settled_by_kind(path: Path) -> None:
     with Ledger(path) as dead:
         dead.outbox.put([effect("r"), notification("n")])
         assert dead.outbox.begin("r")
+        assert dead.outbox.mark_leaving("r")
         assert dead.outbox.begin("n")
     with Ledger(path) as ledger:
         assert due_keys(ledger.outbox) == []
+        assert not ledger.outbox.mark_leaving("r")
         assert ledger.outbox.recover(NOW_NS + 7) == 2
         rollback, note = ledger.outbox.due(NOW_NS + 7, 10)
         assert (rollback.state, rollback.attempts) == (EffectState.UNKNOWN, 1)
@@ -124,6 +126,20 @@ def test_what_a_dead_sender_held_is_settled_by_kind(path: Path) -> None:
         assert not list(path.parent.glob("*.sender-*"))
         assert not ledger.outbox.begin("r")
         assert ledger.outbox.recover(NOW_NS + 8) == 0
+
+
+def test_a_rollback_that_had_not_left_at_death_is_pending_again(path: Path) -> None:
+    with Ledger(path) as dead:
+        dead.outbox.put([effect("r")])
+        assert dead.outbox.begin("r")
+        assert dead.outbox.mark_leaving("r")
+        dead.outbox.retry_at("r", EffectState.PENDING, NOW_NS, "answered 500")
+        assert dead.outbox.begin("r")
+    with Ledger(path) as ledger:
+        assert ledger.outbox.recover(NOW_NS) == 1
+        only = ledger.outbox.due(NOW_NS, 10)[0]
+        assert (only.state, only.attempts) == (EffectState.PENDING, 2)
+        assert ledger.outbox.begin("r")
 
 
 def test_a_rollback_being_read_back_at_death_is_unknown_again(path: Path) -> None:

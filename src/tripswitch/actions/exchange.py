@@ -23,7 +23,7 @@ from tripswitch.actions.backoff import MAX_RETRY_AFTER_S
 from tripswitch.model.clocktext import NS_PER_S
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 MAX_ANSWER_BYTES = 64 * 1024
 
@@ -61,8 +61,13 @@ async def exchange(
     body: bytes,
     timeout_s: float,
     now_ns: int,
+    before_leaving: Callable[[], object] = lambda: None,
 ) -> Exchange:
-    """Send one request and read its answer, within ``timeout_s`` in all."""
+    """Send one request and read its answer, within ``timeout_s`` in all.
+
+    ``before_leaving`` is called once connected, before the first byte of the request goes; what it
+    raises ends the exchange with nothing sent, and is raised.
+    """
     sent = False
     status: int | None = None
     retry_after_s: float | None = None
@@ -70,7 +75,9 @@ async def exchange(
 
     async def watch(event: str, _: dict[str, Any]) -> None:
         nonlocal sent
-        sent = sent or event in _REQUEST_LEAVES
+        if event in _REQUEST_LEAVES and not sent:
+            before_leaving()
+            sent = True
 
     try:
         async with (

@@ -1,6 +1,7 @@
 """Carries out what stands in the outbox, each effect under its key, none twice, none forgotten.
 
-An effect is taken (`Outbox.begin`, durable) before its first byte goes and settled after. Each
+An effect is taken (`Outbox.begin`, durable) before its target is connected to, a rollback is marked
+(`Outbox.mark_leaving`, durable) before its first byte goes, and both are settled after. Each
 target has a lane of its own: within a lane one effect at a time, between lanes no waiting, so that
 a dead notifier delays neither a rollback nor another notifier. What the engine has to know comes
 out as `RollbackOutcome`, after it is on disk.
@@ -169,7 +170,7 @@ class Executor:
         call = target.plan(effect)
         if not self._outbox.begin(effect.key):
             return None
-        attempt = await target.apply(call)
+        attempt = await target.apply(call, lambda: self._outbox.mark_leaving(effect.key))
         self._note(effect, attempt)
         return steps.after_rollback(
             effect,

@@ -107,6 +107,8 @@ class Judge:
         """Take up what the last judge left: open incidents, and outcomes it did not take in."""
         incidents = self._ledger.open_incidents()
         self.session.restore(incidents, self._ledger.past_rollbacks())
+        # What follows happens now, not when the first tick or request comes.
+        self._record(self.session.advance(time.time_ns()))
         undecided = [
             incident.rollback.key
             for incident in incidents

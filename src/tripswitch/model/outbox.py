@@ -8,9 +8,10 @@
        │                └──retry_at──► unknown
        └──(its target never saw it)───────┘
 
-An effect found ``sending`` whose sender is dead was cut off by a crash: it may have arrived, so it
-becomes ``unknown`` when it is a rollback and ``pending`` when it is a notification (which a
-receiver de-duplicates by its id).
+An effect found ``sending`` whose sender is dead was cut off by a crash. A rollback that was marked
+as leaving (`Outbox.mark_leaving`) may have arrived, so it becomes ``unknown``; one that was not,
+for instance because the connection was still being made, has not, and is ``pending`` again, like
+every notification (which a receiver de-duplicates by its id).
 """
 
 from __future__ import annotations
@@ -100,10 +101,13 @@ class Outbox(Protocol):
         """Return when the next effect outside ``busy`` is due, None when there is none."""
 
     def begin(self, key: str) -> bool:
-        """Take a pending effect: sending, one attempt more, before the first byte goes."""
+        """Take a pending effect: sending, one attempt more, before the target is connected to."""
 
     def begin_read_back(self, key: str) -> bool:
         """Take an unknown effect to ask its target about it; no attempt is counted."""
+
+    def mark_leaving(self, key: str) -> bool:
+        """Record, before the first byte of a request goes, that it may arrive from now on."""
 
     def finish(self, key: str, state: EffectState, result: str, now_ns: int) -> bool:
         """Record the end: done, failed, or unknown for good."""

@@ -96,6 +96,13 @@ class SqliteOutbox:
         """Take an unknown effect to ask about it; False when it is not there to take."""
         return self._take(key, "unknown", 0)
 
+    def mark_leaving(self, key: str) -> bool:
+        """Record that the first byte is about to go; False when the effect is not ours."""
+        return self._change(
+            "UPDATE outbox SET is_leaving = 1 WHERE key = ? AND state = 'sending' AND sender = ?",
+            (key, self._sender),
+        )
+
     def finish(self, key: str, state: EffectState, result: str, now_ns: int) -> bool:
         """Record the end: done, failed, or unknown for good; False when it is not ours to end."""
         return self._change(
@@ -113,7 +120,7 @@ class SqliteOutbox:
         )
 
     def recover(self, now_ns: int) -> int:
-        """Settle what dead senders left: rollbacks unknown, notifications pending, due at once."""
+        """Settle what dead senders left, due at once: unknown what may have gone, else pending."""
         settled = 0
         with self._database.write() as connection:
             senders = [row["id"] for row in connection.execute("SELECT id FROM senders")]
@@ -122,7 +129,8 @@ class SqliteOutbox:
                 settled += connection.execute(
                     """UPDATE outbox SET due_ns = ?, sender = NULL,
                        last_result = 'the process ended before an answer was recorded',
-                       state = CASE kind WHEN 'rollback' THEN 'unknown' ELSE 'pending' END
+                       state = CASE WHEN kind = 'rollback' AND is_leaving THEN 'unknown'
+                                    ELSE 'pending' END
                        WHERE state = 'sending' AND sender = ?""",
                     (now_ns, sender),
                 ).rowcount
@@ -139,8 +147,9 @@ class SqliteOutbox:
     def _take(self, key: str, state: str, attempts: int) -> bool:
         self._announce()
         return self._change(
-            """UPDATE outbox SET state = 'sending', attempts = attempts + ?, sender = ?
-               WHERE key = ? AND state = ?""",
+            # Asking about an effect does not undo that it may have gone.
+            """UPDATE outbox SET state = 'sending', attempts = attempts + ?, sender = ?,
+               is_leaving = (state = 'unknown') WHERE key = ? AND state = ?""",
             (attempts, self._sender, key, state),
         )
 

@@ -47,6 +47,7 @@ _FIRST = (
         not_after_ns INTEGER NOT NULL,
         last_result TEXT NOT NULL,
         sender TEXT REFERENCES senders (id),
+        is_leaving INTEGER NOT NULL DEFAULT 0,
         finished_ns INTEGER
     )""",
     "CREATE INDEX outbox_by_state ON outbox (state, due_ns)",

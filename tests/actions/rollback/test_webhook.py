@@ -39,7 +39,7 @@ def ask(do: Callable[[RollbackTarget], Awaitable[T]], **fields: Any) -> T:
 
 
 async def applied(target: RollbackTarget) -> Any:
-    return await target.apply(target.plan(effect("rb-1")))
+    return await target.apply(target.plan(effect("rb-1")), lambda: None)
 
 
 def test_apply_sends_a_message_that_the_receivers_library_verifies() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from tripswitch.actions.attempt import Attempt
     from tripswitch.model.outbox import Effect
@@ -80,8 +80,12 @@ class RollbackTarget(Protocol):
     def plan(self, effect: Effect) -> PlannedCall:
         """Return the request that would be sent."""
 
-    async def apply(self, call: PlannedCall) -> Attempt:
-        """Send it. Under one action id, twice is the same as once."""
+    async def apply(self, call: PlannedCall, before_leaving: Callable[[], object]) -> Attempt:
+        """Send it. Under one action id, twice is the same as once.
+
+        ``before_leaving`` is called when connected, before the first byte that could act goes; the
+        one thing that raises is what it raises.
+        """
 
     async def undo(self, snapshot: Snapshot) -> Attempt:
         """Put back what ``snapshot`` recorded, if the pointer is still where we left it."""

@@ -91,7 +91,7 @@ class WebhookRollback:
             blast_radius=str(json.loads(effect.body)["rollback"]["blast_radius"]),
         )
 
-    async def apply(self, call: PlannedCall) -> Attempt:
+    async def apply(self, call: PlannedCall, before_leaving: Callable[[], object]) -> Attempt:
         """Sign and POST the planned body; a receiver that names the action id confirms it."""
         now_ns = self._now_ns()
         answer = await exchange(
@@ -102,6 +102,7 @@ class WebhookRollback:
             body=call.body,
             timeout_s=self._timeout_s,
             now_ns=now_ns,
+            before_leaving=before_leaving,
         )
         attempt = judge(answer)
         if attempt.state is not AttemptState.DONE:
