@@ -81,6 +81,15 @@ def test_the_least_recently_seen_make_way_and_pinned_ones_stay() -> None:
     assert scopes.make_way(set()) == []
 
 
+def test_a_flood_does_not_drive_out_what_was_there_before_it() -> None:
+    scopes = Scopes(20)
+    see(scopes, 0, 0)
+    for number in range(1, 20):
+        see(scopes, number, 60)
+    see(scopes, 0, 60)
+    assert arm(0) not in {record.scope for record in scopes.make_way(set())}
+
+
 def test_nothing_makes_way_when_everything_is_pinned() -> None:
     scopes = Scopes(10)
     for number in range(10):

@@ -13,7 +13,7 @@ import numpy as np
 
 from tripswitch.config.model import Detect
 from tripswitch.detect.baseline import from_moments
-from tripswitch.detect.families import Family, calls_in, control_of, version_before
+from tripswitch.detect.families import Candidates, Family, Traffic, control_of, version_before
 from tripswitch.detect.roster import NONE, SUSPICIOUS, Roster
 from tripswitch.detect.signals import (
     SIGNALS,
@@ -83,8 +83,9 @@ class Comparisons:
 
     def refresh(self, now_ns: int, detect: Detect) -> None:
         """Choose controls, versions before and yardsticks anew."""
+        traffic = Traffic(self.scopes)
         for family in self.families.values():
-            self._refresh_family(family, now_ns, detect)
+            self._refresh_family(family, traffic, now_ns, detect)
 
     def forget(self, scope: Scope) -> None:
         """Drop a scope that made way."""
@@ -95,7 +96,10 @@ class Comparisons:
             if not family.arms and not family.references:
                 del self.families[family.scope]
 
-    def _refresh_family(self, family: Family, now_ns: int, detect: Detect) -> None:
+    def _refresh_family(
+        self, family: Family, traffic: Traffic, now_ns: int, detect: Detect
+    ) -> None:
+        candidates = Candidates(family, traffic)
         for arm in _active(family.arms.values(), now_ns):
             leaves = list(_active(family.leaves.get(arm.scope, {}).values(), now_ns))
             for record in (arm, *leaves):
@@ -105,24 +109,30 @@ class Comparisons:
                 for row in rows:
                     self.roster.judged[row] = is_judged
                 if is_judged and rows:
-                    self._compare(family, record, rows, now_ns, detect)
-        self._measure_family(family, now_ns, detect)
+                    self._compare(family, candidates, record, rows, now_ns, detect)
+        self._measure_family(family, traffic, now_ns, detect)
 
     def _compare(
-        self, family: Family, record: ScopeRecord, rows: list[int], now_ns: int, detect: Detect
+        self,
+        family: Family,
+        candidates: Candidates,
+        record: ScopeRecord,
+        rows: list[int],
+        now_ns: int,
+        detect: Detect,
     ) -> None:
-        control = control_of(family, record, self.scopes, detect.control_cohorts)
+        control = control_of(candidates, record, detect.control_cohorts)
         for row in rows:
             self._set_control(row, record, control, now_ns, detect)
         if control is not None or now_ns - record.first_seen_ns > _PREVIOUS_LASTS_NS:
             for row in rows:
                 self.roster.previous_samples[row] = 0.0
             return
-        before = version_before(family, record)
+        unknown = [row for row in rows if self.roster.previous_samples[row] == 0]
+        before = version_before(family, record) if unknown else None
         if before is not None:
-            for row in rows:
-                if self.roster.previous_samples[row] == 0:
-                    self._set_previous(row, before)
+            for row in unknown:
+                self._set_previous(row, before)
 
     def _set_control(
         self,
@@ -139,18 +149,20 @@ class Comparisons:
         if series == roster.control[row]:
             return
         roster.control[row] = series
-        roster.references[row] = None if series == NONE or control is None else control.scope
-        if control is not None:
-            roster.control_raw[row] = control.series.get(TOKENS_RAW, NONE)
-            roster.control_of_success[row] = control.series.get(TOKENS_OF_SUCCESS, NONE)
-        half = 0.5 if roster.two_sided[row] else 1.0
-        is_start = not record.found_running
-        roster.detectors["page_control"].start(
-            row, half * detect.alpha_start if is_start else 0.0, now_ns
-        )
-        roster.detectors["look_control"].start(
-            row, half * detect.alpha_investigate if is_start else 0.0, now_ns
-        )
+        roster.refer(row, None if series == NONE or control is None else control.scope)
+        if control is not None and roster.kind[row] == Kind.TOKENS:
+            # A control without a success so far gets the row that its first one will go to.
+            roster.control_raw[row] = self.scopes.row(control, TOKENS_RAW)
+            roster.control_of_success[row] = self.scopes.row(control, TOKENS_OF_SUCCESS)
+        share = 0.5 if roster.two_sided[row] else 1.0
+        if record.found_running or series == NONE:
+            share = 0.0
+        else:
+            begun = roster.control_share[row]
+            roster.control_share[row] = 1.0 if begun == 0 else begun / 2
+            share *= roster.control_share[row]
+        roster.detectors["page_control"].start(row, share * detect.alpha_start, now_ns)
+        roster.detectors["look_control"].start(row, share * detect.alpha_investigate, now_ns)
         roster.pending[row] = 0.0
         if series != NONE:
             seen = self.scopes.rings.history(np.array([series]))[0]
@@ -182,11 +194,13 @@ class Comparisons:
     def _measure_of(self, row: int) -> Measure:
         return Measure(SIGNALS[Kind(self.roster.kind[row])].measure, self.roster.rubrics[row])
 
-    def _measure_family(self, family: Family, now_ns: int, detect: Detect) -> None:
+    def _measure_family(
+        self, family: Family, traffic: Traffic, now_ns: int, detect: Detect
+    ) -> None:
         """Fix or move the family's yardstick; see `yardsticks`."""
         if family.scope in self.incident_families:
             return
-        reference = self._reference_of(family, detect)
+        reference = self._reference_of(family, traffic, detect)
         if reference is None:
             return
         ratio = None
@@ -222,10 +236,12 @@ class Comparisons:
 
     def _is_suspect(self, family: Family) -> bool:
         """Return whether any slow-request or token evidence of the family is building up."""
+        scopes = [*family.arms, *(leaf for leaves in family.leaves.values() for leaf in leaves)]
         rows = [
             row
-            for (scope, _, kind), row in self.roster.by_key.items()
-            if kind in (Kind.SLOW, Kind.TOKENS) and scope.family() == family.scope
+            for scope in scopes
+            for row in self.roster.by_scope.get(scope, ())
+            if self.roster.kind[row] in (Kind.SLOW, Kind.TOKENS)
         ]
         index = np.array(rows, dtype=np.int64)
         return any(
@@ -233,20 +249,17 @@ class Comparisons:
             for name in ("page_own", "page_control")
         )
 
-    def _reference_of(self, family: Family, detect: Detect) -> ScopeRecord | None:
+    def _reference_of(self, family: Family, traffic: Traffic, detect: Detect) -> ScopeRecord | None:
         """Return the control population, else the arm with the most traffic of the last hours."""
         for name in detect.control_cohorts:
             for scope, record in family.references.items():
                 if scope == scope.population() and (scope.cohort or "").lower() == name.lower():
                     return record
-        arms = [
-            (calls_in(self.scopes, arm, "6h"), -arm.first_seen_ns, -arm.id)
-            for arm in family.arms.values()
-        ]
-        if not arms:
-            return None
-        best = max(range(len(arms)), key=arms.__getitem__)
-        return list(family.arms.values())[best]
+        return max(
+            family.arms.values(),
+            key=lambda arm: (traffic.calls(arm, "6h"), -arm.first_seen_ns, -arm.id),
+            default=None,
+        )
 
     def _drop_counted(self, family: Family, now_ns: int) -> None:
         records = [*family.arms.values(), *family.references.values()]

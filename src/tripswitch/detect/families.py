@@ -7,7 +7,7 @@ side. An arm that nothing older serves beside has no control.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -61,25 +61,64 @@ def calls_in(scopes: Scopes, record: ScopeRecord, window: str) -> float:
     return float(scopes.rings.window(np.array([row]), window)[0, 0])
 
 
+class Traffic:
+    """How many calls every scope had, read from the rings once for all of them."""
+
+    def __init__(self, scopes: Scopes) -> None:
+        known = [
+            (record.id, record.series[CALLS])
+            for record in scopes.records.values()
+            if CALLS in record.series
+        ]
+        ids, rows = np.array(known, dtype=np.int64).reshape(-1, 2).T
+        size = int(ids.max()) + 1 if len(ids) else 0
+        self._calls = {window: np.zeros(size) for window in ("5m", "1h", "6h")}
+        for window, calls in self._calls.items():
+            calls[ids] = scopes.rings.window(rows, window)[:, 0]
+
+    def calls(self, record: ScopeRecord, window: str) -> float:
+        """Return the calls of one scope in the last ``5m``, ``1h`` or ``6h``."""
+        column = self._calls[window]
+        return float(column[record.id]) if record.id < len(column) else 0.0
+
+
+class Candidates:
+    """Who may be a control in one family at one moment, found once for all its arms.
+
+    ``cohorts`` are the cohorts seen by their lower-case name; ``serving`` the arms and leaves with
+    calls in the last five minutes, by model and provider, the longest there first.
+    """
+
+    def __init__(self, family: Family, traffic: Traffic) -> None:
+        self.traffic = traffic
+        self.references = family.references
+        self.cohorts = {
+            (reference.scope.cohort or "").lower(): reference.scope.cohort
+            for reference in family.references.values()
+        }
+        self.serving: dict[tuple[str | None, str | None], list[ScopeRecord]] = {}
+        for record in _all_of(family):
+            if traffic.calls(record, "5m") > 0:
+                self.serving.setdefault(_width(record.scope), []).append(record)
+        for records in self.serving.values():
+            records.sort(key=lambda one: (one.first_seen_ns, -traffic.calls(one, "1h"), -one.id))
+
+
 def control_of(
-    family: Family, record: ScopeRecord, scopes: Scopes, control_cohorts: Sequence[str]
+    candidates: Candidates, record: ScopeRecord, control_cohorts: Sequence[str]
 ) -> ScopeRecord | None:
     """Return the record that ``record`` is compared with at the same time, or None."""
     scope = record.scope
-    cohorts = {
-        (reference.scope.cohort or "").lower(): reference.scope.cohort
-        for reference in family.references.values()
-    }
     for name in control_cohorts:
-        cohort = cohorts.get(name.lower())
+        cohort = candidates.cohorts.get(name.lower())
         if cohort is None:
             continue
         if scope.cohort == cohort:
             return None
-        control = family.references.get(without_version(scope)._replace(cohort=cohort))
-        if control is not None and calls_in(scopes, control, "5m") > 0:
+        control = candidates.references.get(without_version(scope)._replace(cohort=cohort))
+        if control is not None and candidates.traffic.calls(control, "5m") > 0:
             return control
-    return _older_arm_beside(family, record, scopes)
+    return _older_arm_beside(candidates, record)
 
 
 def version_before(family: Family, record: ScopeRecord) -> ScopeRecord | None:
@@ -108,27 +147,30 @@ def serving_version(family: Family, scopes: Scopes, population: Scope) -> str | 
     return version if calls > 0 else None
 
 
-def _older_arm_beside(family: Family, record: ScopeRecord, scopes: Scopes) -> ScopeRecord | None:
-    scope = record.scope
-    own_recent = calls_in(scopes, record, "5m")
-    own_hour = calls_in(scopes, record, "1h")
-    rivals = []
-    for other in _same_width(family, scope):
+def _older_arm_beside(candidates: Candidates, record: ScopeRecord) -> ScopeRecord | None:
+    scope, traffic = record.scope, candidates.traffic
+    own_recent, own_hour = traffic.calls(record, "5m"), traffic.calls(record, "1h")
+    for other in candidates.serving.get(_width(scope), ()):
+        if other.first_seen_ns >= record.first_seen_ns:
+            break
         if (other.scope.prompt_version, other.scope.cohort) == (scope.prompt_version, scope.cohort):
             continue
-        if other.scope.request_model != scope.request_model:
+        if traffic.calls(other, "5m") <= _SERVING_SHARE * own_recent:
             continue
-        if other.first_seen_ns >= record.first_seen_ns:
-            continue
-        hour = calls_in(scopes, other, "1h")
-        if calls_in(scopes, other, "5m") <= _SERVING_SHARE * own_recent:
-            continue
-        if hour >= _CONTROL_SHARE * own_hour:
-            rivals.append((-other.first_seen_ns, hour, other.id, other))
-    return max(rivals, key=lambda rival: rival[:3])[3] if rivals else None
+        if traffic.calls(other, "1h") >= _CONTROL_SHARE * own_hour:
+            return other
+    return None
 
 
-def _same_width(family: Family, scope: Scope) -> list[ScopeRecord]:
-    if scope == scope.arm():
-        return list(family.arms.values())
-    return [leaf for leaves in family.leaves.values() for leaf in leaves.values()]
+def _width(scope: Scope) -> tuple[str | None, str | None]:
+    return scope.request_model, scope.provider
+
+
+def _all_of(family: Family) -> Iterable[ScopeRecord]:
+    yield from family.arms.values()
+    for leaves in family.leaves.values():
+        yield from leaves.values()
+
+
+def _same_width(family: Family, scope: Scope) -> Iterable[ScopeRecord]:
+    return (other for other in _all_of(family) if _width(other.scope) == _width(scope))

@@ -20,6 +20,8 @@ from tripswitch.model.verdict import Comparison, Finding, Verdict
 from tripswitch.windows.rings import Rows
 
 _SERVED_NS: Final = NS_PER_MINUTE
+# An arm that serves no more says nothing of now, whatever its windows still show.
+_SIBLING_MINUTES: Final = 5
 
 
 class Findings:
@@ -151,7 +153,7 @@ class Findings:
         return max(onset_ns, self.roster.first_seen_ns[row])
 
     def _is_common(self, row: int, rows: Rows, decision: Decision, index: int) -> bool:
-        """Return whether every other arm of the family shows the same, so that none is to blame.
+        """Return whether every other serving arm shows the same, so that none is to blame.
 
         An arm that is compared with this one at the same time shares its fate unless it is proven
         worse than it; an arm with a past of its own when it is worse than that past too.
@@ -161,20 +163,9 @@ class Findings:
         scope = self.roster.scopes[row]
         assert scope is not None
         siblings = []
-        for other in range(len(rows)):
-            candidate = int(rows[other])
-            arm = self.roster.scopes[candidate]
-            if (
-                candidate == row
-                or arm is None
-                or arm == scope
-                or arm != arm.arm()
-                or arm.family() != scope.family()
-                or self.roster.kind[candidate] != self.roster.kind[row]
-                or self.roster.rubrics[candidate] != self.roster.rubrics[row]
-                or not decision.is_comparable[other]
-                or decision.reading.samples[other] <= 0
-            ):
+        for candidate in self._siblings(row, scope):
+            other = int(np.searchsorted(rows, candidate))
+            if not decision.is_comparable[other] or decision.reading.samples[other] <= 0:
                 continue
             if decision.is_control[other]:
                 proven_worse = decision.level[other] > NOTHING or decision.evidence[other] >= 1
@@ -183,6 +174,20 @@ class Findings:
                 half = self.roster.line_page[candidate] / 2
                 siblings.append(bool(decision.reading.estimate[other] >= half))
         return bool(siblings) and all(siblings)
+
+    def _siblings(self, row: int, scope: Scope) -> list[int]:
+        """Return the rows of the same kind and rubric of the family's other arms that serve."""
+        roster, scopes = self.roster, self.comparisons.scopes
+        family = self.comparisons.families.get(scope.family())
+        oldest_ns = (scopes.rings.now_minute - _SIBLING_MINUTES) * NS_PER_MINUTE
+        return [
+            candidate
+            for arm, record in (family.arms if family is not None else {}).items()
+            if arm != scope.arm() and record.last_seen_ns >= oldest_ns
+            for candidate in roster.by_scope.get(arm, ())
+            if roster.kind[candidate] == roster.kind[row]
+            and roster.rubrics[candidate] == roster.rubrics[row]
+        ]
 
 
 def _finding(level: int, decision: Decision, index: int, *, is_lossy: bool) -> Finding:

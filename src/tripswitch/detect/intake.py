@@ -50,6 +50,7 @@ class Intake:
         self.refused_rubrics = 0
         self.refused_tokens = 0
         self._belongs: dict[Scope, tuple[Family, list[ScopeRecord]]] = {}
+        self._known_of_family: dict[Scope, list[Scope]] = {}
         self._latencies: list[tuple[int, float]] = []
         self._tokens: list[tuple[int, float]] = []
         self._rows: list[int] = []
@@ -73,10 +74,8 @@ class Intake:
 
     def forget(self, scope: Scope) -> None:
         """Drop what is remembered of scopes that ``scope``, which made way, belongs to."""
-        family = scope.family()
-        self._belongs = {
-            known: value for known, value in self._belongs.items() if known.family() != family
-        }
+        for known in self._known_of_family.pop(scope.family(), ()):
+            del self._belongs[known]
 
     def add_scores(self, scores: list[Score], now_ns: int, config: Config) -> None:
         """Count scores as badness in the scope of their call."""
@@ -164,11 +163,17 @@ class Intake:
             for record in known[1]:
                 record.last_seen_ns = now_ns
             return known
-        family = self.comparisons.family_of(scope, now_ns)
-        is_young = now_ns - family.first_seen_ns < _FOUND_RUNNING_NS
         arm = scope.arm()
+        known_family = self.comparisons.families.get(scope.family())
+        first_seen_ns = now_ns if known_family is None else known_family.first_seen_ns
+        is_young = now_ns - first_seen_ns < _FOUND_RUNNING_NS
         wanted = [scope, arm, without_version(scope), scope.population()]
         records = [self.scopes.see(item, now_ns, found_running=is_young) for item in wanted]
+        # What is folded in whole makes no family of its own: families are bounded by scopes.
+        is_folded = all(record.scope == OVERFLOW for record in records)
+        family = self.comparisons.family_of(OVERFLOW if is_folded else scope, now_ns)
+        if is_folded:
+            return family, records[:1]
         if records[1].scope == arm:
             family.arms.setdefault(arm, records[1])
         if records[0].scope == scope and scope != arm:
@@ -180,6 +185,7 @@ class Intake:
         unique = list({id(record): record for record in (records[1], *records)}.values())
         if all(record.scope != OVERFLOW for record in unique):
             self._belongs[scope] = (family, unique)
+            self._known_of_family.setdefault(family.scope, []).append(scope)
         return family, unique
 
     def _put(

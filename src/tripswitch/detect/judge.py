@@ -138,7 +138,8 @@ class Judge:
         null_page, null_look = null_means(roster.kind[chosen], kept)
         effect = kept.design_effect[:, None]
         bad_minutes = detect.bad_minutes.otherwise
-        started = roster.seen_start[chosen] & (roster.own_mode[chosen] == _PREVIOUS)
+        is_previous = roster.seen_start[chosen] & (roster.own_mode[chosen] == _PREVIOUS)
+        share = np.where(is_previous, roster.previous_share[chosen], 0.0)
         for name, null, alpha, start in (
             ("page_own", null_page, detect.alpha_page, detect.alpha_start),
             ("look_own", null_look, detect.alpha_investigate, detect.alpha_investigate),
@@ -149,7 +150,7 @@ class Judge:
                 against_baseline(stats, null, roster.is_rate[chosen]) / effect,
                 alpha=alpha,
                 start=start,
-                is_started=started,
+                share=share,
                 bad_minutes=bad_minutes,
                 now_ns=now_ns,
                 detect=detect,
@@ -195,7 +196,7 @@ class Judge:
         roster.control_n[chosen[full]] /= 2
         roster.control_s[chosen[full]] /= 2
         effect = self.control_effect[compared][:, None]
-        started = roster.seen_start[chosen]
+        share = np.where(roster.seen_start[chosen], roster.control_share[chosen], 0.0)
         for name, gain, alpha, start in (
             ("page_control", page, detect.alpha_page, detect.alpha_start),
             ("look_control", look, detect.alpha_investigate, detect.alpha_investigate),
@@ -206,7 +207,7 @@ class Judge:
                 gain / effect,
                 alpha=alpha,
                 start=start,
-                is_started=started,
+                share=share,
                 bad_minutes=detect.bad_minutes.concurrent_control,
                 now_ns=now_ns,
                 detect=detect,
@@ -231,7 +232,7 @@ class Judge:
         *,
         alpha: float,
         start: float,
-        is_started: npt.NDArray[np.bool_],
+        share: Floats,
         bad_minutes: int,
         now_ns: int,
         detect: Detect,
@@ -239,7 +240,7 @@ class Judge:
         # A signal looked at in both directions spends half its budget on each.
         halves = np.where(self.roster.two_sided[rows], 0.5, 1.0)
         inject = halves * alpha / MINUTES_A_MONTH
-        budget = np.where(is_started, halves * start, inject)
+        budget = np.maximum(halves * start * share, inject)
         self.roster.detectors[name].step(
             rows,
             increments,
@@ -259,13 +260,13 @@ class Judge:
         for index in np.flatnonzero(mode != roster.own_mode[rows]):
             row = int(rows[index])
             is_start = mode[index] == _PREVIOUS and bool(roster.seen_start[row])
-            half = 0.5 if roster.two_sided[row] else 1.0
-            roster.detectors["page_own"].start(
-                row, half * detect.alpha_start if is_start else 0.0, now_ns
-            )
-            roster.detectors["look_own"].start(
-                row, half * detect.alpha_investigate if is_start else 0.0, now_ns
-            )
+            share = 0.5 if roster.two_sided[row] else 1.0
+            if is_start:
+                begun = roster.previous_share[row]
+                roster.previous_share[row] = 1.0 if begun == 0 else begun / 2
+            share *= roster.previous_share[row] if is_start else 0.0
+            roster.detectors["page_own"].start(row, share * detect.alpha_start, now_ns)
+            roster.detectors["look_own"].start(row, share * detect.alpha_investigate, now_ns)
             roster.own_mode[row] = mode[index]
 
 

@@ -32,7 +32,9 @@ class Roster:
     ``series``, ``raw`` and ``of_success`` are ring rows (the last two for tokens, else -1);
     ``control*`` the same of the control, -1 without one. ``pending`` (R, 2, 5, 3) holds unpaired
     arrivals of suspect and control by stratum. ``previous_*`` is the frozen baseline taken from
-    the version before, samples 0 without one. ``held_*`` count minutes.
+    the version before, samples 0 without one. ``held_*`` count minutes. ``*_share`` is the part of
+    the start budget that the running evidence began with: 1 the first time, half as much each time
+    the comparison is begun anew, so that all of them together spend it twice at most.
     """
 
     _INTS: Final = (
@@ -54,7 +56,8 @@ class Roster:
         "fewest_events",
         "control_n",
         "control_s",
-        "control_started",
+        "control_share",
+        "previous_share",
         "previous_samples",
         "previous_mean",
         "previous_error",
@@ -75,6 +78,8 @@ class Roster:
         self.first_seen_ns: list[int] = []
         self.by_key: dict[tuple[Scope, Measure, Kind], int] = {}
         self.by_scope: dict[Scope, list[int]] = {}
+        self._keys: list[tuple[Scope, Measure, Kind] | None] = []
+        self._compared_with: dict[Scope, set[int]] = {}
         self.kind: Rows
         self.series: Rows
         self.raw: Rows
@@ -90,7 +95,8 @@ class Roster:
         self.fewest_events: Floats
         self.control_n: Floats
         self.control_s: Floats
-        self.control_started: Floats
+        self.control_share: Floats
+        self.previous_share: Floats
         self.previous_samples: Floats
         self.previous_mean: Floats
         self.previous_error: Floats
@@ -151,10 +157,12 @@ class Roster:
             self.references.append(None)
             self.previous_scopes.append(None)
             self.first_seen_ns.append(0)
+            self._keys.append(None)
         self.scopes[row] = record.scope
         self.rubrics[row] = measure.rubric
         self.references[row] = self.previous_scopes[row] = None
         self.first_seen_ns[row] = record.first_seen_ns
+        self._keys[row] = (record.scope, measure, kind)
         self.by_key[record.scope, measure, kind] = row
         self.by_scope.setdefault(record.scope, []).append(row)
         for name in self._FLOATS:
@@ -180,6 +188,18 @@ class Roster:
         self.fewest[row], self.fewest_look[row] = lines.samples, lines.samples_investigate
         self.fewest_events[row] = lines.events
 
+    def refer(self, row: int, scope: Scope | None) -> None:
+        """Note the scope that a row is compared with at the same time, None for none."""
+        old = self.references[row]
+        if old is not None:
+            rows = self._compared_with[old]
+            rows.discard(row)
+            if not rows:
+                del self._compared_with[old]
+        self.references[row] = scope
+        if scope is not None:
+            self._compared_with.setdefault(scope, set()).add(row)
+
     def restart(self, row: int, now_ns: int) -> None:
         """Drop all evidence of a row, because what it measures changed its meaning."""
         for detector in self.detectors.values():
@@ -192,14 +212,16 @@ class Roster:
     def drop_scope(self, scope: Scope) -> None:
         """Forget the rows of a scope that made way, and every comparison with its series."""
         for row in self.by_scope.pop(scope, []):
+            key = self._keys[row]
+            assert key is not None
+            del self.by_key[key]
+            self.refer(row, None)
             self.used[row] = self.judged[row] = False
-            self.scopes[row] = None
+            self.scopes[row] = self._keys[row] = None
             self._free.append(row)
-        self.by_key = {key: row for key, row in self.by_key.items() if key[0] != scope}
-        for row, reference in enumerate(self.references):
-            if reference == scope:
-                self.references[row] = None
-                self.control[row] = self.control_raw[row] = self.control_of_success[row] = NONE
+        for row in sorted(self._compared_with.get(scope, ())):
+            self.refer(row, None)
+            self.control[row] = self.control_raw[row] = self.control_of_success[row] = NONE
 
     def _grow(self, size: int) -> None:
         old = len(self.kind)

@@ -93,12 +93,16 @@ class Scopes:
         return row
 
     def make_way(self, pinned: set[Scope]) -> list[ScopeRecord]:
-        """Evict the least recently seen scopes once 95 % full, down to 90 %; return them."""
+        """Evict the least recently seen scopes once 95 % full, down to 90 %; return them.
+
+        Of those last seen at the same time the youngest go first: a flood of new scopes does not
+        drive out what was there before it.
+        """
         if len(self.records) < 0.95 * self.max_scopes:
             return []
         candidates = sorted(
             (record for record in self.records.values() if record.scope not in pinned),
-            key=lambda record: (record.last_seen_ns, record.id),
+            key=lambda record: (record.last_seen_ns, -record.first_seen_ns, record.id),
         )
         gone = candidates[: max(0, len(self.records) - int(0.9 * self.max_scopes))]
         for record in gone:
