@@ -62,12 +62,11 @@ def replay(
                 sys.stdout.write(f"{row['time']}  {row['event']:<22} {_plain(event.detail)}\n")
             progress.update(task, description=escape(f"{event.name.value}: {incidents} incidents"))
     counts = session.counters()
-    skewed, unreadable = (
-        counts["reader_skewed_spans_total"],
-        counts["reader_unreadable_requests_total"],
-    )
+    spans, calls = counts["reader_spans_total"], counts["reader_calls_total"]
+    skewed = counts["reader_skewed_spans_total"]
+    unreadable = counts["reader_unreadable_requests_total"]
     people.print(
-        f"{counts['reader_spans_total']:.0f} spans, {counts['reader_calls_total']:.0f} calls, {incidents} incidents"
+        f"{spans:.0f} spans, {calls:.0f} calls, {incidents} incidents"
         + (f", {skewed:.0f} spans too far from the clock of the data" if skewed else "")
         + (f", {unreadable:.0f} unreadable requests" if unreadable else ""),
         highlight=False,
