@@ -330,8 +330,27 @@ def test_a_yardstick_that_moved_drops_what_was_counted_with_the_old_one() -> Non
         failed=[False] * 300,
         refused=[False] * 300,
     )
-    stand.comparisons.refresh(stand.now_ns, stand.config.detect)
+    stand.comparisons.refresh(stand.now_ns + NS_PER_MINUTE, stand.config.detect)
     assert family.yardstick is not None
     assert family.yardstick.slow_s > 1.5 * old.slow_s
     record = stand.scopes.records[CANARY]
     assert stand.scopes.rings.window(np.array([record.series[TOKENS]]), "24h").sum() == 0
+
+
+def test_a_new_normal_must_last_an_hour_however_often_rows_are_added() -> None:
+    """New scopes make a refresh of their own at every tick; those are no minutes."""
+    stand = Stand()
+    stand.run(12, [Traffic(CONTROL, 150, FULL), Traffic(CANARY, 150, FULL)])
+    family = stand.comparisons.families[CONTROL.family()]
+    assert family.yardstick is not None
+    usual = family.yardstick.usual_p99_s
+    record = stand.scopes.records[CONTROL.population()]
+    stand.scopes.latencies.clear(record.id)
+    values = 1.4 * stand.rng.lognormal(0, 0.5, 3_000)
+    stand.scopes.latencies.add(np.full(3_000, record.id), values)
+    slower = replace(FULL, latency_s=1.4)
+    for number in range(20 * 6):
+        flood(stand, number, 1, own_route=True)
+        stand.run(1 / 6, [Traffic(CONTROL, 300, slower), Traffic(CANARY, 300, slower)])
+    assert 18 <= family.moved_minutes <= 20
+    assert family.yardstick.usual_p99_s == usual

@@ -26,7 +26,7 @@ from tripswitch.detect.signals import (
     lines_of,
 )
 from tripswitch.detect.yardsticks import has_moved, measure
-from tripswitch.model.clocktext import NS_PER_HOUR
+from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE
 from tripswitch.model.scope import Scope
 from tripswitch.windows.scopes import Measure, ScopeRecord, Scopes
 
@@ -46,6 +46,7 @@ class Comparisons:
         self.roster = roster
         self.families: dict[Scope, Family] = {}
         self.incident_families: set[Scope] = set()
+        self._measured_minute = -1
 
     def family_of(self, scope: Scope, now_ns: int) -> Family:
         """Return the family of ``scope``, making it when new."""
@@ -86,6 +87,12 @@ class Comparisons:
         traffic = Traffic(self.scopes)
         for family in self.families.values():
             self._refresh_family(family, traffic, now_ns, detect)
+        # New rows make a refresh between minutes too; what has to last is counted by the minute.
+        minute = now_ns // NS_PER_MINUTE
+        if minute != self._measured_minute:
+            self._measured_minute = minute
+            for family in self.families.values():
+                self._measure_family(family, traffic, now_ns, detect)
 
     def forget(self, scope: Scope) -> None:
         """Drop a scope that made way."""
@@ -110,7 +117,6 @@ class Comparisons:
                     self.roster.judged[row] = is_judged
                 if is_judged and rows:
                     self._compare(family, candidates, record, rows, now_ns, detect)
-        self._measure_family(family, traffic, now_ns, detect)
 
     def _compare(
         self,

@@ -25,9 +25,9 @@ from tripswitch.detect.point_rule import (
     Reading,
     Reference,
     choose_window,
-    is_sure,
     read_means,
     read_ratios,
+    sure_window,
 )
 from tripswitch.detect.roster import NONE
 from tripswitch.detect.signals import Kind
@@ -123,9 +123,14 @@ def decide(judge: Judge, rows: Rows, detect: Detect, *, minute_crossed: bool) ->
     page_evidence = np.where(is_control, page_control, page_own)
     look_evidence = np.where(is_control, look_control, look_own)
     proven = readable & (page_evidence >= 1)
-    still = (recent.estimate >= page_line / 2) | (recent.samples < _RECENT_SAMPLES)
+    # With too few of either arm in five minutes nothing says that it is over.
+    unknown = (recent.samples < _RECENT_SAMPLES) | (
+        is_control & (recent.usual_samples < _RECENT_SAMPLES)
+    )
+    still = (recent.estimate >= page_line / 2) | unknown
 
-    sure = is_sure(readings, page_line, fewest, is_control)
+    surest = sure_window(readings, page_line, fewest, is_control)
+    sure = surest >= 0
     alert_minutes = detect.alert_window / 60
     fast = is_control | (
         (estimate >= _FAST_LINES * page_line) & (roster.held_recent[rows] >= _FAST_MINUTES)
@@ -139,6 +144,7 @@ def decide(judge: Judge, rows: Rows, detect: Detect, *, minute_crossed: bool) ->
     page_rates = proven & enough & still & _over_rate_line(judge, rows, kind, chosen, page_line)
     is_refusal = (kind == Kind.REFUSAL_UP) | (kind == Kind.REFUSAL_DOWN)
     joined = is_refusal & proven & enough & (estimate >= look_line)
+    joined &= (recent.estimate >= look_line / 2) | unknown
     joined &= _others_with_evidence(judge, rows, page_evidence, is_refusal)
 
     looked = readable & (look_evidence >= 1) & (estimate >= look_line)
@@ -148,6 +154,11 @@ def decide(judge: Judge, rows: Rows, detect: Detect, *, minute_crossed: bool) ->
 
     page = np.where(roster.is_rate[rows], page_rates | joined, page_means)
     level = np.where(page, PAGE, np.where(look, LOOK, NOTHING))
+    # What is told of a page is the window that decided it.
+    by_sure = page & ~roster.is_rate[rows]
+    for position, reading in enumerate(readings):
+        chosen = chosen.pick(reading, by_sure & (surest == position))
+    window = np.where(by_sure, surest, window)
     return Decision(
         level=level,
         reading=chosen,

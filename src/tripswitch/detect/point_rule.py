@@ -152,18 +152,20 @@ def choose_window(
     return chosen, index
 
 
-def is_sure(readings: list[Reading], line: Floats, fewest: Floats, is_control: Flags) -> Flags:
-    """Return where some window shows the line reached with its own error taken into account.
+def sure_window(readings: list[Reading], line: Floats, fewest: Floats, is_control: Flags) -> Rows:
+    """Return the smallest window that shows the line reached, its own error taken into account.
 
-    Evidence only says "worse than the tolerance" and stays crossed; without this every later look
+    An index of ``readings``, -1 where no window is sure. Evidence only says "worse than the tolerance" and stays crossed; without this every later look
     at a noisy window is a fresh chance to exceed the line.
     """
-    sure: Flags = np.zeros(len(line), dtype=np.bool_)
-    for reading in readings:
+    window = np.full(len(line), -1, dtype=np.int64)
+    for position in range(len(readings) - 1, -1, -1):
+        reading = readings[position]
         enough = (reading.samples >= fewest) & (~is_control | (reading.usual_samples >= fewest))
         firm = reading.estimate - SURE_STANDARD_ERRORS * reading.standard_error
-        sure |= enough & (reading.estimate >= line) & (firm >= SURE_SHARE_OF_LINE * line)
-    return sure
+        sure = enough & (reading.estimate >= line) & (firm >= SURE_SHARE_OF_LINE * line)
+        window = np.where(sure, position, window)
+    return window
 
 
 def _mean_and_error2(stats: Floats, effect: Floats) -> tuple[Floats, Floats, Floats]:

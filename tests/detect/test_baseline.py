@@ -1,0 +1,132 @@
+"""Baselines from moments against direct formulas, and the nulls built on them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tripswitch.detect.baseline import Baseline, from_moments, own_history
+from tripswitch.detect.nulls import null_means
+from tripswitch.detect.signals import Kind
+from tripswitch.windows.rings import Floats, Rings
+
+blocks_of = st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=8), min_size=1, max_size=20)
+
+
+def moments(blocks: list[list[float]]) -> Floats:
+    """Return the six moment columns of blocks of values, as one row."""
+    total = np.zeros(6)
+    for block in blocks:
+        n, s = float(len(block)), math.fsum(block)
+        total += [n, s, math.fsum(value * value for value in block), s * s, s * n, n * n]
+    return total[None, :]
+
+
+@given(blocks_of)
+def test_a_baseline_is_the_direct_formula(blocks: list[list[float]]) -> None:
+    values = np.array([value for block in blocks for value in block])
+    mean, variance = values.mean(), values.var()
+    between = sum((math.fsum(block) - len(block) * mean) ** 2 for block in blocks)
+    found = from_moments(moments(blocks))
+    assert found.samples[0] == len(values)
+    assert found.mean[0] == pytest.approx(mean)
+    assert found.variance[0] == pytest.approx(variance, abs=1e-9)
+    wanted = max(math.sqrt(between) / len(values), math.sqrt(variance / len(values)))
+    assert found.standard_error[0] == pytest.approx(wanted, abs=1e-6)
+
+
+def test_sessions_raise_the_standard_error_and_the_design_effect() -> None:
+    rng = np.random.default_rng(1)
+    alone = [rng.integers(0, 2, 12).astype(float).tolist() for _ in range(300)]
+    sessions = [np.repeat(rng.integers(0, 2, 2), 6).astype(float).tolist() for _ in range(300)]
+    independent, clustered = from_moments(moments(alone)), from_moments(moments(sessions))
+    assert independent.design_effect[0] == pytest.approx(1.0, abs=0.3)
+    assert clustered.design_effect[0] == pytest.approx(6.0, rel=0.25)
+    ratio = clustered.standard_error[0] / independent.standard_error[0]
+    assert ratio == pytest.approx(math.sqrt(6), rel=0.2)
+
+
+def test_the_design_effect_is_bounded_and_needs_blocks() -> None:
+    swinging = [[0.0] * 100, [1.0] * 100] * 10
+    assert from_moments(moments(swinging)).design_effect[0] == 20
+    assert from_moments(moments(swinging[:4])).design_effect[0] == 1
+
+
+def test_nothing_is_no_baseline() -> None:
+    found = from_moments(np.zeros((2, 6)))
+    assert (found.samples == 0).all()
+    assert np.isfinite(found.standard_error).all()
+    assert (found.design_effect == 1).all()
+
+
+def test_the_same_hour_counts_once_the_table_is_known() -> None:
+    rings = Rings(2)
+    night, day = 3, 14
+    for hour, mean, count in ((night, 0.3, 600), (day, 0.1, 2_400)):
+        rings.by_hour[0, hour] = [
+            count,
+            mean * count,
+            mean * count,
+            (mean * count) ** 2,
+            mean * count * count,
+            count * count,
+        ]
+    row = np.array([0])
+    at_night = own_history(rings, row, 24 * 1_000 + night, 200)
+    by_day = own_history(rings, row, 24 * 1_000 + day, 200)
+    elsewhen = own_history(rings, row, 24 * 1_000 + 20, 200)
+    whole = (0.3 * 600 + 0.1 * 2_400) / 3_000
+    assert elsewhen.mean[0] == pytest.approx(whole)
+    assert at_night.mean[0] == pytest.approx((180 + 200 * whole) / 800)
+    assert by_day.mean[0] == pytest.approx((240 + 200 * whole) / 2_600)
+    # Before that, the moments of the last hours.
+    young = own_history(rings, np.array([1]), night, 200)
+    assert young.samples[0] == 0
+
+
+def baseline(samples: float, mean: float, error: float = 0.0) -> Baseline:
+    def column(value: float) -> Floats:
+        return np.full(len(Kind), value)
+
+    return Baseline(
+        column(samples), column(mean), column(error), column(mean * (1 - mean)), column(1.0)
+    )
+
+
+def test_nulls_are_the_table() -> None:
+    kinds = np.array([int(kind) for kind in Kind])
+    page, look = null_means(kinds, baseline(1e12, 0.04, 0.002))
+    guarded = 0.04 + 3 * 0.002
+    assert page == pytest.approx(
+        [
+            guarded + 0.01,
+            guarded + 0.005,
+            0.96 + 3 * 0.002 + 0.005,
+            0.06,
+            2 * guarded,
+            1.05 * 0.04 + 3 * 0.002,
+        ]
+    )
+    assert look == pytest.approx([guarded, guarded, 0.966, guarded, 2 * guarded, guarded])
+
+
+@given(st.floats(1, 1e6), st.floats(0, 1), st.floats(0, 0.5))
+def test_nulls_are_guarded_shares(samples: float, mean: float, error: float) -> None:
+    kinds = np.array([int(kind) for kind in Kind])
+    page, look = null_means(kinds, baseline(samples, mean, error))
+    for null in (page, look):
+        assert ((null > 0) & (null <= 1)).all()
+    turned = np.where(kinds == Kind.REFUSAL_DOWN, 1 - mean, mean)
+    assert (look >= np.minimum(turned, 1) - 1e-12).all()
+    assert (page >= look - 1e-12).all()
+
+
+def test_what_was_never_seen_is_not_taken_for_impossible() -> None:
+    kinds = np.array([int(kind) for kind in Kind])
+    page, _ = null_means(kinds, baseline(500, 0.0))
+    assert page[Kind.ERROR] > 3 / 500
+    assert page[Kind.SLOW] >= 0.003
