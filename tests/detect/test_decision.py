@@ -32,7 +32,7 @@ GOOD = Behaviour()
 FULL = Behaviour(latency_s=0.8)
 BEFORE = arm("v17", "canary")
 ALONE = arm("v17")
-BASE_MINUTES = 30
+BASE_MINUTES = 15
 
 Found = list[tuple[float, Verdict]]
 
@@ -63,7 +63,7 @@ def on_its_own(
     calls: float = 600,
     good: Behaviour = GOOD,
     lasting: float | None = None,
-    before: float = 90,
+    before: float = 40,
     detect: Detect | None = None,
     seed: int = 1,
 ) -> tuple[Stand, Found]:
@@ -85,9 +85,9 @@ def first(found: Found) -> float:
 # --- scores ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_three_points_beside_a_control_are_a_look_and_stay_one(seed: int) -> None:
-    _, found = beside_control(replace(GOOD, score=0.87), minutes=120, seed=seed)
+    _, found = beside_control(replace(GOOD, score=0.87), minutes=60, seed=seed)
     assert pages(found) == []
     assert looks(found)
     assert first(looks(found)) >= 15
@@ -105,9 +105,9 @@ def test_a_large_drop_beside_a_control_pages_within_minutes(drop: float) -> None
     assert not verdict.is_common
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_rollout_that_changes_nothing_is_silent(seed: int) -> None:
-    _, found = beside_control(FULL, good=FULL, minutes=40, calls=150, seed=seed)
+    _, found = beside_control(FULL, good=FULL, minutes=30, calls=120, seed=seed)
     assert found == []
 
 
@@ -134,8 +134,7 @@ def test_refusals_page_no_sooner_than_the_configured_bad_minutes(wanted: int) ->
     assert first(of_refusals) <= wanted + 1
 
 
-@pytest.mark.parametrize("calls", [60, 3_000])
-@pytest.mark.parametrize("lasting", [1, 2])
+@pytest.mark.parametrize(("calls", "lasting"), [(60, 2), (3_000, 1), (3_000, 2)])
 @pytest.mark.parametrize(
     "bad",
     [
@@ -148,7 +147,7 @@ def test_refusals_page_no_sooner_than_the_configured_bad_minutes(wanted: int) ->
 def test_a_short_spike_on_history_pages_nothing(
     bad: Behaviour, lasting: float, calls: float
 ) -> None:
-    _, found = on_its_own(bad, calls=calls, lasting=lasting, before=90.5)
+    _, found = on_its_own(bad, calls=calls, lasting=lasting, before=40.5)
     assert pages(found) == []
 
 
@@ -235,7 +234,7 @@ def test_slowness_that_both_arms_share_is_not_the_canarys() -> None:
     stand.run(15, [Traffic(CONTROL, 600, FULL), Traffic(CANARY, 600, little_more)])
     slow = replace(FULL, latency_s=2.4)
     found = stand.run(
-        30, [Traffic(CONTROL, 600, slow), Traffic(CANARY, 600, replace(slow, latency_s=2.7))]
+        20, [Traffic(CONTROL, 600, slow), Traffic(CANARY, 600, replace(slow, latency_s=2.7))]
     )
     assert stand.verdict(CANARY, Kind.SLOW).value > 0.05
     assert [item for item in pages(found) if item[1].scope == CANARY] == []
@@ -247,7 +246,7 @@ def test_slowness_that_both_arms_share_is_not_the_canarys() -> None:
 )
 def test_tokens_by_success_are_judged_as_a_ratio(factor: float, severity: Severity | None) -> None:
     stand, found = beside_control(
-        replace(FULL, tokens=400 * factor), good=FULL, calls=200, minutes=30
+        replace(FULL, tokens=400 * factor), good=FULL, calls=100, minutes=25
     )
     of_tokens = [verdict for _, verdict in found if verdict.signal == "tokens_per_success"]
     worst = Severity.PAGE if pages(found) else Severity.INVESTIGATE if of_tokens else None
@@ -259,7 +258,7 @@ def test_tokens_by_success_are_judged_as_a_ratio(factor: float, severity: Severi
 
 def test_one_enormous_request_pages_nothing() -> None:
     stand = Stand()
-    stand.run(60, [Traffic(CONTROL, 120, FULL), Traffic(BEFORE, 120, FULL)])
+    stand.run(15, [Traffic(CONTROL, 120, FULL), Traffic(BEFORE, 120, FULL)])
     stand.run(5, [Traffic(CONTROL, 120, FULL), Traffic(CANARY, 120, FULL)])
     stand.requests(
         CANARY,
@@ -272,7 +271,7 @@ def test_one_enormous_request_pages_nothing() -> None:
     assert stand.run(5, traffic) == []
     # It is there to see: the raw ratio did move.
     assert stand.verdict(CANARY, Kind.TOKENS).estimate > 0.5
-    assert stand.run(30, traffic) == []
+    assert stand.run(15, traffic) == []
 
 
 def test_an_absurd_token_count_does_not_blind_the_signal() -> None:
@@ -283,16 +282,16 @@ def test_an_absurd_token_count_does_not_blind_the_signal() -> None:
         stand.requests(
             scope, latency=np.ones(1), tokens=np.array([1e200]), failed=[False], refused=[False]
         )
-    stand.run(90, [Traffic(CONTROL, 200, FULL), Traffic(BEFORE, 200, FULL)])
+    stand.run(30, [Traffic(CONTROL, 100, FULL), Traffic(BEFORE, 100, FULL)])
     bad = replace(FULL, tokens=1_200.0)
-    found = stand.run(40, [Traffic(CONTROL, 200, FULL), Traffic(CANARY, 200, bad)])
+    found = stand.run(20, [Traffic(CONTROL, 200, FULL), Traffic(CANARY, 200, bad)])
     assert any(verdict.signal == "tokens_per_success" for _, verdict in pages(found))
 
 
 # --- what never blames a canary -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(
     "drifted",
     [
@@ -308,7 +307,7 @@ def test_a_drift_of_both_arms_never_pages_the_canary(drifted: Behaviour, seed: i
     stand = Stand(seed=seed)
     stand.run(BASE_MINUTES, [Traffic(CONTROL, 200, good), Traffic(BEFORE, 200, good)])
     stand.run(10, [Traffic(CONTROL, 200, good), Traffic(CANARY, 200, good)])
-    found = stand.run(40, [Traffic(CONTROL, 200, drifted), Traffic(CANARY, 200, drifted)])
+    found = stand.run(30, [Traffic(CONTROL, 200, drifted), Traffic(CANARY, 200, drifted)])
     assert [item for item in pages(found) if item[1].scope.arm() == CANARY] == []
 
 
@@ -362,7 +361,7 @@ def test_the_same_traffic_gives_the_same_verdicts(
     make: Callable[..., tuple[Stand, Found]],
 ) -> None:
     bad = replace(GOOD, score=0.75, refusals=0.2)
-    assert make(bad, minutes=20)[1] == make(bad, minutes=20)[1]
+    assert make(bad, minutes=8)[1] == make(bad, minutes=8)[1]
 
 
 def test_scopes_are_compared_with_their_own_route_only() -> None:
