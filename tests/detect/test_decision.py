@@ -361,7 +361,9 @@ def test_the_same_traffic_gives_the_same_verdicts(
     make: Callable[..., tuple[Stand, Found]],
 ) -> None:
     bad = replace(GOOD, score=0.75, refusals=0.2)
-    assert make(bad, minutes=8)[1] == make(bad, minutes=8)[1]
+    found = make(bad, minutes=8)[1]
+    assert found
+    assert make(bad, minutes=8)[1] == found
 
 
 def test_scopes_are_compared_with_their_own_route_only() -> None:

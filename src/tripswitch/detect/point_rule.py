@@ -155,8 +155,9 @@ def choose_window(
 def sure_window(readings: list[Reading], line: Floats, fewest: Floats, is_control: Flags) -> Rows:
     """Return the smallest window that shows the line reached, its own error taken into account.
 
-    An index of ``readings``, -1 where no window is sure. Evidence only says "worse than the tolerance" and stays crossed; without this every later look
-    at a noisy window is a fresh chance to exceed the line.
+    An index of ``readings``, -1 where no window is sure. Evidence only says "worse than the
+    tolerance" and stays crossed; without this every later look at a noisy window is a fresh chance
+    to exceed the line.
     """
     window = np.full(len(line), -1, dtype=np.int64)
     for position in range(len(readings) - 1, -1, -1):
