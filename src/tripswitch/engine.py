@@ -416,5 +416,6 @@ class Engine:
             "windows_evicted_scopes_total": self.scopes.evicted_scopes,
             "windows_folded_values_total": self.scopes.folded_values,
             "windows_refused_rubrics_total": self.intake.refused_rubrics,
+            "windows_refused_tokens_total": self.intake.refused_tokens,
             "incidents_open": len(self.book.open),
         }

@@ -142,6 +142,8 @@ def test_a_new_control_starts_the_evidence_anew() -> None:
     assert stand.roster.references[row] == arm(None, "stable")
     # The control cohort opens, and is as bad: what was proven was against another.
     stand.run(1 / 6, [stable, canary, replace(control, behaviour=BAD)])
+    assert stand.roster.references[row] == arm(None, "stable"), "it hardly serves yet"
+    stand.run(5 / 6, [stable, canary, replace(control, behaviour=BAD)])
     assert stand.roster.references[row] == arm(None, "control")
     assert stand.evidence("page_control", arm("v2", "canary"), Kind.EVAL) < 0.01
     assert pages(stand.run(10, [stable, canary, replace(control, behaviour=BAD)])) == []

@@ -1,8 +1,8 @@
 """Families: which arms serve one prompt on one route, and which of them is the control.
 
-The control of an arm is the cohort that the configuration names first, where it serves now; else
-the arm that was there before it, longest and with the most traffic, as long as both serve side by
-side. An arm that nothing older serves beside has no control.
+The control of an arm is the cohort that the configuration names first, where it serves beside it
+with a tenth of its calls at least; else the arm that was there before it, longest and with the most
+traffic, as long as both serve side by side. An arm that nothing older serves beside has no control.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from tripswitch.model.scope import Scope
 from tripswitch.windows.scopes import ScopeRecord, Scopes
 
 _SERVING_SHARE = 0.2
+# A control that hardly serves any more says little about now, and would keep the past from being
+# looked at.
+_NAMED_SHARE = 0.1
 _CONTROL_SHARE = 0.5
 
 
@@ -116,9 +119,14 @@ def control_of(
         if scope.cohort == cohort:
             return None
         control = candidates.references.get(without_version(scope)._replace(cohort=cohort))
-        if control is not None and candidates.traffic.calls(control, "5m") > 0:
+        if control is not None and _serves_beside(control, record, candidates.traffic):
             return control
     return _older_arm_beside(candidates, record)
+
+
+def _serves_beside(control: ScopeRecord, record: ScopeRecord, traffic: Traffic) -> bool:
+    enough = _NAMED_SHARE * traffic.calls(record, "1h")
+    return traffic.calls(control, "5m") > 0 and traffic.calls(control, "1h") >= enough
 
 
 def version_before(family: Family, record: ScopeRecord) -> ScopeRecord | None:
