@@ -67,8 +67,8 @@ class GrpcReceiver:
 
     ``requests`` counts requests by outcome, ``received_bytes`` the bytes of their bodies,
     ``tap_skipped`` the requests not tapped because the upstream refused them for good,
-    ``tap_errors`` faults of the tap, ``upstream_codes`` the upstream's answers by gRPC code, ``sent_bytes`` the bytes the
-    upstream accepted.
+    ``tap_errors`` faults of the tap, ``upstream_codes`` the upstream's answers by gRPC code,
+    ``sent_bytes`` the bytes the upstream accepted.
     """
 
     def __init__(
