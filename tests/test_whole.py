@@ -33,7 +33,9 @@ BODIES: Sequence[bytes] = list(requests(story(), 14))
 
 def _write(folder: Path, upstream: str, target: str, notify: str | None = None) -> None:
     settings: dict[str, object] = {
-        "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": "127.0.0.1:0"}}}},
+        "receivers": {
+            "otlp": {"protocols": {name: {"endpoint": "127.0.0.1:0"} for name in ("grpc", "http")}}
+        },
         "exporters": {"otlp_grpc": {"endpoint": upstream}},
         "storage": {"directory": str(folder / "state")},
         "telemetry": {name: {"endpoint": "127.0.0.1:0"} for name in ("metrics", "health", "api")},
@@ -254,7 +256,7 @@ def test_bad_input_is_forwarded_and_counted_and_is_no_incident(tmp_path: Path) -
                 metrics = live.metrics()
                 assert metrics["reader_rejected_facts_total.input_tokens"] == 2
                 assert metrics["reader_rejected_facts_total.bad_ids"] == 2
-                assert metrics["receiver_requests_total.transport_refused"] == 1
+                assert metrics["receiver_requests_total.transport_refused.grpc.traces"] == 1
                 assert metrics["judge_errors_total"] == 0
                 assert _events(live) == []
                 assert live.process.poll() is None

@@ -27,7 +27,8 @@ def test_a_fine_file_is_ok_with_warnings_and_memory(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert f"{file}: ok" in result.stdout
     assert "config.no_notifier" in result.stdout
-    assert "4160MiB = 64 requests in flight x 64MiB each + 64MiB" in result.stdout
+    memory = "4416MiB = 64 gRPC requests in flight x 64MiB each + 256MiB over HTTP + 64MiB"
+    assert memory in result.stdout
 
 
 def test_a_wrong_file_lists_all_problems(tmp_path: Path) -> None:
@@ -81,7 +82,7 @@ def test_json(tmp_path: Path) -> None:
         "config.no_rollback_target",
     }
     assert said["memory"]["tap_bytes"] == 1 << 30
-    assert said["memory"]["total_bytes"] == 64 * (64 << 20) + (1 << 30)
+    assert said["memory"]["total_bytes"] == 64 * (64 << 20) + (256 << 20) + (1 << 30)
     assert [each["ok"] for each in said["files"]] == [False, True]
 
 

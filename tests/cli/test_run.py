@@ -69,7 +69,14 @@ def test_a_taken_port_ends_in_words_and_exit_code_2(tmp_path: Path, listener: st
         endpoints = dict.fromkeys(("grpc", "health", "metrics", "api"), "127.0.0.1:0")
         endpoints[listener] = f"127.0.0.1:{taken.getsockname()[1]}"
         config: dict[str, Any] = {
-            "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": endpoints["grpc"]}}}},
+            "receivers": {
+                "otlp": {
+                    "protocols": {
+                        "grpc": {"endpoint": endpoints["grpc"]},
+                        "http": {"endpoint": "127.0.0.1:0"},
+                    }
+                }
+            },
             "telemetry": {
                 name: {"endpoint": endpoints[name]} for name in ("health", "metrics", "api")
             },

@@ -21,7 +21,8 @@ from tests.otlp.upstream import Upstream
 from tripswitch.drive.live import run_live
 
 CONFIG = """\
-receivers: {{otlp: {{protocols: {{grpc: {{endpoint: "127.0.0.1:0"}}}}}}}}
+receivers:
+  otlp: {{protocols: {{grpc: {{endpoint: "127.0.0.1:0"}}, http: {{endpoint: "127.0.0.1:0"}}}}}}
 exporters: {{otlp_grpc: {{endpoint: "{upstream}"}}}}
 tap: {{max_bytes: {tap_bytes}}}
 detect: {{eval_score: {{page_points: {page_points}}}}}

@@ -37,7 +37,7 @@ def test_what_is_forwarded_is_fed_to_the_session_in_order(tmp_path: Path) -> Non
             await until(lambda: both.live.metric("stand_in_fed_total") == len(sent))
             assert both.live.fed() == [digest(body) for body in sent]
             metrics = both.live.metrics()
-            assert metrics["receiver_requests_total.accepted"] == len(sent)
+            assert metrics["receiver_requests_total.accepted.grpc.traces"] == len(sent)
             assert metrics["exporter_sent_bytes_total"] == sum(map(len, sent))
             assert metrics["tap_offered_requests_total"] == len(sent)
             assert metrics["tap_dropped_requests_total"] == 0
@@ -112,7 +112,7 @@ def test_a_killed_judge_costs_no_request_and_is_replaced(tmp_path: Path) -> None
             assert len(fed) + lost >= len(sent) + len(after)
             assert len(set(fed)) == len(fed)
             assert metrics["judge_restarts_total"] == 1
-            assert metrics["receiver_requests_total.accepted"] == len(sent) + len(after)
+            assert metrics["receiver_requests_total.accepted.grpc.traces"] == len(sent) + len(after)
 
     asyncio.run(check())
 

@@ -1,4 +1,4 @@
-"""A receiver, forwarder and tap on loopback, with raw clients for it."""
+"""Receivers, upstream and tap on loopback, with raw clients for them."""
 
 from __future__ import annotations
 
@@ -8,23 +8,39 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc.aio
 
-from tripswitch.otlp.forwarder import Forwarder
+from tripswitch.otlp.acceptance import Acceptance
+from tripswitch.otlp.admission import Admission
 from tripswitch.otlp.grpc_receiver import GrpcReceiver
+from tripswitch.otlp.grpc_upstream import GrpcUpstream
+from tripswitch.otlp.http_receiver import HttpReceiver
+from tripswitch.otlp.http_upstream import HttpUpstream
+from tripswitch.otlp.pipeline import Pipeline
+from tripswitch.otlp.reading import Reading
 from tripswitch.otlp.tap import Tap
+from tripswitch.web.connections import ConnectionLimits
+from tripswitch.web.listener import Listener
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from tests.otlp.upstream import Pairs
+    from tripswitch.otlp.acceptance import Mode, Spool
+    from tripswitch.otlp.tls import ClientTls, ServerTls
+    from tripswitch.otlp.tokens import BearerTokens
+    from tripswitch.otlp.upstream import Upstream
 
 
 class Relay(NamedTuple):
-    """What stands between client and upstream."""
+    """What stands between client and upstream; ``url`` is where it takes HTTP."""
 
     receiver: GrpcReceiver
-    forwarder: Forwarder
+    http: HttpReceiver
+    pipeline: Pipeline
+    upstream: Upstream
     tap: Tap
     endpoint: str
+    url: str
+    limits: ConnectionLimits
 
 
 @contextlib.asynccontextmanager
@@ -33,24 +49,72 @@ async def relay(
     *,
     max_recv_msg_bytes: int = 64 << 20,
     max_concurrent_rpcs: int = 64,
+    max_in_flight_bytes: int = 1 << 30,
     timeout_s: float = 10.0,
+    read_timeout_s: float = 30.0,
     tap_bytes: int = 64 << 20,
+    path_prefixes: Sequence[str] = (),
+    headers: dict[str, str] | None = None,
+    compression: Any = "none",
+    mode: Mode = "upstream",
+    spool: Spool | None = None,
+    tokens: BearerTokens | None = None,
+    server_tls: ServerTls | None = None,
+    client_tls: ClientTls | None = None,
+    limits: ConnectionLimits | None = None,
 ) -> AsyncIterator[Relay]:
-    """Run a relay to ``upstream``."""
-    forwarder = Forwarder(upstream, timeout_s=timeout_s, largest_bytes=max_recv_msg_bytes)
+    """Run a relay to ``upstream``: a URL for HTTP, host and port for gRPC."""
+    limits = limits or ConnectionLimits(100_000, header_timeout_s=30)
+    common: dict[str, Any] = {
+        "timeout_s": timeout_s,
+        "headers": headers,
+        "compression": compression,
+        "tls": client_tls,
+    }
+    to: Upstream
+    if upstream.startswith("http"):
+        to = HttpUpstream(upstream, **common)
+    else:
+        to = GrpcUpstream(upstream, largest_bytes=max_recv_msg_bytes, **common)
     tap = Tap(tap_bytes)
+    pipeline = Pipeline(
+        Acceptance(to, mode, spool),
+        Admission(max_in_flight_bytes),
+        Reading(tap, max_bytes=max_recv_msg_bytes),
+    )
     receiver = GrpcReceiver(
-        forwarder,
-        tap,
+        pipeline,
         max_recv_msg_bytes=max_recv_msg_bytes,
         max_concurrent_rpcs=max_concurrent_rpcs,
+        read_timeout_s=read_timeout_s,
+        tls=server_tls,
+        tokens=tokens,
+    )
+    http = HttpReceiver(
+        pipeline,
+        max_body_bytes=max_recv_msg_bytes,
+        max_concurrent_requests=max_concurrent_rpcs,
+        read_timeout_s=read_timeout_s,
+        path_prefixes=path_prefixes,
+        tokens=tokens,
     )
     port = await receiver.start("127.0.0.1:0")
+    listener = await Listener.start(
+        http,
+        "127.0.0.1:0",
+        "receivers.otlp.protocols.http.endpoint",
+        limits=limits,
+        grace_s=0,
+        tls=None if server_tls is None else server_tls.ssl_context(),
+    )
+    scheme = "http" if server_tls is None else "https"
+    url = f"{scheme}://{listener.endpoint}"
     try:
-        yield Relay(receiver, forwarder, tap, f"127.0.0.1:{port}")
+        yield Relay(receiver, http, pipeline, to, tap, f"127.0.0.1:{port}", url, limits)
     finally:
         await receiver.stop(0)
-        await forwarder.close()
+        await listener.stop()
+        await to.close()
 
 
 @contextlib.asynccontextmanager

@@ -28,7 +28,7 @@ def test_a_100_mb_request_is_refused_cleanly_and_counted() -> None:
                 assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
                 await send(channel, TRACES_METHOD, b"next")
             assert [got.body for got in upstream.got] == [b"next"]
-            assert between.receiver.requests == {"transport_refused": 1, "accepted": 1}
+            assert between.pipeline.outcomes() == {"transport_refused": 1, "accepted": 1}
             assert between.receiver.in_flight == 0
 
     asyncio.run(check())
@@ -47,7 +47,7 @@ def test_a_gzip_bomb_is_held_to_the_limit_after_decompression() -> None:
                 with pytest.raises(grpc.aio.AioRpcError) as refusal:
                     await call
                 assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-                assert between.receiver.requests == {"transport_refused": 1}
+                assert between.pipeline.outcomes() == {"transport_refused": 1}
             assert upstream.got == []
 
     asyncio.run(check())
@@ -76,8 +76,8 @@ def test_too_many_at_once_are_refused_for_now_with_both_hints_before_they_are_re
             assert bare.retry_delay.ToMilliseconds() == packed.retry_delay.ToMilliseconds() == 1900
             hold.set()
             await first
-            assert between.receiver.requests == {"overloaded": 1, "accepted": 1}
-            assert between.receiver.received_bytes == len(b"first")
+            assert between.pipeline.outcomes() == {"overloaded": 1, "accepted": 1}
+            assert between.pipeline.received_bytes == len(b"first")
 
     asyncio.run(check())
 
@@ -91,7 +91,7 @@ def test_arrow_streams_are_unimplemented() -> None:
                 call = streams()
                 assert await call.code() is grpc.StatusCode.UNIMPLEMENTED
             assert upstream.got == []
-            assert between.receiver.requests == {"unsupported": 1}
+            assert between.pipeline.outcomes() == {"unsupported": 1}
 
     asyncio.run(check())
 
@@ -125,9 +125,9 @@ def test_only_what_the_upstream_refused_for_good_is_not_tapped(
             await send(channel, ANY_METHOD, b"of no interest to the reader")
             is_read = outcome == "failed"
             assert len(between.tap) == (2 if is_read else 1)
-            assert between.receiver.tap_skipped == (0 if is_read else 1)
-            assert between.receiver.requests == {outcome: 1, "accepted": 2}
-            assert between.receiver.upstream_codes == {code.name: 1, "OK": 2}
+            assert between.pipeline.reading.skipped == (0 if is_read else 1)
+            assert between.pipeline.outcomes() == {outcome: 1, "accepted": 2}
+            assert between.pipeline.acceptance.upstream_codes == {code.name: 1, "OK": 2}
 
     asyncio.run(check())
 
@@ -146,7 +146,7 @@ def test_a_broken_or_full_tap_does_not_reach_the_sender() -> None:
             for _ in range(10):
                 await send(channel, TRACES_METHOD, bytes(100))
             assert len(upstream.got) == 10
-            assert between.receiver.tap_errors == 10
+            assert between.pipeline.reading.errors == 10
             assert between.tap.dropped_requests == 8
 
     asyncio.run(check())
@@ -164,7 +164,7 @@ def test_a_client_that_gives_up_is_counted_and_frees_its_place() -> None:
             await asyncio.wait_for(upstream.arrived.wait(), 10)
             call.cancel()
             await until(lambda: upstream.cancelled and not between.receiver.in_flight)
-            assert between.receiver.requests == {"cancelled": 1}
+            assert between.pipeline.outcomes() == {"cancelled": 1}
             assert len(between.tap) == 0
 
     asyncio.run(check())

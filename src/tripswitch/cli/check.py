@@ -24,6 +24,7 @@ class Memory(TypedDict):
     max_concurrent_rpcs: int
     max_recv_msg_size_bytes: int
     receiver_bytes: int
+    http_bytes: int
     tap_bytes: int
     total_bytes: int
 
@@ -74,15 +75,21 @@ def check(
 
 
 def worst_case_memory(config: Config) -> Memory:
-    """Return the most memory that requests in flight and on the tap can take."""
-    grpc = config.receivers.otlp.protocols.grpc
+    """Return the most memory that requests in flight and on the tap can take.
+
+    gRPC knows the size of a request only once it holds it; over HTTP the shared bytes bound it.
+    """
+    otlp = config.receivers.otlp
+    grpc = otlp.protocols.grpc
     receiver_bytes = grpc.max_concurrent_rpcs * grpc.max_recv_msg_size
+    http_bytes = otlp.max_in_flight_bytes if otlp.protocols.http.endpoint else 0
     return {
         "max_concurrent_rpcs": grpc.max_concurrent_rpcs,
         "max_recv_msg_size_bytes": grpc.max_recv_msg_size,
         "receiver_bytes": receiver_bytes,
+        "http_bytes": http_bytes,
         "tap_bytes": config.tap.max_bytes,
-        "total_bytes": receiver_bytes + config.tap.max_bytes,
+        "total_bytes": receiver_bytes + http_bytes + config.tap.max_bytes,
     }
 
 
@@ -104,8 +111,9 @@ def _words(finding: Finding) -> str:
     if memory is not None:
         lines.append(
             f"  memory, worst case: {_size(memory['total_bytes'])} = "
-            f"{memory['max_concurrent_rpcs']} requests in flight x "
+            f"{memory['max_concurrent_rpcs']} gRPC requests in flight x "
             f"{_size(memory['max_recv_msg_size_bytes'])} each + "
+            f"{_size(memory['http_bytes'])} over HTTP + "
             f"{_size(memory['tap_bytes'])} waiting to be read"
         )
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from tripswitch.config.endpoints import is_loopback, same_listener, split_endpoint
 from tripswitch.config.problems import NOWHERE, Problem
+from tripswitch.config.wire_consistency import receiver_listeners, wire_conflicts, wire_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,13 +25,11 @@ MAKE_ONE_HINT = (
     "print('whsec_'+base64.b64encode(secrets.token_bytes(32)).decode())\""
 )
 
-_RECEIVER: Path = ("receivers", "otlp", "protocols", "grpc", "endpoint")
-_UPSTREAM: Path = ("exporters", "otlp_grpc", "endpoint")
-
 
 def conflicts_of(config: Config) -> list[Problem]:
     """Return the errors in how the settings of ``config`` go together, without their lines."""
     return [
+        *wire_conflicts(config),
         *_addresses(config),
         *_lines(config),
         *_webhooks(config),
@@ -41,7 +40,7 @@ def conflicts_of(config: Config) -> list[Problem]:
 
 def warnings_of(config: Config) -> list[Problem]:
     """Return what works but is seldom meant, without lines."""
-    return [*_wide_binds(config), *_unheard(config)]
+    return [*wire_warnings(config), *_wide_binds(config), *_unheard(config)]
 
 
 def _problem(
@@ -50,29 +49,8 @@ def _problem(
     return Problem(code, NOWHERE, path, found, wanted, hint, also)
 
 
-def _listeners(config: Config) -> list[tuple[Path, str]]:
-    telemetry = config.telemetry
-    return [
-        (_RECEIVER, config.receivers.otlp.protocols.grpc.endpoint),
-        (("telemetry", "metrics", "endpoint"), telemetry.metrics.endpoint),
-        (("telemetry", "health", "endpoint"), telemetry.health.endpoint),
-        (("telemetry", "api", "endpoint"), telemetry.api.endpoint),
-    ]
-
-
 def _addresses(config: Config) -> Iterator[Problem]:
-    listeners = _listeners(config)
-    upstream = config.exporters.otlp_grpc.endpoint
-    if same_listener(upstream, listeners[0][1]):
-        yield _problem(
-            "config.loop",
-            _UPSTREAM,
-            f'"{upstream}", the receiver\'s own address',
-            "the address of your Collector",
-            "every request would be forwarded back to tripswitch; let the Collector listen on "
-            "another port, such as localhost:14317",
-            also=(_RECEIVER,),
-        )
+    listeners = [*receiver_listeners(config), *_own_listeners(config)]
     for i, (path, endpoint) in enumerate(listeners):
         for other_path, other in listeners[:i]:
             if same_listener(endpoint, other):
@@ -83,6 +61,15 @@ def _addresses(config: Config) -> Iterator[Problem]:
                     "an address of its own",
                     also=(other_path,),
                 )
+
+
+def _own_listeners(config: Config) -> list[tuple[Path, str]]:
+    telemetry = config.telemetry
+    return [
+        (("telemetry", "metrics", "endpoint"), telemetry.metrics.endpoint),
+        (("telemetry", "health", "endpoint"), telemetry.health.endpoint),
+        (("telemetry", "api", "endpoint"), telemetry.api.endpoint),
+    ]
 
 
 def _lines(config: Config) -> Iterator[Problem]:
@@ -182,7 +169,7 @@ def _names(path: Path, names: list[str]) -> Iterator[Problem]:
 
 
 def _wide_binds(config: Config) -> Iterator[Problem]:
-    for path, endpoint in _listeners(config):
+    for path, endpoint in _own_listeners(config):
         if endpoint and not is_loopback(split_endpoint(endpoint)[0]):
             yield _problem(
                 "config.wide_bind",

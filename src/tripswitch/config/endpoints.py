@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -81,6 +82,25 @@ def _upstream(value: str) -> str:
     return value if value.startswith(_GRPC_TARGET_SCHEMES) else _host_port(value)
 
 
+def _url(value: str) -> str:
+    if not value:
+        return value
+    try:
+        parts = urlsplit(value)
+        usable = (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and not (parts.query or parts.fragment or parts.username or parts.password)
+            and value.isascii()
+        )
+    except ValueError:
+        usable = False
+    if not usable:
+        raise PydanticCustomError("format", "expected http://host:port or https://host:port")
+    return value
+
+
 ListenEndpoint = Annotated[
     str,
     AfterValidator(_host_port),
@@ -90,6 +110,11 @@ OptionalListenEndpoint = Annotated[
     str,
     AfterValidator(_listen),
     WithJsonSchema({"type": "string", "pattern": r"^(.*:\d{1,5})?$", "format": "host:port"}),
+]
+OptionalUrl = Annotated[
+    str,
+    AfterValidator(_url),
+    WithJsonSchema({"type": "string", "pattern": r"^(https?://.+)?$", "format": "uri"}),
 ]
 UpstreamEndpoint = Annotated[
     str,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from pydantic import SecretStr
 
-from tripswitch.config.model import Config, Section
+from tripswitch.config.model import Config
 from tripswitch.config.quantities import Quantity
+from tripswitch.config.section import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
 
-from tripswitch.config.endpoints import ListenEndpoint, OptionalListenEndpoint, UpstreamEndpoint
+from tripswitch.config.endpoints import OptionalListenEndpoint
 from tripswitch.config.quantities import DurationS, Share, SizeBytes
+from tripswitch.config.section import LIVE, Section
+from tripswitch.config.spool_section import Spool
+from tripswitch.config.wire_sections import Exporters, Forward, Receivers
 
 FACTS = (
     "route",
@@ -38,89 +41,6 @@ FACTS = (
     "error_type",
     "response_id",
 )
-
-LIVE: dict[str, Any] = {"reloadable": True}
-
-
-class Section(BaseModel):
-    """A part of the file: unknown keys are errors, values never change after loading."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=False,
-        hide_input_in_errors=True,
-        allow_inf_nan=False,
-    )
-
-
-class GrpcReceiver(Section):
-    """Where exporters send OTLP over gRPC."""
-
-    endpoint: ListenEndpoint = Field(
-        "localhost:4317", description="Address to listen on. Loopback unless you widen it."
-    )
-    max_recv_msg_size: SizeBytes = Field(
-        64 << 20,
-        ge=1 << 10,
-        le=1 << 30,
-        description=(
-            "Largest request accepted, after decompression; larger ones are refused with "
-            "RESOURCE_EXHAUSTED. OTLP recommends 64MiB."
-        ),
-    )
-    max_concurrent_rpcs: int = Field(
-        64,
-        ge=1,
-        le=10_000,
-        description=(
-            "Requests in flight at once; more are refused with a retryable code. Worst-case "
-            "memory of the receiver is this times max_recv_msg_size."
-        ),
-    )
-
-
-class OtlpProtocols(Section):
-    """The protocols of the OTLP receiver."""
-
-    grpc: GrpcReceiver = Field(default_factory=GrpcReceiver, description="OTLP over gRPC.")
-
-
-class OtlpReceiver(Section):
-    """The OTLP receiver."""
-
-    protocols: OtlpProtocols = Field(default_factory=OtlpProtocols, description="By protocol.")
-
-
-class Receivers(Section):
-    """What listens."""
-
-    otlp: OtlpReceiver = Field(default_factory=OtlpReceiver, description="The OTLP receiver.")
-
-
-class OtlpGrpcExporter(Section):
-    """The upstream that every request is forwarded to, byte for byte."""
-
-    endpoint: UpstreamEndpoint = Field(
-        "localhost:14317", description="Your OpenTelemetry Collector's OTLP/gRPC address."
-    )
-    timeout: DurationS = Field(
-        10.0,
-        gt=0,
-        le=3600,
-        description=(
-            "Longest wait for the upstream when the client set no deadline; a client's own "
-            "deadline always wins when it is shorter."
-        ),
-    )
-
-
-class Exporters(Section):
-    """Where telemetry goes."""
-
-    otlp_grpc: OtlpGrpcExporter = Field(
-        default_factory=OtlpGrpcExporter, description="The upstream over OTLP/gRPC."
-    )
 
 
 class Tap(Section):
@@ -627,6 +547,8 @@ class Config(Section):
 
     receivers: Receivers = Field(default_factory=Receivers, description="What listens.")
     exporters: Exporters = Field(default_factory=Exporters, description="Where telemetry goes.")
+    forward: Forward = Field(default_factory=Forward, description="When a request is acknowledged.")
+    spool: Spool = Field(default_factory=Spool, description="What waits on disk.")
     tap: Tap = Field(default_factory=Tap, description="From the forwarding path to the reader.")
     read: Read = Field(default_factory=Read, description="How spans are understood.")
     windows: Windows = Field(default_factory=Windows, description="How much is kept in memory.")

@@ -1,8 +1,8 @@
 """The wire: the process that receives and forwards, with the judge's supervisor beside it.
 
 It holds no engine and opens no database. Worst-case memory is ``max_concurrent_rpcs`` times
-``max_recv_msg_size`` for requests under way, ``tap.max_bytes`` for those waiting to be read, and
-the interpreter.
+``max_recv_msg_size`` for requests under way over gRPC, ``max_in_flight_bytes`` for those over
+HTTP, ``tap.max_bytes`` for those waiting to be read, and the interpreter.
 
 Stopping goes in the order that loses least: say not ready, take no new request and finish those
 under way, let the judge take in what waits, let the judge finish its calls, go.
@@ -10,6 +10,7 @@ under way, let the judge take in what waits, let the judge finish its calls, go.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -22,9 +23,14 @@ import structlog
 
 from tripswitch.drive.supervisor import Supervisor
 from tripswitch.drive.wire_metrics import wire_metrics
+from tripswitch.drive.wire_parts import (
+    listen_http,
+    make_grpc_receiver,
+    make_http_receiver,
+    make_pipeline,
+    make_upstream,
+)
 from tripswitch.errors import ConfigError
-from tripswitch.otlp.forwarder import Forwarder
-from tripswitch.otlp.grpc_receiver import GrpcReceiver
 from tripswitch.otlp.tap import Tap
 from tripswitch.web.health import Health, health_app
 from tripswitch.web.listener import Listener, bound_endpoint
@@ -40,7 +46,6 @@ if TYPE_CHECKING:
 
 RUN_FILE = "run.json"
 
-_REQUESTS_GRACE_S = 5.0
 _DRAIN_S = 2.0
 _JUDGE_STOP_S = 5.0
 
@@ -56,28 +61,23 @@ def judge_command(config_paths: Sequence[Path]) -> tuple[str, ...]:
 class Wire:
     """Everything that runs in the wire's process. Make and use it inside one event loop.
 
-    ``endpoints`` has the addresses really bound, by name: ``otlp_grpc``, ``health``, ``metrics``
-    and, while a judge is up, ``api``.
+    ``endpoints`` has the addresses really bound, by name: ``otlp_grpc``, ``otlp_http``,
+    ``health``, ``metrics`` and, while a judge is up, ``api``. Raises ConfigError when a
+    certificate or token file cannot be used.
     """
 
     def __init__(self, config: Config, judge: Sequence[str]) -> None:
-        grpc = config.receivers.otlp.protocols.grpc
-        upstream = config.exporters.otlp_grpc
         self.endpoints: dict[str, str] = {}
         self.tap = Tap(config.tap.max_bytes)
-        self.forwarder = Forwarder(
-            upstream.endpoint, timeout_s=upstream.timeout, largest_bytes=grpc.max_recv_msg_size
-        )
-        self.receiver = GrpcReceiver(
-            self.forwarder,
-            self.tap,
-            max_recv_msg_bytes=grpc.max_recv_msg_size,
-            max_concurrent_rpcs=grpc.max_concurrent_rpcs,
-        )
+        self.upstream = make_upstream(config)
+        self.pipeline = make_pipeline(config, self.upstream, self.tap)
+        self.grpc = make_grpc_receiver(config, self.pipeline)
+        self.http = make_http_receiver(config, self.pipeline)
         self.supervisor = Supervisor(judge, self.tap, self._judge_changed)
         self._config = config
-        self._started_s = time.time()
+        self.started_s = time.time()
         self._state: Literal["starting", "ready", "stopping"] = "starting"
+        self._http_listener: Listener | None = None
         self._listeners: list[Listener] = []
         self._directory = Path(config.storage.directory)
 
@@ -88,25 +88,32 @@ class Wire:
             telemetry = self._config.telemetry
             await self._listen("health", health_app(self.health), telemetry.health.endpoint)
             await self._listen("metrics", metrics_app(self.metrics), telemetry.metrics.endpoint)
-            endpoint = self._config.receivers.otlp.protocols.grpc.endpoint
-            port = await self.receiver.start(endpoint)
+            protocols = self._config.receivers.otlp.protocols
+            port = await self.grpc.start(protocols.grpc.endpoint)
+            self.endpoints["otlp_grpc"] = bound_endpoint(protocols.grpc.endpoint, port)
+            if protocols.http.endpoint:
+                self._http_listener = await listen_http(self._config, self.http)
+                self.endpoints["otlp_http"] = self._http_listener.endpoint
         except BaseException:
             await self.stop()
             raise
-        self.endpoints["otlp_grpc"] = bound_endpoint(endpoint, port)
         self._state = "ready"
-        _log.info("listening", **self.endpoints, upstream=self.forwarder.endpoint)
+        _log.info("listening", **self.endpoints, upstream=self.upstream.endpoint)
         self.supervisor.start()
         self._write_run_file()
 
     async def stop(self) -> None:
         """Stop everything, in the order of the module text."""
         self._state = "stopping"
-        await self.receiver.stop(_REQUESTS_GRACE_S)
+        stopping = [self.grpc.stop(self._config.forward.grace)]
+        if self._http_listener is not None:
+            stopping.append(self._http_listener.stop())
+        await asyncio.gather(*stopping)
+        await self.pipeline.reading.settled()
         if self.supervisor.is_up and not await self.supervisor.drain(_DRAIN_S):
             _log.warning("tap_not_drained", requests=len(self.tap))
         await self.supervisor.stop(_JUDGE_STOP_S)
-        await self.forwarder.close()
+        await self.upstream.close()
         for listener in self._listeners:
             await listener.stop()
         self._remove_run_file()
@@ -117,9 +124,7 @@ class Wire:
 
     def metrics(self) -> list[Metric]:
         """Return the wire's numbers and the last ones that a judge gave."""
-        return wire_metrics(
-            self.receiver, self.forwarder, self.tap, self.supervisor, self._started_s
-        )
+        return wire_metrics(self)
 
     async def _listen(self, name: str, app: Starlette, endpoint: str) -> None:
         if endpoint:

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
-from tripswitch.otlp.grpc_receiver import Outcome
+from tripswitch.otlp.delivery import Signal
+from tripswitch.otlp.pipeline import Kind, Outcome, ProtocolName
 from tripswitch.web.metrics import Metric, Sample, by_label, counter, gauge, named
 
 if TYPE_CHECKING:
-    from tripswitch.drive.supervisor import Supervisor
-    from tripswitch.otlp.forwarder import Forwarder
-    from tripswitch.otlp.grpc_receiver import GrpcReceiver
-    from tripswitch.otlp.tap import Tap
+    from collections.abc import Mapping
+
+    from tripswitch.drive.wire import Wire
 
 JUDGE_TEXTS = {
     "judge_batches_total": "Batches of requests that the judge was fed.",
@@ -55,74 +55,103 @@ JUDGE_TEXTS = {
 }
 
 
-def wire_metrics(
-    receiver: GrpcReceiver,
-    forwarder: Forwarder,
-    tap: Tap,
-    supervisor: Supervisor,
-    started_s: float,
-) -> list[Metric]:
-    """Return all families; ``started_s`` is when the process started, s since the epoch."""
+def wire_metrics(wire: Wire) -> list[Metric]:
+    """Return all families."""
     return [
-        *_receiver_metrics(receiver),
-        *_exporter_metrics(receiver, forwarder),
-        *_tap_metrics(receiver, tap, supervisor),
-        *_process_metrics(supervisor, started_s),
-        *named(supervisor.last_counters, JUDGE_TEXTS),
+        *_receiver_metrics(wire),
+        *_exporter_metrics(wire),
+        *_tap_metrics(wire),
+        *_process_metrics(wire),
+        *named(wire.supervisor.last_counters, JUDGE_TEXTS),
     ]
 
 
-def _receiver_metrics(receiver: GrpcReceiver) -> list[Metric]:
-    outcomes = {outcome: float(receiver.requests[outcome]) for outcome in get_args(Outcome)}
+def _receiver_metrics(wire: Wire) -> list[Metric]:
+    pipeline = wire.pipeline
+    in_flight = {"grpc": wire.grpc.in_flight, "http": wire.http.in_flight}
+    limits = {
+        "grpc": wire.grpc.max_concurrent_rpcs,
+        "http": wire.http.max_concurrent_requests,
+    }
     return [
-        by_label(
+        Metric(
             "receiver_requests_total",
-            "Requests by what became of them: accepted by the upstream; refused by it for good; "
-            "failed for now; overloaded (refused here, too many in flight); transport_refused "
-            "(no whole message arrived, usually too large); unsupported; cancelled by the client.",
-            "outcome",
-            outcomes,
+            "counter",
+            "Requests by what became of them: accepted by the upstream; spooled, which is accepted "
+            "too; refused by the upstream for good; failed for now; overloaded (refused here, too "
+            "much in flight); unauthenticated; transport_refused (no whole request arrived in "
+            "time, or too large a one); unsupported; cancelled by the client.",
+            tuple(
+                Sample(
+                    float(count),
+                    (
+                        ("outcome", kind.outcome),
+                        ("protocol", kind.protocol),
+                        ("signal", kind.signal.value),
+                    ),
+                )
+                for kind, count in sorted(_with_zeros(pipeline.requests).items())
+            ),
         ),
         counter(
-            "receiver_bytes_total", "Bytes of request bodies received.", receiver.received_bytes
+            "receiver_bytes_total",
+            "Bytes of request bodies received, as they came.",
+            pipeline.received_bytes,
         ),
-        gauge("receiver_in_flight_requests", "Requests under way.", receiver.in_flight),
-        gauge(
+        _by_protocol("receiver_in_flight_requests", "Requests under way.", in_flight),
+        _by_protocol(
             "receiver_max_in_flight_requests",
             "Most requests under way at once; more are refused for now.",
-            receiver.max_concurrent_rpcs,
+            limits,
+        ),
+        gauge(
+            "receiver_in_flight_bytes",
+            "Bytes of requests under way, over all protocols.",
+            pipeline.admission.in_flight_bytes,
+        ),
+        gauge(
+            "receiver_max_in_flight_bytes",
+            "Most bytes of requests under way; more are refused for now.",
+            pipeline.admission.max_bytes,
         ),
     ]
 
 
-def _exporter_metrics(receiver: GrpcReceiver, forwarder: Forwarder) -> list[Metric]:
+def _exporter_metrics(wire: Wire) -> list[Metric]:
+    codes = wire.pipeline.acceptance.upstream_codes
     return [
         by_label(
             "exporter_responses_total",
-            "Answers to forwarded requests by gRPC code; UNAVAILABLE also when there was none.",
+            "Answers to forwarded requests by gRPC code or HTTP status; UNAVAILABLE and "
+            "DEADLINE_EXCEEDED also when there was none.",
             "code",
-            {code: float(count) for code, count in receiver.upstream_codes.items()},
+            {code: float(count) for code, count in codes.items()},
         ),
         counter(
             "exporter_sent_bytes_total",
             "Bytes of request bodies that the upstream accepted.",
-            receiver.sent_bytes,
+            wire.pipeline.sent_bytes,
         ),
-        gauge("exporter_in_flight_requests", "Requests at the upstream.", forwarder.in_flight),
+        gauge("exporter_in_flight_requests", "Requests at the upstream.", wire.upstream.in_flight),
     ]
 
 
-def _tap_metrics(receiver: GrpcReceiver, tap: Tap, supervisor: Supervisor) -> list[Metric]:
+def _tap_metrics(wire: Wire) -> list[Metric]:
+    tap, reading = wire.tap, wire.pipeline.reading
     return [
         gauge("tap_queued_requests", "Forwarded requests waiting to be judged.", len(tap)),
         gauge("tap_queued_bytes", "Bytes of them, with what keeping them costs.", tap.queued_bytes),
         gauge("tap_capacity_bytes", "Most bytes that may wait.", tap.max_bytes),
-        gauge("tap_lag_seconds", "Age of the oldest request not yet taken in.", supervisor.lag_s()),
+        gauge(
+            "tap_lag_seconds",
+            "Age of the oldest request not yet taken in.",
+            wire.supervisor.lag_s(),
+        ),
         counter("tap_offered_requests_total", "Requests offered to the tap.", tap.offered_requests),
         counter(
             "tap_dropped_requests_total",
             "Requests forwarded but not judged because the tap was full.",
-            tap.dropped_requests,
+            tap.dropped_requests + reading.dropped,
         ),
         counter("tap_dropped_bytes_total", "Bytes of those.", tap.dropped_bytes),
         counter(
@@ -133,13 +162,36 @@ def _tap_metrics(receiver: GrpcReceiver, tap: Tap, supervisor: Supervisor) -> li
         counter(
             "tap_skipped_requests_total",
             "Requests not judged because the upstream refused them for good.",
-            receiver.tap_skipped,
+            reading.skipped,
         ),
-        counter("tap_errors_total", "Faults of the tap itself.", receiver.tap_errors),
+        counter(
+            "tap_unreadable_requests_total",
+            "Requests forwarded but not judged because their encoding or JSON cannot be read.",
+            reading.unreadable,
+        ),
+        counter("tap_errors_total", "Faults of the tap itself.", reading.errors),
     ]
 
 
-def _process_metrics(supervisor: Supervisor, started_s: float) -> list[Metric]:
+def _with_zeros(requests: Mapping[Kind, int]) -> dict[Kind, int]:
+    """Return the counts with the outcomes that a rate is asked of before they first happen."""
+    outcomes: tuple[Outcome, ...] = ("accepted", "spooled", "refused", "failed")
+    protocols: tuple[ProtocolName, ...] = ("grpc", "http")
+    zeros = {
+        Kind(protocol, Signal.TRACES, outcome): 0 for protocol in protocols for outcome in outcomes
+    }
+    return zeros | dict(requests)
+
+
+def _by_protocol(name: str, text: str, values: Mapping[str, int]) -> Metric:
+    samples = tuple(
+        Sample(float(value), (("protocol", protocol),)) for protocol, value in values.items()
+    )
+    return Metric(name, "gauge", text, samples)
+
+
+def _process_metrics(wire: Wire) -> list[Metric]:
+    supervisor = wire.supervisor
     memory = {"wire": _resident_bytes("self")}
     if supervisor.pid is not None:
         memory["judge"] = _resident_bytes(str(supervisor.pid))
@@ -152,7 +204,7 @@ def _process_metrics(supervisor: Supervisor, started_s: float) -> list[Metric]:
     return [
         gauge("judge_up", "1 while a judge is ready, 0 while none is.", supervisor.is_up),
         counter("judge_restarts_total", "Judges started after the first.", supervisor.restarts),
-        gauge("start_time_seconds", "When the wire started, s since the epoch.", started_s),
+        gauge("start_time_seconds", "When the wire started, s since the epoch.", wire.started_s),
         Metric("process_resident_bytes", "gauge", "Memory resident, by process.", samples),
         Metric("build_info", "gauge", "The version that runs; always 1.", (build,)),
     ]

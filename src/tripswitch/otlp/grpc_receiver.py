@@ -1,16 +1,14 @@
-"""The gRPC receiver: takes any unary call as bytes, forwards it, answers what the upstream answers.
+"""The gRPC receiver: takes any unary call as bytes and answers what the pipeline answers.
 
 Rules it obeys:
 
 - any ``/<service>/<method>`` is forwarded, so that a signal tripswitch has never heard of passes;
+  only ``grpc.health.v1`` is tripswitch's own;
 - a request counts against ``max_concurrent_rpcs`` from its headers on and is refused *before* its
-  body is read, so that memory is bounded by that number times ``max_recv_msg_size``;
+  body is read, so that memory is bounded by that number times ``max_recv_msg_size``; past the
+  bytes that all receivers share it is refused as soon as its size is known;
 - refusal for lack of room is UNAVAILABLE with a hint of when to come back. gRPC's own limit would
-  answer RESOURCE_EXHAUSTED, which Go clients and the Collector take for final;
-- every request is handed to the tap once its answer is known, unless the upstream refused it for
-  good: a sender it does not know must not be able to plant evidence. Those are counted as skipped.
-  One that failed for now is read all the same, so that judging goes on while the upstream is
-  away; the copy that the client sends again is recognised by its span ids.
+  answer RESOURCE_EXHAUSTED, which Go clients and the Collector take for final.
 
 A client's stream is registered as ``stream_unary`` although every OTLP call is unary: on the wire
 the two are the same, and only so does this code run before gRPC has received the message. That is
@@ -19,35 +17,31 @@ what refusing early and counting the requests gRPC refused as too large both nee
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections import Counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
-import structlog
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.duration_pb2 import Duration
-from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
 from tripswitch.errors import ConfigError
-from tripswitch.otlp.forwarder import Answer, Forwarder, Metadata
+from tripswitch.otlp.admission import REQUEST_BYTES
+from tripswitch.otlp.delivery import GRPC_METHODS, Delivery, Signal, signal_of_method
+from tripswitch.otlp.grpc_health import HealthService
+from tripswitch.otlp.headers import of_a_grpc_request, value_of
+from tripswitch.otlp.replies import back_pressure, refusal
+from tripswitch.otlp.reply_crossing import as_grpc
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tripswitch.otlp.tap import Tap
+    from tripswitch.otlp.delivery import Metadata
+    from tripswitch.otlp.pipeline import Outcome, Pipeline
+    from tripswitch.otlp.replies import Reply
+    from tripswitch.otlp.tls import ServerTls
+    from tripswitch.otlp.tokens import BearerTokens
 
-TRACES_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-
-Outcome = Literal[
-    "accepted", "refused", "failed", "overloaded", "transport_refused", "unsupported", "cancelled"
-]
-
-RETRY_AFTER_S = 1.9
-"""Hint given when there is no room. The Python exporter makes five waits inside its 10 s deadline
-at 1.9 s, fewer at more, and gives up at once when the hint exceeds what is left of the deadline."""
+TRACES_METHOD = GRPC_METHODS[Signal.TRACES]
 
 # OTel-Arrow speaks in streams, which cannot be forwarded call by call; its exporters fall back to
 # OTLP when a server says UNIMPLEMENTED.
@@ -56,53 +50,47 @@ _STREAMED_PACKAGE = "/opentelemetry.proto.experimental.arrow."
 # Refusing costs a little too; past this many at once gRPC refuses by itself.
 _HARD_LIMIT_FACTOR = 16
 
-# An upstream that is away fails every request; the counters say how many, the log says why.
-_COMPLAINT_EVERY_S = 10.0
-
-_log = structlog.get_logger(__name__)
-
 
 class GrpcReceiver:
-    """One OTLP/gRPC listener in front of a `Forwarder`, with a `Tap` beside it.
+    """One OTLP/gRPC listener in front of a `Pipeline`.
 
-    ``requests`` counts requests by outcome, ``received_bytes`` the bytes of their bodies,
-    ``tap_skipped`` the requests not tapped because the upstream refused them for good,
-    ``tap_errors`` faults of the tap, ``upstream_codes`` the upstream's answers by gRPC code,
-    ``sent_bytes`` the bytes the upstream accepted.
+    ``read_timeout_s`` is the longest a whole request may take to arrive. With ``tokens`` every
+    request but a health check must carry one of them; the header is then tripswitch's and does
+    not go upstream.
     """
 
     def __init__(
         self,
-        forwarder: Forwarder,
-        tap: Tap,
+        pipeline: Pipeline,
         *,
         max_recv_msg_bytes: int,
         max_concurrent_rpcs: int,
-        tapped_methods: frozenset[str] = frozenset({TRACES_METHOD}),
+        max_header_bytes: int = 16 << 10,
+        read_timeout_s: float = 30.0,
+        tls: ServerTls | None = None,
+        tokens: BearerTokens | None = None,
     ) -> None:
         self.max_concurrent_rpcs = max_concurrent_rpcs
         self.in_flight = 0
-        self.requests: Counter[Outcome] = Counter()
-        self.received_bytes = 0
-        self.sent_bytes = 0
-        self.upstream_codes: Counter[str] = Counter()
-        self.tap_skipped = 0
-        self.tap_errors = 0
-        self._forwarder = forwarder
-        self._tap = tap
-        self._tapped_methods = tapped_methods
+        self.health = HealthService()
+        self._pipeline = pipeline
         self._max_recv_msg_bytes = max_recv_msg_bytes
-        self._quiet_until_s: dict[tuple[str, str], float] = {}
+        self._read_timeout_s = read_timeout_s
+        self._tls = tls
+        self._tokens = tokens
         self._server = grpc.aio.server(
-            handlers=[_AnyMethod(self)],
             maximum_concurrent_rpcs=max_concurrent_rpcs * _HARD_LIMIT_FACTOR,
             options=(
                 ("grpc.max_receive_message_length", max_recv_msg_bytes),
                 ("grpc.max_send_message_length", -1),
+                ("grpc.max_metadata_size", max_header_bytes),
+                ("grpc.absolute_max_metadata_size", max_header_bytes),
                 # Otherwise a second process shares the port in silence and takes half the traffic.
                 ("grpc.so_reuseport", 0),
             ),
         )
+        self.health.add_to(self._server)
+        self._server.add_generic_rpc_handlers((_AnyMethod(self),))
 
     async def start(self, endpoint: str) -> int:
         """Listen on ``endpoint`` (``host:port``) and return the port, which matters for port 0.
@@ -110,72 +98,80 @@ class GrpcReceiver:
         Raises ConfigError when the address cannot be had.
         """
         try:
-            port = self._server.add_insecure_port(endpoint)
+            if self._tls is None:
+                port = self._server.add_insecure_port(endpoint)
+            else:
+                port = self._server.add_secure_port(endpoint, self._tls.grpc_credentials())
         except RuntimeError:
             raise ConfigError(
                 f'receivers.otlp.protocols.grpc.endpoint: cannot listen on "{endpoint}"',
                 hint="another process may hold the port; stop it or choose another port",
             ) from None
         await self._server.start()
+        await self.health.serve()
         return port
 
     async def stop(self, grace_s: float) -> None:
-        """Take no new request, give those under way ``grace_s`` seconds, then cut them off."""
+        """Say not serving, take no new request, give those under way ``grace_s`` seconds."""
+        await self.health.drain()
         await self._server.stop(grace_s)
 
     async def export(self, method: str, context: Any) -> bytes:
         """Serve one call. Raises only what ends a gRPC call: an abort or a cancellation."""
+        signal = signal_of_method(method)
+        metadata: Metadata = tuple(context.invocation_metadata() or ())
+        if self._tokens is not None:
+            if not self._tokens.admits(value_of(metadata, "authorization")):
+                self.count(signal, "unauthenticated")
+                details = "a bearer token is needed and none that is known was sent"
+                return await _reply(context, refusal(grpc.StatusCode.UNAUTHENTICATED, details))
+            metadata = tuple(pair for pair in metadata if pair[0] != "authorization")
         if self.in_flight >= self.max_concurrent_rpcs:
-            self.requests["overloaded"] += 1
-            return await _reply(context, _overloaded(self.max_concurrent_rpcs))
+            self.count(signal, "overloaded")
+            return await _reply(context, self._too_many())
         self.in_flight += 1
-        outcome: Outcome = "cancelled"
         try:
-            body = await context.read()
-            if not isinstance(body, bytes):
-                outcome = "transport_refused"
-                self._complain("request_not_received", "", max_bytes=self._max_recv_msg_bytes)
-                return b""
-            received_ns = time.time_ns()
-            self.received_bytes += len(body)
-            answer = await self._forwarder.forward(
-                method, body, _metadata(context), context.time_remaining()
-            )
-            outcome = _outcome(answer)
-            self._settle(method, body, received_ns, answer)
-            return await _reply(context, answer)
+            return await self._receive(method, signal, of_a_grpc_request(metadata), context)
         finally:
-            self.requests[outcome] += 1
             self.in_flight -= 1
 
-    def _settle(self, method: str, body: bytes, received_ns: int, answer: Answer) -> None:
-        self.upstream_codes[answer.code.name] += 1
-        if answer.is_ok:
-            self.sent_bytes += len(body)
-        else:
-            self._complain(
-                "upstream_failed" if answer.is_retryable else "upstream_refused",
-                answer.code.name,
-                method=method,
-                request_bytes=len(body),
-            )
-        if method not in self._tapped_methods:
-            return
-        if not (answer.is_ok or answer.is_retryable):
-            self.tap_skipped += 1
-            return
+    async def _receive(
+        self, method: str, signal: Signal, metadata: Metadata, context: Any
+    ) -> bytes:
         try:
-            self._tap.offer(body, received_ns)
-        except Exception as error:  # noqa: BLE001 - reading must never reach the sender
-            self.tap_errors += 1
-            _log.error("tap_failed", error=type(error).__name__)
+            async with asyncio.timeout(self._read_timeout_s):
+                body = await context.read()
+        except TimeoutError:
+            self.count(signal, "transport_refused")
+            details = f"the request did not arrive within {self._read_timeout_s:g} s"
+            return await _reply(context, back_pressure(details))
+        except BaseException:
+            self.count(signal, "cancelled")
+            raise
+        if not isinstance(body, bytes):
+            self.count(signal, "transport_refused")
+            max_bytes = self._max_recv_msg_bytes
+            self._pipeline.complain("request_not_received", "", max_bytes=max_bytes)
+            return b""
+        cost_bytes = len(body) + REQUEST_BYTES
+        admission = self._pipeline.admission
+        if not admission.reserve(cost_bytes):
+            self.count(signal, "overloaded")
+            return await _reply(context, no_room(admission.max_bytes))
+        try:
+            delivery = Delivery("grpc", method, signal, metadata, body, time.time_ns())
+            reply = await self._pipeline.export(delivery, context.time_remaining())
+            return await _reply(context, reply)
+        finally:
+            admission.release(cost_bytes)
 
-    def _complain(self, event: str, code: str, **facts: str | int) -> None:
-        """Log a failure, at most once in `_COMPLAINT_EVERY_S` for each event and code."""
-        now_s = time.monotonic()
-        if now_s >= self._quiet_until_s.get((event, code), 0.0):
-            self._quiet_until_s[event, code] = now_s + _COMPLAINT_EVERY_S
-            _log.warning(event, code=code, **facts)
+    def count(self, signal: Signal, outcome: Outcome) -> None:
+        """Count a request that ended before it had a body to export."""
+        self._pipeline.count("grpc", signal, outcome)
+
+    def _too_many(self) -> Reply:
+        limit = self.max_concurrent_rpcs
+        return back_pressure(f"tripswitch has {limit} requests in flight, its limit; try again")
 
 
 class _AnyMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs only
@@ -188,7 +184,7 @@ class _AnyMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic i
         """Return the behaviour for one call; None is answered with UNIMPLEMENTED."""
         method: str = handler_call_details.method
         if method.startswith(_STREAMED_PACKAGE):
-            self._receiver.requests["unsupported"] += 1
+            self._receiver.count(Signal.OTHER, "unsupported")
             return None
 
         async def export(_requests: AsyncIterator[bytes], context: Any) -> bytes:
@@ -197,13 +193,15 @@ class _AnyMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic i
         return grpc.stream_unary_rpc_method_handler(export)
 
 
-def _outcome(answer: Answer) -> Outcome:
-    if answer.is_ok:
-        return "accepted"
-    return "failed" if answer.is_retryable else "refused"
+def no_room(max_bytes: int) -> Reply:
+    """Return the answer to a request that the shared bytes have no room for."""
+    return back_pressure(
+        f"tripswitch has {max_bytes} bytes of requests in flight, its limit; try again"
+    )
 
 
-async def _reply(context: Any, answer: Answer) -> bytes:
+async def _reply(context: Any, reply: Reply) -> bytes:
+    answer = as_grpc(reply)
     if answer.initial_metadata:
         await context.send_initial_metadata(answer.initial_metadata)
     if not answer.is_ok:
@@ -212,33 +210,3 @@ async def _reply(context: Any, answer: Answer) -> bytes:
     if answer.details:
         context.set_details(answer.details)
     return answer.body
-
-
-def _metadata(context: Any) -> Metadata:
-    return tuple((key, value) for key, value in context.invocation_metadata() or ())
-
-
-def _overloaded(limit: int) -> Answer:
-    details = f"tripswitch has {limit} requests in flight, its limit; try again shortly"
-    return Answer(
-        grpc.StatusCode.UNAVAILABLE, details=details, trailing_metadata=retry_hint(details)
-    )
-
-
-def retry_hint(details: str) -> Metadata:
-    """Return both trailers that carry the hint `RETRY_AFTER_S`.
-
-    Go and the Collector read ``grpc-status-details-bin``, the Python exporter reads only
-    ``google.rpc.retryinfo-bin``.
-    """
-    delay = Duration()
-    delay.FromMilliseconds(round(RETRY_AFTER_S * 1000))
-    info = RetryInfo(retry_delay=delay)
-    packed = AnyMessage()
-    packed.Pack(info)
-    code = grpc.StatusCode.UNAVAILABLE.value[0]
-    status = Status(code=code, message=details, details=[packed])
-    return (
-        ("google.rpc.retryinfo-bin", info.SerializeToString()),
-        ("grpc-status-details-bin", status.SerializeToString()),
-    )

@@ -19,6 +19,9 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
+from opentelemetry.proto.collector.profiles.v1development.profiles_service_pb2 import (
+    ExportProfilesServiceRequest,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tripswitch.errors import WireError
@@ -32,6 +35,10 @@ _REQUESTS: dict[JsonSignal, tuple[str, Any]] = {
     "traces": ("resourceSpans", ExportTraceServiceRequest),
     "logs": ("resourceLogs", ExportLogsServiceRequest),
     "metrics": ("resourceMetrics", ExportMetricsServiceRequest),
+}
+_REQUEST_CLASSES: dict[str, Any] = {
+    "profiles": ExportProfilesServiceRequest,
+    **{signal: request_class for signal, (_, request_class) in _REQUESTS.items()},
 }
 _HEX_FIELDS = frozenset({"trace_id", "span_id", "parent_span_id"})
 _INTEGER_BITS = {
@@ -50,6 +57,32 @@ def encode_request(document: str | bytes) -> tuple[JsonSignal, bytes]:
     Raises `WireError` for what is not JSON, no request of traces, logs or metrics, of the wrong
     type somewhere, or nested deeper than `MAX_DEPTH`; the error names the place and never a value.
     """
+    parsed = _parsed(document)
+    for signal, (key, request_class) in _REQUESTS.items():
+        if key in parsed:
+            request = request_class()
+            _fill(request, parsed, "", MAX_DEPTH)
+            return signal, request.SerializeToString()
+    wanted = ", ".join(key for key, _ in _REQUESTS.values())
+    raise WireError(f"no OTLP request: expected one of the keys {wanted}")
+
+
+def encode_request_of(signal: str, document: bytes) -> bytes:
+    """Return the protobuf bytes of one OTLP/JSON request that is known to be of ``signal``.
+
+    An empty object is an empty request. Raises `WireError` as `encode_request` does, and for a
+    signal whose messages are not known.
+    """
+    request_class = _REQUEST_CLASSES.get(signal)
+    if request_class is None:
+        raise WireError("JSON of this signal cannot be turned into protobuf; send protobuf")
+    request = request_class()
+    _fill(request, _parsed(document), "", MAX_DEPTH)
+    encoded: bytes = request.SerializeToString()
+    return encoded
+
+
+def _parsed(document: str | bytes) -> dict[str, Any]:
     try:
         parsed = json.loads(document)
     except RecursionError:
@@ -59,13 +92,7 @@ def encode_request(document: str | bytes) -> tuple[JsonSignal, bytes]:
         raise WireError(f"not JSON{place}; a truncated line looks like this") from None
     if not isinstance(parsed, dict):
         raise WireError(f"expected a JSON object, found {_kind(parsed)}")
-    for signal, (key, request_class) in _REQUESTS.items():
-        if key in parsed:
-            request = request_class()
-            _fill(request, parsed, "", MAX_DEPTH)
-            return signal, request.SerializeToString()
-    wanted = ", ".join(key for key, _ in _REQUESTS.values())
-    raise WireError(f"no OTLP request: expected one of the keys {wanted}")
+    return parsed
 
 
 def _fill(message: Any, document: dict[str, Any], path: str, depth: int) -> None:

@@ -10,27 +10,46 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 from tripswitch.config.endpoints import split_endpoint
 from tripswitch.errors import ConfigError
+from tripswitch.web.connections import ConnectionLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Scrapers and dashboards are few; more connections than this are answered 503 by uvicorn.
-_MAX_CONNECTIONS = 128
-
 _GRACE_S = 2
+_IDLE_S = 5
+_BACKLOG = 128
 
 
 class Listener:
     """One ASGI application on one address."""
 
-    def __init__(self, app: Any, bound: list[socket.socket], endpoint: str) -> None:
+    def __init__(
+        self,
+        app: Any,
+        bound: list[socket.socket],
+        endpoint: str,
+        *,
+        limits: ConnectionLimits | None = None,
+        max_header_bytes: int = 16 << 10,
+        idle_timeout_s: float = _IDLE_S,
+        grace_s: float = _GRACE_S,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.endpoint = endpoint
+        self.limits = limits or ConnectionLimits()
+        protocol: Any = self.limits.protocol()
+        # Uvicorn counts these two in whole seconds where it checks, and takes any where it waits.
+        times: dict[str, Any] = {
+            "timeout_keep_alive": idle_timeout_s,
+            "timeout_graceful_shutdown": grace_s,
+        }
         self._server = _Guest(
             uvicorn.Config(
                 app,
@@ -38,22 +57,24 @@ class Listener:
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                limit_concurrency=_MAX_CONNECTIONS,
-                timeout_graceful_shutdown=_GRACE_S,
-                http="h11",
+                proxy_headers=False,
+                h11_max_incomplete_event_size=max_header_bytes,
+                ssl_context_factory=None if tls is None else lambda _config, _default: tls,
+                http=protocol,
                 ws="none",
                 loop="asyncio",
+                **times,
             )
         )
         self._sockets = bound
         self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=bound))
 
     @classmethod
-    async def start(cls, app: Any, endpoint: str, field: str) -> Listener:
+    async def start(cls, app: Any, endpoint: str, field: str, **settings: Any) -> Listener:
         """Serve ``app`` on ``endpoint`` (``host:port``); ``endpoint`` then has the bound port.
 
-        ``field`` is the dotted path in the config file, for the error. Raises ConfigError when
-        the address cannot be had.
+        ``field`` is the dotted path in the config file, for the error; ``settings`` are those of
+        the class. Raises ConfigError when the address cannot be had.
         """
         try:
             host, port = split_endpoint(endpoint)
@@ -65,7 +86,7 @@ class Listener:
                 hint="another process may hold the port; stop it or choose another port",
             ) from error
         port = bound[0].getsockname()[1]
-        listener = cls(app, bound, bound_endpoint(endpoint, port))
+        listener = cls(app, bound, bound_endpoint(endpoint, port), **settings)
         await listener._server.up.wait()
         return listener
 
@@ -118,7 +139,7 @@ async def _bind(host: str, port: int) -> list[socket.socket]:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             chosen = bound[0].getsockname()[1] if bound else port
             listener.bind((address[0], chosen, *address[2:]))
-            listener.listen(_MAX_CONNECTIONS)
+            listener.listen(_BACKLOG)
             listener.setblocking(False)
         except OSError as error:
             failure = error

@@ -38,7 +38,7 @@ def demo_config(collector: str, gateway: str, directory: str) -> dict[str, Any]:
     secret = f"${{env:{SECRET_VARIABLE}}}"
     free_port = {"endpoint": "127.0.0.1:0"}
     return {
-        "receivers": {"otlp": {"protocols": {"grpc": free_port}}},
+        "receivers": {"otlp": {"protocols": {"grpc": free_port, "http": free_port}}},
         "exporters": {"otlp_grpc": {"endpoint": collector}},
         "notify": [
             {"type": "webhook", "name": "on-call", "url": f"{gateway}/alert", "secret": secret}

@@ -1,4 +1,4 @@
-"""The forwarder: errors, deadlines, metadata and absence of the upstream, seen by a client."""
+"""The upstream over gRPC: errors, deadlines, metadata and absence, as a client sees them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ import pytest
 
 from tests.otlp.relay import client, relay, send, until
 from tests.otlp.upstream import Got, Reply, Upstream
-from tripswitch.otlp.forwarder import Forwarder, end_to_end
+from tripswitch.otlp.delivery import Delivery, Signal
 from tripswitch.otlp.grpc_receiver import TRACES_METHOD
+from tripswitch.otlp.grpc_upstream import GrpcUpstream
+from tripswitch.otlp.headers import of_a_grpc_request
+from tripswitch.otlp.replies import GrpcReply
 
 ERRORS = [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
 
@@ -111,7 +114,7 @@ def test_a_silent_upstream_is_answered_before_the_client_leaves() -> None:
                 await send(channel, TRACES_METHOD, b"x", timeout_s=1)
             assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             await until(lambda: upstream.cancelled and not between.receiver.in_flight)
-            assert between.receiver.requests == {"failed": 1}
+            assert between.pipeline.outcomes() == {"failed": 1}
 
     asyncio.run(check())
 
@@ -127,7 +130,7 @@ def test_metadata_of_the_hop_stays_on_the_hop() -> None:
         (":path", "/x"),
         ("connection", "close"),
     )
-    assert end_to_end((*hop, *kept)) == kept
+    assert of_a_grpc_request((*hop, *kept)) == kept
 
     async def check() -> None:
         seen: list[Got] = []
@@ -144,15 +147,17 @@ def test_metadata_of_the_hop_stays_on_the_hop() -> None:
     asyncio.run(check())
 
 
-def test_a_fault_of_the_forwarders_own_is_unavailable() -> None:
+def test_a_fault_of_our_own_is_unavailable() -> None:
     async def check() -> None:
-        forwarder = Forwarder("127.0.0.1:1", timeout_s=1, largest_bytes=1 << 20)
+        upstream = GrpcUpstream("127.0.0.1:1", timeout_s=1, largest_bytes=1 << 20)
+        # gRPC refuses upper-case keys with an exception of its own before anything is sent.
+        delivery = Delivery("grpc", TRACES_METHOD, Signal.TRACES, (("UPPER", "x"),), b"", 0)
         try:
-            # gRPC refuses upper-case keys with an exception of its own before anything is sent.
-            answer = await forwarder.forward(TRACES_METHOD, b"", (("UPPER", "x"),), 1.0)
+            reply = await upstream.send(delivery, 1.0)
         finally:
-            await forwarder.close()
-        assert answer.code is grpc.StatusCode.UNAVAILABLE
-        assert forwarder.in_flight == 0
+            await upstream.close()
+        assert isinstance(reply, GrpcReply)
+        assert reply.code is grpc.StatusCode.UNAVAILABLE
+        assert upstream.in_flight == 0
 
     asyncio.run(check())

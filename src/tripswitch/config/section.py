@@ -1,0 +1,22 @@
+"""What every part of the configuration model is made of."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict
+
+LIVE: Final[dict[str, Any]] = {"reloadable": True}
+"""Marks a field whose edit takes effect at the next tick; the others need a restart."""
+
+
+class Section(BaseModel):
+    """A part of the file: unknown keys are errors, values never change after loading."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=False,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+    )

@@ -1,0 +1,139 @@
+"""When a request is acknowledged: by the upstream, by the disk, or by whichever is there first.
+
+`Acceptance.settle` decides by ``mode``:
+
+- ``upstream``: the upstream's answer is the client's, whatever it is;
+- ``disk``: what is on disk is accepted, and goes out from there;
+- ``upstream-or-disk``: the upstream is given 2 s or 40 % of what is left of the client's deadline,
+  whichever is less; what it cannot take for now goes to disk, what it refuses for good goes back.
+  After three such failures in a row requests go straight to disk, but for one a second that
+  finds out whether the upstream is back.
+
+Nothing is ever acknowledged from memory alone. A disk that is full or failing is UNAVAILABLE.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+import grpc
+import structlog
+
+from tripswitch.otlp.replies import accepted, back_pressure, refusal
+
+if TYPE_CHECKING:
+    from tripswitch.otlp.delivery import Delivery
+    from tripswitch.otlp.replies import Reply
+    from tripswitch.otlp.upstream import Upstream
+
+Mode = Literal["upstream-or-disk", "upstream", "disk"]
+
+LONGEST_WAIT_S: Final = 2.0
+SHARE_OF_DEADLINE: Final = 0.4
+FAILURES_IN_A_ROW: Final = 3
+PROBE_EVERY_S: Final = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Spool(Protocol):
+    """Where requests wait on disk."""
+
+    async def append(self, delivery: Delivery, now_ns: int) -> None:
+        """Return once the request is on disk for good. Raises where it is not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The answer to a request; ``upstream`` is the upstream's own, where it gave one in time."""
+
+    reply: Reply
+    upstream: Reply | None = None
+    is_spooled: bool = False
+
+
+class Acceptance:
+    """Decides the answer to every request. ``spool`` is needed in every mode but ``upstream``.
+
+    ``upstream_codes`` counts the upstream's answers by name, ``spool_refused`` the requests that
+    the disk could not take. ``now_s`` is a monotonic clock.
+    """
+
+    def __init__(self, upstream: Upstream, mode: Mode, spool: Spool | None) -> None:
+        if mode != "upstream" and spool is None:
+            raise ValueError(f"forward.acknowledge: {mode} needs a spool")
+        self.mode = mode
+        self.upstream_codes: Counter[str] = Counter()
+        self.spool_refused = 0
+        self._upstream = upstream
+        self._spool = spool
+        self._failures = 0
+        self._probe_at_s = 0.0
+
+    @property
+    def is_upstream_away(self) -> bool:
+        """Return whether requests go straight to disk for now."""
+        return self.mode == "upstream-or-disk" and self._failures >= FAILURES_IN_A_ROW
+
+    async def settle(self, delivery: Delivery, remaining_s: float | None) -> Settled:
+        """Return the answer to ``delivery``; ``remaining_s`` is what its client still waits."""
+        if self._spool is None or self.mode == "upstream":
+            reply = await self._upstream.send(delivery, remaining_s)
+            self.note(reply)
+            return Settled(reply, reply)
+        if self.mode == "disk" or not self._may_try():
+            return await self._keep(self._spool, delivery)
+        answered = await self._try(delivery, remaining_s)
+        if answered is not None and (answered.is_ok or not answered.is_retryable):
+            return Settled(answered, answered)
+        return await self._keep(self._spool, delivery)
+
+    def note(self, reply: Reply) -> None:
+        """Take what the upstream answered, here or to a request that had waited on disk."""
+        self.upstream_codes[reply.name] += 1
+        was_away = self.is_upstream_away
+        self._failures = 0 if reply.is_ok or not reply.is_retryable else self._failures + 1
+        if self.is_upstream_away is not was_away:
+            _log.warning("upstream_away" if self.is_upstream_away else "upstream_back")
+
+    def _may_try(self) -> bool:
+        """Return whether this request goes upstream first; one a second does whatever happened."""
+        if not self.is_upstream_away:
+            return True
+        now_s = time.monotonic()
+        if now_s < self._probe_at_s:
+            return False
+        self._probe_at_s = now_s + PROBE_EVERY_S
+        return True
+
+    async def _try(self, delivery: Delivery, remaining_s: float | None) -> Reply | None:
+        """Return the upstream's answer, None when it gave none in its share of the time."""
+        wait_s = LONGEST_WAIT_S
+        if remaining_s is not None:
+            wait_s = min(wait_s, SHARE_OF_DEADLINE * remaining_s)
+        try:
+            async with asyncio.timeout(wait_s):
+                reply = await self._upstream.send(delivery, remaining_s)
+        except TimeoutError:
+            self.note(refusal(grpc.StatusCode.DEADLINE_EXCEEDED, ""))
+            return None
+        self.note(reply)
+        return reply
+
+    async def _keep(self, spool: Spool, delivery: Delivery) -> Settled:
+        try:
+            await spool.append(delivery, delivery.received_ns)
+        except Exception as error:  # noqa: BLE001 - whatever the disk's trouble, clients may retry
+            self.spool_refused += 1
+            _log.debug("not_spooled", error=type(error).__name__)
+            return Settled(
+                back_pressure(
+                    "the upstream cannot be reached and the spool takes no more; try again shortly"
+                )
+            )
+        return Settled(accepted(), is_spooled=True)

@@ -1,0 +1,41 @@
+"""``grpc.health.v1`` on the OTLP port: for the server as a whole and for each OTLP service.
+
+Source: gRPC health checking protocol.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio  # type: ignore[attr-defined]  # not in the stubs
+
+from tripswitch.otlp.delivery import GRPC_METHODS
+
+if TYPE_CHECKING:
+    import grpc.aio
+
+SERVICES: Final = ("", *(method.split("/")[1] for method in GRPC_METHODS.values()))
+"""What can be asked for by name; the empty name is the whole server."""
+
+
+class HealthService:
+    """Answers health checks: not serving until `serve` and from `drain` on, for good."""
+
+    def __init__(self) -> None:
+        self._servicer: Any = aio.HealthServicer()
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Serve health checks on ``server``."""
+        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+
+    async def serve(self) -> None:
+        """Say from now on that requests are taken."""
+        for service in SERVICES:
+            await self._servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
+
+    async def drain(self) -> None:
+        """Say from now on that no new requests are taken."""
+        for service in SERVICES:
+            await self._servicer.set(service, health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._servicer.enter_graceful_shutdown()

@@ -1,0 +1,37 @@
+"""What every upstream can do, whichever protocol it speaks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from tripswitch.otlp.delivery import Delivery
+    from tripswitch.otlp.replies import Reply
+
+
+class Upstream(Protocol):
+    """One place that telemetry goes to. ``endpoint`` is for logs; it holds no secret."""
+
+    endpoint: str
+    in_flight: int
+
+    async def send(self, delivery: Delivery, remaining_s: float | None) -> Reply:
+        """Send a request and return the answer, in the upstream's protocol or our own.
+
+        ``remaining_s`` is what is left of the client's deadline, None when it set none.
+        Cancelling cancels the call. Raises nothing else: what goes wrong on this side of the
+        upstream is UNAVAILABLE, which clients may retry, and never a code that is final.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close the connections; calls under way are cancelled."""
+        ...
+
+
+def time_upstream(remaining_s: float) -> float:
+    """Return the time the upstream gets, so that its silence is answered before the client leaves.
+
+    A tenth of what is left, at most 100 ms, is kept for the way back.
+    """
+    return remaining_s - min(0.1, remaining_s / 10)
