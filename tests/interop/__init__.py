@@ -1,0 +1,1 @@
+"""tripswitch between clients and a Collector that nobody here wrote."""
