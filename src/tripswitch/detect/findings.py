@@ -10,10 +10,10 @@ from tripswitch.config.model import Detect
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.decision import LOOK, NOTHING, PAGE, Decision
 from tripswitch.detect.explain import Account, sentence
-from tripswitch.detect.point_rule import WINDOW_TEXT
+from tripswitch.detect.point_rule import WINDOW_MINUTES, WINDOW_TEXT
 from tripswitch.detect.roster import Roster
 from tripswitch.detect.signals import SIGNALS, Kind
-from tripswitch.model.clocktext import NS_PER_MINUTE
+from tripswitch.model.clocktext import NS_PER_MINUTE, minutes_text
 from tripswitch.model.incident import Severity
 from tripswitch.model.scope import Scope
 from tripswitch.model.verdict import Comparison, Finding, Verdict
@@ -107,7 +107,7 @@ class Findings:
             samples=int(reading.samples[index]),
             usual_samples=int(reading.usual_samples[index]),
             fewest=int(roster.fewest[row]),
-            window=WINDOW_TEXT[window] if window >= 0 else WINDOW_TEXT[-1],
+            window=self._window_text(row, window),
             evidence=float(decision.evidence[index]),
             is_falling=signal.is_mirrored,
             is_common=is_common,
@@ -129,12 +129,21 @@ class Findings:
             usual=usual,
             samples=account.samples,
             usual_samples=account.usual_samples,
-            window=account.window,
+            window=WINDOW_TEXT[window] if window >= 0 else WINDOW_TEXT[-1],
             evidence=account.evidence,
             onset_ns=self._onset_ns(row, decision, index),
             is_common=is_common,
             why=sentence(account),
         )
+
+    def _window_text(self, row: int, window: int) -> str:
+        """Return the window in words, and when the scope began where that was inside it."""
+        index = window if window >= 0 else len(WINDOW_TEXT) - 1
+        began_minute = self.roster.first_seen_ns[row] // NS_PER_MINUTE
+        age = max(1, self.comparisons.scopes.rings.now_minute - began_minute)
+        if age >= WINDOW_MINUTES[index]:
+            return WINDOW_TEXT[index]
+        return f"{WINDOW_TEXT[index]} (it began {minutes_text(age * NS_PER_MINUTE)} ago)"
 
     def _reference(
         self, row: int, decision: Decision, index: int

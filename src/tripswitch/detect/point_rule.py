@@ -16,6 +16,7 @@ import numpy.typing as npt
 from tripswitch.windows.rings import Floats, Rings, Rows
 
 WINDOWS: Final = ("15m", "1h", "6h", "24h")
+WINDOW_MINUTES: Final = (15, 60, 360, 1440)
 WINDOW_TEXT: Final = ("15 min", "1 h", "6 h", "24 h")
 
 SURE_STANDARD_ERRORS: Final = 3.0
