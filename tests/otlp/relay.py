@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc.aio
@@ -58,6 +59,7 @@ async def relay(
     compression: Any = "none",
     mode: Mode = "upstream",
     spool: Spool | None = None,
+    now_s: Callable[[], float] = time.monotonic,
     tokens: BearerTokens | None = None,
     server_tls: ServerTls | None = None,
     client_tls: ClientTls | None = None,
@@ -78,7 +80,7 @@ async def relay(
         to = GrpcUpstream(upstream, largest_bytes=max_recv_msg_bytes, **common)
     tap = Tap(tap_bytes)
     pipeline = Pipeline(
-        Acceptance(to, mode, spool),
+        Acceptance(to, mode, spool, now_s),
         Admission(max_in_flight_bytes),
         Reading(tap, max_bytes=max_recv_msg_bytes),
     )

@@ -105,7 +105,7 @@ def test_every_size_up_to_the_limit_passes(size: int) -> None:
             async with client(between.endpoint) as channel:
                 assert await send(channel, TRACES_METHOD, body, timeout_s=30) == b""
             assert [got.body == body for got in upstream.got] == [True]
-            assert between.pipeline.received_bytes == between.pipeline.sent_bytes == size
+            assert between.pipeline.received_bytes == between.pipeline.acceptance.sent_bytes == size
 
     asyncio.run(check())
 

@@ -98,7 +98,7 @@ def test_every_size_up_to_the_limit_passes(size: int) -> None:
             response = await post(between.url, "/v1/traces", body)
             assert (response.status, response.body) == (200, b"")
             assert [got.body == body for got in upstream.got] == [True]
-            assert between.pipeline.received_bytes == between.pipeline.sent_bytes == size
+            assert between.pipeline.received_bytes == between.pipeline.acceptance.sent_bytes == size
             assert between.pipeline.admission.in_flight_bytes == 0
 
     asyncio.run(check())

@@ -277,7 +277,7 @@ class Forward(Section):
     """When a request is acknowledged."""
 
     acknowledge: Literal["upstream-or-disk", "upstream", "disk"] = Field(
-        "upstream",
+        "upstream-or-disk",
         description=(
             "upstream-or-disk: once the upstream has accepted it, or else once it is on disk. "
             "upstream: the upstream's answer, nothing is kept. disk: once it is on disk."

@@ -5,7 +5,8 @@ It holds no engine and opens no database. Worst-case memory is ``max_concurrent_
 HTTP, ``tap.max_bytes`` for those waiting to be read, and the interpreter.
 
 Stopping goes in the order that loses least: say not ready, take no new request and finish those
-under way, let the judge take in what waits, let the judge finish its calls, go.
+under way, let go of the spool, let the judge take in what waits, let the judge finish its calls,
+go.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tripswitch.drive.wire_parts import (
     make_grpc_receiver,
     make_http_receiver,
     make_pipeline,
+    make_spool,
     make_upstream,
 )
 from tripswitch.errors import ConfigError
@@ -42,11 +44,13 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from tripswitch.config.model import Config
+    from tripswitch.otlp.spool.spool import Spool
     from tripswitch.web.metrics import Metric
 
 RUN_FILE = "run.json"
 
 _DRAIN_S = 2.0
+_DRAIN_AGAIN_S = 1.0
 _JUDGE_STOP_S = 5.0
 
 _log = structlog.get_logger(__name__)
@@ -70,13 +74,15 @@ class Wire:
         self.endpoints: dict[str, str] = {}
         self.tap = Tap(config.tap.max_bytes)
         self.upstream = make_upstream(config)
-        self.pipeline = make_pipeline(config, self.upstream, self.tap)
+        self.spool = make_spool(config)
+        self.pipeline = make_pipeline(config, self.upstream, self.tap, self.spool)
         self.grpc = make_grpc_receiver(config, self.pipeline)
         self.http = make_http_receiver(config, self.pipeline)
         self.supervisor = Supervisor(judge, self.tap, self._judge_changed)
         self._config = config
         self.started_s = time.time()
         self._state: Literal["starting", "ready", "stopping"] = "starting"
+        self._draining: asyncio.Task[None] | None = None
         self._http_listener: Listener | None = None
         self._listeners: list[Listener] = []
         self._directory = Path(config.storage.directory)
@@ -85,6 +91,10 @@ class Wire:
         """Start everything. Raises ConfigError when an address or the folder cannot be had."""
         try:
             _make_folder(self._directory)
+            if self.spool is not None:
+                await self.spool.open()
+                drain = self._keep_draining(self.spool)
+                self._draining = asyncio.get_running_loop().create_task(drain)
             telemetry = self._config.telemetry
             await self._listen("health", health_app(self.health), telemetry.health.endpoint)
             await self._listen("metrics", metrics_app(self.metrics), telemetry.metrics.endpoint)
@@ -109,6 +119,7 @@ class Wire:
         if self._http_listener is not None:
             stopping.append(self._http_listener.stop())
         await asyncio.gather(*stopping)
+        await self._stop_draining()
         await self.pipeline.reading.settled()
         if self.supervisor.is_up and not await self.supervisor.drain(_DRAIN_S):
             _log.warning("tap_not_drained", requests=len(self.tap))
@@ -125,6 +136,22 @@ class Wire:
     def metrics(self) -> list[Metric]:
         """Return the wire's numbers and the last ones that a judge gave."""
         return wire_metrics(self)
+
+    async def _keep_draining(self, spool: Spool) -> None:
+        while True:
+            try:
+                await spool.drain(self.pipeline.acceptance.resend)
+            except Exception as error:  # noqa: BLE001 - what waits on disk must go out all the same
+                _log.error("drain_broke_off", error=type(error).__name__)
+            await asyncio.sleep(_DRAIN_AGAIN_S)
+
+    async def _stop_draining(self) -> None:
+        """End the drain and let go of the spool; what waits there waits for the next start."""
+        if self.spool is None or self._draining is None:
+            return
+        self._draining.cancel()
+        await asyncio.gather(self._draining, return_exceptions=True)
+        await self.spool.close()
 
     async def _listen(self, name: str, app: Starlette, endpoint: str) -> None:
         if endpoint:

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tripswitch.drive.spool_metrics import spool_metrics
 from tripswitch.otlp.delivery import Signal
 from tripswitch.otlp.pipeline import Kind, Outcome, ProtocolName
 from tripswitch.web.metrics import Metric, Sample, by_label, counter, gauge, named
@@ -38,6 +39,7 @@ JUDGE_TEXTS = {
     "windows_evicted_scopes_total": "Scopes that made way for newer ones.",
     "windows_folded_values_total": "Times a new scope was folded into the overflow scope.",
     "windows_refused_rubrics_total": "Scores of more rubrics than a scope may have.",
+    "windows_refused_tokens_total": "Token figures too large to be true.",
     "incidents_open": "Incidents open now.",
     "judge_errors_total": "Faults inside the judge; each cost the batch or step it arose in.",
     "ledger_errors_total": "Times the ledger on disk refused to be written by the judge.",
@@ -60,6 +62,7 @@ def wire_metrics(wire: Wire) -> list[Metric]:
     return [
         *_receiver_metrics(wire),
         *_exporter_metrics(wire),
+        *([] if wire.spool is None else spool_metrics(wire.spool)),
         *_tap_metrics(wire),
         *_process_metrics(wire),
         *named(wire.supervisor.last_counters, JUDGE_TEXTS),
@@ -118,8 +121,26 @@ def _receiver_metrics(wire: Wire) -> list[Metric]:
 
 
 def _exporter_metrics(wire: Wire) -> list[Metric]:
-    codes = wire.pipeline.acceptance.upstream_codes
+    acceptance = wire.pipeline.acceptance
+    codes = acceptance.upstream_codes
     return [
+        Metric(
+            "exporter_requests_total",
+            "counter",
+            "Requests sent upstream, at once or from the disk, by what came of it: sent, which is "
+            "accepted; failed for now; refused for good.",
+            tuple(
+                Sample(
+                    float(count),
+                    (
+                        ("outcome", sent.outcome),
+                        ("protocol", sent.protocol),
+                        ("signal", sent.signal.value),
+                    ),
+                )
+                for sent, count in sorted(acceptance.answers.items())
+            ),
+        ),
         by_label(
             "exporter_responses_total",
             "Answers to forwarded requests by gRPC code or HTTP status; UNAVAILABLE and "
@@ -130,7 +151,7 @@ def _exporter_metrics(wire: Wire) -> list[Metric]:
         counter(
             "exporter_sent_bytes_total",
             "Bytes of request bodies that the upstream accepted.",
-            wire.pipeline.sent_bytes,
+            acceptance.sent_bytes,
         ),
         gauge("exporter_in_flight_requests", "Requests at the upstream.", wire.upstream.in_flight),
     ]

@@ -15,6 +15,7 @@ from tripswitch.otlp.http_receiver import HttpReceiver
 from tripswitch.otlp.http_upstream import HttpUpstream
 from tripswitch.otlp.pipeline import Pipeline
 from tripswitch.otlp.reading import Reading
+from tripswitch.otlp.spool.spool import Spool
 from tripswitch.otlp.tls import ClientFiles, ClientTls, ServerFiles, ServerTls
 from tripswitch.otlp.tokens import BearerTokens
 from tripswitch.web.connections import ConnectionLimits
@@ -62,10 +63,17 @@ def make_upstream(config: Config) -> Upstream:
     )
 
 
-def make_pipeline(config: Config, upstream: Upstream, tap: Tap) -> Pipeline:
+def make_spool(config: Config) -> Spool | None:
+    """Return the spool where one is used, or holds what an earlier configuration left there."""
+    spool = Spool.configured(config)
+    is_used = config.forward.acknowledge != "upstream" or spool.directory.exists()
+    return spool if is_used else None
+
+
+def make_pipeline(config: Config, upstream: Upstream, tap: Tap, spool: Spool | None) -> Pipeline:
     """Return what all receivers share."""
     return Pipeline(
-        Acceptance(upstream, config.forward.acknowledge, None),
+        Acceptance(upstream, config.forward.acknowledge, spool),
         Admission(config.receivers.otlp.max_in_flight_bytes),
         Reading(tap, max_bytes=_largest_bytes(config)),
     )

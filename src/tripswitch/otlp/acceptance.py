@@ -18,15 +18,18 @@ import asyncio
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 import grpc
 import structlog
 
 from tripswitch.otlp.replies import accepted, back_pressure, refusal
+from tripswitch.otlp.spool.drain import Drained, Refusal
 
 if TYPE_CHECKING:
-    from tripswitch.otlp.delivery import Delivery
+    from collections.abc import Callable
+
+    from tripswitch.otlp.delivery import Delivery, Signal
     from tripswitch.otlp.replies import Reply
     from tripswitch.otlp.upstream import Upstream
 
@@ -37,6 +40,9 @@ SHARE_OF_DEADLINE: Final = 0.4
 FAILURES_IN_A_ROW: Final = 3
 PROBE_EVERY_S: Final = 1.0
 
+# Refused is who sent it, not what was sent: it may be taken once that is put right.
+_OF_THE_SENDER: Final = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED", "401", "403"})
+
 _log = structlog.get_logger(__name__)
 
 
@@ -46,6 +52,18 @@ class Spool(Protocol):
     async def append(self, delivery: Delivery, now_ns: int) -> None:
         """Return once the request is on disk for good. Raises where it is not."""
         ...
+
+    def wake(self) -> None:
+        """Try again at once to send what waits: the upstream has just answered."""
+        ...
+
+
+class Sent(NamedTuple):
+    """What answers of the upstream are counted apart by; the protocol is the client's."""
+
+    protocol: Literal["grpc", "http"]
+    signal: Signal
+    outcome: Literal["sent", "failed", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +78,29 @@ class Settled:
 class Acceptance:
     """Decides the answer to every request. ``spool`` is needed in every mode but ``upstream``.
 
-    ``upstream_codes`` counts the upstream's answers by name, ``spool_refused`` the requests that
-    the disk could not take. ``now_s`` is a monotonic clock.
+    ``upstream_codes`` counts the upstream's answers by name, ``answers`` by `Sent`, those to
+    requests that had waited on disk included; ``sent_bytes`` counts the bytes of bodies that the
+    upstream accepted, ``spool_refused`` the requests that the disk could not take. ``now_s`` is a
+    clock that never goes back.
     """
 
-    def __init__(self, upstream: Upstream, mode: Mode, spool: Spool | None) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        mode: Mode,
+        spool: Spool | None,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         if mode != "upstream" and spool is None:
             raise ValueError(f"forward.acknowledge: {mode} needs a spool")
         self.mode = mode
         self.upstream_codes: Counter[str] = Counter()
+        self.answers: Counter[Sent] = Counter()
+        self.sent_bytes = 0
         self.spool_refused = 0
         self._upstream = upstream
         self._spool = spool
+        self._now_s = now_s
         self._failures = 0
         self._probe_at_s = 0.0
 
@@ -84,7 +113,7 @@ class Acceptance:
         """Return the answer to ``delivery``; ``remaining_s`` is what its client still waits."""
         if self._spool is None or self.mode == "upstream":
             reply = await self._upstream.send(delivery, remaining_s)
-            self.note(reply)
+            self._note(delivery, reply)
             return Settled(reply, reply)
         if self.mode == "disk" or not self._may_try():
             return await self._keep(self._spool, delivery)
@@ -93,19 +122,39 @@ class Acceptance:
             return Settled(answered, answered)
         return await self._keep(self._spool, delivery)
 
-    def note(self, reply: Reply) -> None:
-        """Take what the upstream answered, here or to a request that had waited on disk."""
+    async def resend(self, delivery: Delivery) -> Drained | Refusal:
+        """Send a request that has waited on disk, and say what became of it."""
+        reply = await self._upstream.send(delivery, None)
+        self._note(delivery, reply)
+        if reply.is_ok:
+            return Drained.DELIVERED
+        if reply.is_retryable:
+            return Drained.RETRY_LATER
+        if reply.name in _OF_THE_SENDER:
+            return Drained.PAUSED_CREDENTIAL
+        return Refusal(reply.name)
+
+    def _note(self, delivery: Delivery, reply: Reply) -> None:
         self.upstream_codes[reply.name] += 1
         was_away = self.is_upstream_away
+        if reply.is_ok:
+            self.sent_bytes += len(delivery.body)
+            self.answers[Sent(delivery.protocol, delivery.signal, "sent")] += 1
+        else:
+            outcome: Literal["failed", "refused"] = "failed" if reply.is_retryable else "refused"
+            self.answers[Sent(delivery.protocol, delivery.signal, outcome)] += 1
         self._failures = 0 if reply.is_ok or not reply.is_retryable else self._failures + 1
-        if self.is_upstream_away is not was_away:
-            _log.warning("upstream_away" if self.is_upstream_away else "upstream_back")
+        if self.is_upstream_away is was_away:
+            return
+        _log.warning("upstream_back" if was_away else "upstream_away", last_answer=reply.name)
+        if was_away and self._spool is not None:
+            self._spool.wake()
 
     def _may_try(self) -> bool:
         """Return whether this request goes upstream first; one a second does whatever happened."""
         if not self.is_upstream_away:
             return True
-        now_s = time.monotonic()
+        now_s = self._now_s()
         if now_s < self._probe_at_s:
             return False
         self._probe_at_s = now_s + PROBE_EVERY_S
@@ -120,9 +169,9 @@ class Acceptance:
             async with asyncio.timeout(wait_s):
                 reply = await self._upstream.send(delivery, remaining_s)
         except TimeoutError:
-            self.note(refusal(grpc.StatusCode.DEADLINE_EXCEEDED, ""))
+            self._note(delivery, refusal(grpc.StatusCode.DEADLINE_EXCEEDED, ""))
             return None
-        self.note(reply)
+        self._note(delivery, reply)
         return reply
 
     async def _keep(self, spool: Spool, delivery: Delivery) -> Settled:

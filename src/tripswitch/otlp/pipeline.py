@@ -56,7 +56,7 @@ class Pipeline:
     """What all receivers share.
 
     ``requests`` counts requests by `Kind`, ``received_bytes`` the bytes of their bodies as they
-    came, ``sent_bytes`` those of bodies that the upstream accepted.
+    came.
     """
 
     def __init__(self, acceptance: Acceptance, admission: Admission, reading: Reading) -> None:
@@ -65,7 +65,6 @@ class Pipeline:
         self.reading = reading
         self.requests: Counter[Kind] = Counter()
         self.received_bytes = 0
-        self.sent_bytes = 0
         self._quiet_until_s: dict[tuple[str, str], float] = {}
 
     async def export(self, delivery: Delivery, remaining_s: float | None) -> Reply:
@@ -78,7 +77,8 @@ class Pipeline:
         try:
             settled = await self.acceptance.settle(delivery, remaining_s)
             outcome = _outcome(settled)
-            self._note(delivery, settled)
+            if not settled.reply.is_ok:
+                self._complain_of(delivery, settled.reply)
             self.reading.take(delivery, settled.reply)
             return settled.reply
         finally:
@@ -102,21 +102,14 @@ class Pipeline:
             self._quiet_until_s[event, code] = now_s + _COMPLAINT_EVERY_S
             _log.warning(event, code=code, **facts)
 
-    def _note(self, delivery: Delivery, settled: Settled) -> None:
-        answered = settled.upstream
-        if answered is not None and answered.is_ok:
-            self.sent_bytes += len(delivery.body)
-        elif settled.is_spooled:
-            return
-        else:
-            reply = settled.reply
-            self.complain(
-                "upstream_failed" if reply.is_retryable else "upstream_refused",
-                reply.name,
-                signal=delivery.signal.value,
-                protocol=delivery.protocol,
-                request_bytes=len(delivery.body),
-            )
+    def _complain_of(self, delivery: Delivery, reply: Reply) -> None:
+        self.complain(
+            "upstream_failed" if reply.is_retryable else "upstream_refused",
+            reply.name,
+            signal=delivery.signal.value,
+            protocol=delivery.protocol,
+            request_bytes=len(delivery.body),
+        )
 
 
 def _outcome(settled: Settled) -> Outcome:
