@@ -240,41 +240,50 @@ class Drain:
         deliver: Callable[[Delivery], Awaitable[Drained | Refusal]],
     ) -> None:
         header = waiting.found.header
-        if self._is_expired(header):
-            self.expired += 1
-            await self._bury(waiting, delivery, EXPIRED)
-        else:
-            answer: Drained | Refusal
+        answer: Drained | Refusal | None = None
+        if not self._is_expired(header):
             try:
                 answer = await deliver(delivery)
             except Exception as error:  # noqa: BLE001 - whatever failed, the record still waits
                 _log.error("drain_failed", error=type(error).__name__, signal=header.signal.value)
                 answer = Drained.RETRY_LATER
-            await self._follow(waiting, delivery, answer)
-        del self._in_flight[waiting.sequence]
-        self.changed.set()
+        following = asyncio.ensure_future(self._follow(waiting, delivery, answer))
+        try:
+            await asyncio.shield(following)
+        except asyncio.CancelledError:
+            # What was answered is noted, or it would be sent twice for no reason.
+            await following
+            raise
 
     async def _follow(
-        self, waiting: Waiting, delivery: Delivery, answer: Drained | Refusal
+        self, waiting: Waiting, delivery: Delivery, answer: Drained | Refusal | None
     ) -> None:
+        """Do what follows from ``answer``; None stands for a record that expired."""
         header = waiting.found.header
         if answer is Drained.RETRY_LATER:
             self._returned[waiting.sequence] = waiting
             self._back_off()
-            return
-        self.failures_in_a_row = 0
-        if answer is Drained.PAUSED_CREDENTIAL:
+        elif answer is Drained.PAUSED_CREDENTIAL:
+            self.failures_in_a_row = 0
             now_s = self._clock.monotonic_s()
             if self.paused.pause(header.credential, header.kept_ns, now_s):
                 _log.warning("credential_paused", paused=len(self.paused))
         elif answer is Drained.DELIVERED:
+            self.failures_in_a_row = 0
             self.paused.accept(header.credential)
             await self._in_thread(self.walk.finish, waiting)
             self.delivered += 1
+        elif answer is None:
+            await self._bury(waiting, delivery, EXPIRED)
+            self.expired += 1
         else:
+            self.failures_in_a_row = 0
+            await self._bury(
+                waiting, delivery, answer.why if isinstance(answer, Refusal) else REFUSED
+            )
             self.refused += 1
-            why = answer.why if isinstance(answer, Refusal) else REFUSED
-            await self._bury(waiting, delivery, why)
+        del self._in_flight[waiting.sequence]
+        self.changed.set()
 
     async def _bury(self, waiting: Waiting, delivery: Delivery, why: str) -> None:
         death = Death(why, self._clock.now_ns())

@@ -82,7 +82,10 @@ class Walk:
             waiting = Waiting(segment, found)
             is_wanted = waiting.place not in segment.done and is_due(found.header)
             delivery = self.read(waiting) if is_wanted else None
-            self._offset, self._expected = found.end_offset, waiting.sequence + 1
+            # What is damaged may be shorter than it says: the next one is looked for in it.
+            is_damaged = is_wanted and delivery is None
+            self._offset = found.content_offset if is_damaged else found.end_offset
+            self._expected = waiting.sequence + 1
             if delivery is not None:
                 return waiting, delivery
         else:
