@@ -1,4 +1,4 @@
-"""``tripswitch schema``: the configuration's JSON Schema, commented sample or reference."""
+"""``tripswitch schema``: the configuration's JSON Schema and what else is made from the code."""
 
 from __future__ import annotations
 
@@ -18,11 +18,18 @@ def schema(
     reference: Annotated[
         bool, typer.Option("--reference", help="Print the reference as Markdown.")
     ] = False,
+    metrics: Annotated[
+        bool, typer.Option("--metrics", help="Print the table of metrics as Markdown.")
+    ] = False,
 ) -> None:
     """Print the JSON Schema of the configuration file."""
-    if sample and reference:
-        raise typer.BadParameter("give --sample or --reference, not both")
-    if sample:
+    if sample + reference + metrics > 1:
+        raise typer.BadParameter("give one of --sample, --reference and --metrics")
+    if metrics:
+        from tripswitch.drive.metrics_reference import reference_text as metrics_text
+
+        text = metrics_text()
+    elif sample:
         text = sample_text()
     elif reference:
         text = reference_text()
