@@ -49,7 +49,7 @@ def reference_text() -> str:
 
 async def _wire_rows() -> dict[str, tuple[str, str, str]]:
     wire = Wire(Config(), ("no", "judge"))
-    rows = {}
+    rows: dict[str, tuple[str, str, str]] = {}
     for metric in wire.metrics():
         keys = dict.fromkeys(key for sample in metric.samples for key, _ in sample.labels)
         labels = ", ".join(keys) or _LABELS.get(metric.name, "")
