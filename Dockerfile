@@ -34,9 +34,9 @@ USER 10001:10001
 WORKDIR /var/lib/tripswitch
 VOLUME /var/lib/tripswitch
 
-# OTLP/gRPC, health, metrics, API. The API answers on the container's own loopback only, until
+# OTLP/gRPC, OTLP/HTTP, health, metrics, API. The API answers on the container's own loopback only, until
 # telemetry.api.endpoint says otherwise: it asks nobody for a password.
-EXPOSE 4317 13133 8888 8317
+EXPOSE 4317 4318 13133 8888 8317
 
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:13133/', timeout=2)"]
