@@ -67,6 +67,7 @@ async def relay(
 ) -> AsyncIterator[Relay]:
     """Run a relay to ``upstream``: a URL for HTTP, host and port for gRPC."""
     limits = limits or ConnectionLimits(100_000, header_timeout_s=30)
+    admission = Admission(max_in_flight_bytes)
     common: dict[str, Any] = {
         "timeout_s": timeout_s,
         "headers": headers,
@@ -77,11 +78,11 @@ async def relay(
     if upstream.startswith("http"):
         to = HttpUpstream(upstream, **common)
     else:
-        to = GrpcUpstream(upstream, largest_bytes=max_recv_msg_bytes, **common)
+        to = GrpcUpstream(upstream, largest_bytes=max_recv_msg_bytes, room=admission, **common)
     tap = Tap(tap_bytes)
     pipeline = Pipeline(
         Acceptance(to, mode, spool, now_s),
-        Admission(max_in_flight_bytes),
+        admission,
         Reading(tap, max_bytes=max_recv_msg_bytes),
     )
     receiver = GrpcReceiver(

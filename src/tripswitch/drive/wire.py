@@ -33,6 +33,7 @@ from tripswitch.drive.wire_parts import (
     make_upstream,
 )
 from tripswitch.errors import ConfigError
+from tripswitch.otlp.admission import Admission
 from tripswitch.otlp.tap import Tap
 from tripswitch.web.health import Health, health_app
 from tripswitch.web.listener import Listener, bound_endpoint
@@ -73,9 +74,10 @@ class Wire:
     def __init__(self, config: Config, judge: Sequence[str]) -> None:
         self.endpoints: dict[str, str] = {}
         self.tap = Tap(config.tap.max_bytes)
-        self.upstream = make_upstream(config)
+        room = Admission(config.receivers.otlp.max_in_flight_bytes)
+        self.upstream = make_upstream(config, room)
         self.spool = make_spool(config)
-        self.pipeline = make_pipeline(config, self.upstream, self.tap, self.spool)
+        self.pipeline = make_pipeline(config, self.upstream, self.tap, self.spool, room)
         self.grpc = make_grpc_receiver(config, self.pipeline)
         self.http = make_http_receiver(config, self.pipeline)
         self.supervisor = Supervisor(judge, self.tap, self._judge_changed)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tripswitch.otlp.acceptance import Acceptance
-from tripswitch.otlp.admission import Admission
 from tripswitch.otlp.grpc_receiver import GrpcReceiver
 from tripswitch.otlp.grpc_upstream import GrpcUpstream
 from tripswitch.otlp.http_receiver import HttpReceiver
@@ -30,16 +29,18 @@ if TYPE_CHECKING:
     from tripswitch.config.wire_sections import Auth
     from tripswitch.config.wire_sections import ClientTls as ClientTlsSection
     from tripswitch.config.wire_sections import ServerTls as ServerTlsSection
+    from tripswitch.otlp.admission import Admission
     from tripswitch.otlp.tap import Tap
     from tripswitch.otlp.upstream import Upstream
 
 _PROTOCOLS = "receivers.otlp.protocols"
 
 
-def make_upstream(config: Config) -> Upstream:
+def make_upstream(config: Config, room: Admission) -> Upstream:
     """Return the upstream: over HTTP where that has an endpoint, over gRPC otherwise.
 
-    Raises ConfigError when its certificates cannot be used.
+    ``room`` is where what unpacks on the way takes its memory from. Raises ConfigError when the
+    certificates cannot be used.
     """
     http = config.exporters.otlp_http
     if http.endpoint:
@@ -60,6 +61,7 @@ def make_upstream(config: Config) -> Upstream:
         headers=_texts(grpc.headers),
         compression=grpc.compression,
         tls=tls,
+        room=room,
     )
 
 
@@ -70,11 +72,13 @@ def make_spool(config: Config) -> Spool | None:
     return spool if is_used else None
 
 
-def make_pipeline(config: Config, upstream: Upstream, tap: Tap, spool: Spool | None) -> Pipeline:
+def make_pipeline(
+    config: Config, upstream: Upstream, tap: Tap, spool: Spool | None, room: Admission
+) -> Pipeline:
     """Return what all receivers share."""
     return Pipeline(
         Acceptance(upstream, config.forward.acknowledge, spool),
-        Admission(config.receivers.otlp.max_in_flight_bytes),
+        room,
         Reading(tap, max_bytes=_largest_bytes(config)),
     )
 

@@ -29,7 +29,7 @@ from tripswitch.otlp.admission import REQUEST_BYTES
 from tripswitch.otlp.delivery import GRPC_METHODS, Delivery, Signal, signal_of_method
 from tripswitch.otlp.grpc_health import HealthService
 from tripswitch.otlp.headers import of_a_grpc_request, value_of
-from tripswitch.otlp.replies import back_pressure, refusal
+from tripswitch.otlp.replies import back_pressure, no_room, refusal
 from tripswitch.otlp.reply_crossing import as_grpc
 
 if TYPE_CHECKING:
@@ -191,13 +191,6 @@ class _AnyMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic i
             return await self._receiver.export(method, context)
 
         return grpc.stream_unary_rpc_method_handler(export)
-
-
-def no_room(max_bytes: int) -> Reply:
-    """Return the answer to a request that the shared bytes have no room for."""
-    return back_pressure(
-        f"tripswitch has {max_bytes} bytes of requests in flight, its limit; try again"
-    )
 
 
 async def _reply(context: Any, reply: Reply) -> bytes:

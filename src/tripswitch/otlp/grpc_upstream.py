@@ -12,6 +12,7 @@ Source: OTLP specification, "OTLP/gRPC" (failures, throttling, retryable codes).
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import grpc
@@ -21,12 +22,13 @@ import structlog
 from tripswitch.otlp.crossing import is_heavy, to_grpc
 from tripswitch.otlp.delivery import Delivery
 from tripswitch.otlp.headers import of_a_grpc_request, of_grpc_trailers, overridden
-from tripswitch.otlp.replies import GrpcReply, refusal
+from tripswitch.otlp.replies import GrpcReply, no_room, refusal
 from tripswitch.otlp.upstream import time_upstream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tripswitch.otlp.admission import Admission
     from tripswitch.otlp.delivery import Metadata
     from tripswitch.otlp.replies import Reply
     from tripswitch.otlp.tls import ClientTls
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 GrpcCompression = Literal["none", "gzip", "deflate"]
 
 _SHORTEST_RESPONSE_LIMIT_BYTES: Final = 4 << 20
+
+# What is being unpacked is in memory before its size is known.
+_UNPACKED_AT_ONCE: Final = 2
 
 _RECONNECT_FIRST_MS: Final = 200
 _RECONNECT_LONGEST_MS: Final = 2_000
@@ -52,7 +57,8 @@ class GrpcUpstream:
 
     ``largest_bytes`` is the largest request that a receiver accepts; requests are sent whatever
     their size, responses are accepted up to this or 4 MiB, whichever is more. ``headers``
-    (lower-case keys) are sent with every request, in place of the client's of that name.
+    (lower-case keys) are sent with every request, in place of the client's of that name. What
+    unpacks on the way from HTTP takes its room from ``room``, where one is given.
     """
 
     def __init__(
@@ -64,6 +70,7 @@ class GrpcUpstream:
         headers: Mapping[str, str] | None = None,
         compression: GrpcCompression = "none",
         tls: ClientTls | None = None,
+        room: Admission | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.timeout_s = timeout_s
@@ -72,6 +79,8 @@ class GrpcUpstream:
         self._headers = dict(headers or {})
         self._compression = _COMPRESSIONS[compression]
         self._tls = tls
+        self._room = room
+        self._unpacking = ThreadPoolExecutor(_UNPACKED_AT_ONCE, "unpack")
         self._channel = self._connect()
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -83,7 +92,9 @@ class GrpcUpstream:
             if not isinstance(crossed, Delivery):
                 return crossed
             self._connect_anew_where_needed()
-            return await self._call(crossed, remaining_s)
+            if crossed is delivery:
+                return await self._call(delivery, remaining_s)
+            return await self._call_within_room(crossed, remaining_s)
         except Exception as error:  # noqa: BLE001 - a fault of ours must reach clients as retryable
             _log.error("forward_failed", address=delivery.address, error=type(error).__name__)
             return refusal(grpc.StatusCode.UNAVAILABLE, "tripswitch could not forward")
@@ -96,13 +107,27 @@ class GrpcUpstream:
         for task in self._leaving:
             task.cancel()
         await asyncio.gather(*self._leaving, return_exceptions=True)
+        self._unpacking.shutdown(wait=False)
 
     async def _crossed(self, delivery: Delivery) -> Delivery | Reply:
         if delivery.protocol == "grpc":
             return delivery
-        if is_heavy(delivery):
-            return await asyncio.to_thread(to_grpc, delivery, self._largest_bytes)
-        return to_grpc(delivery, self._largest_bytes)
+        if not is_heavy(delivery):
+            return to_grpc(delivery, self._largest_bytes)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._unpacking, to_grpc, delivery, self._largest_bytes
+        )
+
+    async def _call_within_room(self, delivery: Delivery, remaining_s: float | None) -> Reply:
+        size_bytes = len(delivery.body)
+        if self._room is None:
+            return await self._call(delivery, remaining_s)
+        if not self._room.reserve(size_bytes):
+            return no_room(self._room.max_bytes)
+        try:
+            return await self._call(delivery, remaining_s)
+        finally:
+            self._room.release(size_bytes)
 
     async def _call(self, delivery: Delivery, remaining_s: float | None) -> GrpcReply:
         invoke = self._channel.unary_unary(delivery.address, None, None)

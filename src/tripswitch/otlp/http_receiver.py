@@ -28,7 +28,7 @@ import structlog
 from tripswitch.otlp.admission import REQUEST_BYTES
 from tripswitch.otlp.delivery import Delivery, Signal, signal_of_path
 from tripswitch.otlp.headers import of_an_http_request, value_of
-from tripswitch.otlp.replies import HttpReply, back_pressure
+from tripswitch.otlp.replies import HttpReply, back_pressure, no_room
 from tripswitch.otlp.reply_crossing import as_http
 from tripswitch.otlp.status_bodies import JSON, PROTOBUF, http_refusal, media_type
 
@@ -139,7 +139,7 @@ class HttpReceiver:
         if length > self._max_body_bytes:
             raise self._too_large(request)
         if not self._pipeline.admission.has_room(length):
-            raise _no_room(self._pipeline.admission.max_bytes)
+            raise _Refused("overloaded", no_room(self._pipeline.admission.max_bytes))
 
     def _refuse_above_the_limit(self) -> None:
         limit = self.max_concurrent_requests
@@ -224,18 +224,13 @@ class _Room:
     def take(self, size_bytes: int) -> None:
         """Take more. Raises `_Refused` when there is no more."""
         if not self._admission.reserve(size_bytes):
-            raise _no_room(self._admission.max_bytes)
+            raise _Refused("overloaded", no_room(self._admission.max_bytes))
         self._held_bytes += size_bytes
 
     def give_back(self) -> None:
         """Give everything back."""
         self._admission.release(self._held_bytes)
         self._held_bytes = 0
-
-
-def _no_room(max_bytes: int) -> _Refused:
-    message = f"tripswitch has {max_bytes} bytes of requests in flight, its limit; try again"
-    return _Refused("overloaded", back_pressure(message))
 
 
 def _head(scope: dict[str, Any]) -> _Request:

@@ -108,3 +108,10 @@ def back_pressure(details: str) -> GrpcReply:
     return GrpcReply(
         grpc.StatusCode.UNAVAILABLE, details=details, trailing_metadata=retry_hint(details)
     )
+
+
+def no_room(max_bytes: int) -> GrpcReply:
+    """Return the answer to a request that the bytes shared by all requests have no room for."""
+    return back_pressure(
+        f"tripswitch has {max_bytes} bytes of requests in flight, its limit; try again"
+    )
