@@ -199,6 +199,7 @@ def test_configuration_of_the_image_fits_its_ports_and_its_volume() -> None:
     assert exposed is not None
     endpoints = (
         config.receivers.otlp.protocols.grpc.endpoint,
+        config.receivers.otlp.protocols.http.endpoint,
         config.telemetry.health.endpoint,
         config.telemetry.metrics.endpoint,
         config.telemetry.api.endpoint,
