@@ -92,6 +92,7 @@ class ServerTls:
         self._files = files
         self._field = field
         self._watched = WatchedFiles((files.cert_file, files.key_file, files.client_ca_file))
+        self._reloads = 0
         try:
             self._context = _server_context(files)
         except (OSError, ValueError) as error:
@@ -113,8 +114,15 @@ class ServerTls:
     def grpc_credentials(self) -> grpc.ServerCredentials:
         """Return credentials that read the files anew when they changed."""
 
+        known = self._reloads
+
         def fetch() -> grpc.ServerCertificateConfiguration | None:
-            return _grpc_configuration(self._files) if self._reload() else None
+            nonlocal known
+            self._reload()
+            if known == self._reloads:
+                return None
+            known = self._reloads
+            return _grpc_configuration(self._files)
 
         return grpc.dynamic_ssl_server_credentials(
             _grpc_configuration(self._files),
@@ -122,17 +130,17 @@ class ServerTls:
             require_client_authentication=bool(self._files.client_ca_file),
         )
 
-    def _reload(self) -> bool:
+    def _reload(self) -> None:
         if not self._watched.changed():
-            return False
+            return
         try:
             self._context = _server_context(self._files)
         except (OSError, ValueError) as error:
             _log.error("tls_not_reloaded", field=self._field, reason=_reason(error))
-            return False
+            return
         self._watched.accept()
+        self._reloads += 1
         _log.info("tls_reloaded", field=self._field)
-        return True
 
 
 class ClientTls:
