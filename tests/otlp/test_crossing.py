@@ -40,6 +40,8 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "zstd": zstandard.ZstdCompressor().compress,
 }
 SIGNALS = list(GRPC_METHODS)
+# Responses with a field that no schema has yet.
+MESSAGES = st.binary(max_size=100).map(lambda body: b"\xfa\x7c" + bytes([len(body)]) + body)
 DOCUMENT = {
     "resourceSpans": [
         {
@@ -95,7 +97,7 @@ def test_protobuf_over_http_reaches_grpc_unchanged_whatever_its_encoding(
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
-        st.tuples(st.sampled_from(SIGNALS), st.binary(max_size=3000), st.binary(max_size=100)),
+        st.tuples(st.sampled_from(SIGNALS), st.binary(max_size=3000), MESSAGES),
         min_size=1,
         max_size=8,
     ),
@@ -417,6 +419,25 @@ def test_partial_success_crosses_from_http_to_grpc() -> None:
             client(between.endpoint) as channel,
         ):
             assert await send(channel, TRACES_METHOD, b"x") == body
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [(b"<html>hello</html>", "text/html"), (b"no", PROTOBUF), (b"{}", JSON)],
+)
+def test_a_success_that_is_no_message_is_an_empty_one_to_grpc(
+    body: bytes, content_type: str
+) -> None:
+    async def check() -> None:
+        answer = HttpAnswer(200, body, (("content-type", content_type),))
+        async with (
+            HttpUpstream(lambda _got: answer) as upstream,
+            relay(upstream.url) as between,
+            client(between.endpoint) as channel,
+        ):
+            assert await send(channel, TRACES_METHOD, b"x") == b""
 
     asyncio.run(check())
 

@@ -82,8 +82,9 @@ def as_grpc(reply: Reply) -> GrpcReply:
     metadata = as_grpc_metadata(reply.headers)
     media = media_type(value_of(reply.headers, "content-type"))
     if reply.is_ok:
-        # Whatever else an upstream says beside a success is no response message.
-        body = reply.body if media == PROTOBUF else b""
+        # Whatever else an upstream says beside a success is no response message, and would be a
+        # failure to a gRPC client.
+        body = reply.body if media == PROTOBUF and _is_message(reply.body) else b""
         return GrpcReply(grpc.StatusCode.OK, body, initial_metadata=metadata)
     status = _status_in(reply, media)
     code = _code_of(reply, status)
@@ -143,6 +144,14 @@ def _json_response(body: bytes, signal: Signal) -> bytes:
     if response.partial_success.error_message:
         partial["errorMessage"] = response.partial_success.error_message
     return json.dumps({"partialSuccess": partial}).encode()
+
+
+def _is_message(body: bytes) -> bool:
+    try:
+        ExportTraceServiceResponse.FromString(body)
+    except DecodeError:
+        return False
+    return True
 
 
 def _status_in(reply: HttpReply, media: str) -> Status:
