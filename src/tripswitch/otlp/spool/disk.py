@@ -87,6 +87,10 @@ class Disk(Protocol):
         """Open a file that is there for reading and writing."""
         ...
 
+    def open_to_read(self, path: Path) -> File:
+        """Open a file that is there for reading alone."""
+        ...
+
     def remove(self, path: Path) -> None:
         """Remove a file."""
         ...
@@ -212,6 +216,10 @@ class LocalDisk:
     def open(self, path: Path) -> File:
         """See `Disk`."""
         return LocalFile(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+
+    def open_to_read(self, path: Path) -> File:
+        """See `Disk`."""
+        return LocalFile(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
 
     def remove(self, path: Path) -> None:
         """See `Disk`."""

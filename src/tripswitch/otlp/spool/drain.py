@@ -157,11 +157,9 @@ class Drain:
     def see_oldest(self) -> None:
         """Look up since when the oldest record waits; disk work."""
         try:
-            oldest = self.walk.next(lambda _header: True)
-        except OSError:
-            return
-        if oldest is not None:
-            self._last_seen_ns = oldest[0].found.header.kept_ns
+            self._last_seen_ns = self.walk.oldest_ns()
+        except OSError as error:
+            _log.warning("spool_not_readable", error=str(error))
 
     async def sync_progress(self) -> None:
         """Return once all that is done is so on the disk for good."""

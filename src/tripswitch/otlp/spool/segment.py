@@ -128,14 +128,24 @@ class Records:
 
     def next(self, offset: int, sequences: range) -> Found | None:
         """Return the first record from ``offset`` on whose number is among ``sequences``."""
-        here = self._record_at(offset, sequences)
+        here = self.at(offset, sequences)
         if here is not None or offset >= self.end_offset:
             return here
         for candidate in self._marks(offset + 1):
-            found = self._record_at(candidate, sequences)
+            found = self.at(candidate, sequences)
             if found is not None:
                 return found
         return None
+
+    def at(self, offset: int, sequences: range) -> Found | None:
+        """Return the record at ``offset``, None where there is none that fits."""
+        if offset + HEADER_BYTES > self.end_offset:
+            return None
+        header = header_of(self._read(offset, HEADER_BYTES), self._mark)
+        if header is None or header.sequence not in sequences:
+            return None
+        found = Found(offset, header)
+        return found if found.end_offset <= self.end_offset else None
 
     def all(self, first: int, limit: int) -> Iterator[Found]:
         """Yield every record whose header is whole, numbered ``first`` to ``limit`` - 1."""
@@ -151,15 +161,6 @@ class Records:
     def marks_from(self, offset: int) -> int:
         """Return how many marks stand at ``offset`` or later."""
         return sum(1 for _ in self._marks(offset))
-
-    def _record_at(self, offset: int, sequences: range) -> Found | None:
-        if offset + HEADER_BYTES > self.end_offset:
-            return None
-        header = header_of(self._read(offset, HEADER_BYTES), self._mark)
-        if header is None or header.sequence not in sequences:
-            return None
-        found = Found(offset, header)
-        return found if found.end_offset <= self.end_offset else None
 
     def _marks(self, offset: int) -> Iterator[int]:
         while offset + MARK_BYTES <= self.end_offset:

@@ -157,6 +157,7 @@ class Spool:
                 f"there is no room for {draft.record_bytes} more"
             )
         had_none = self._shelf.undone <= 0
+        refused_before = self._full
         try:
             await self._writer.append(draft)
         except SpoolFullError as full:
@@ -170,7 +171,7 @@ class Spool:
         self._appended_bytes += draft.record_bytes
         if had_none:
             self._drain.see(draft.kept_ns)
-        if self._is_full:
+        if self._is_full and self._full == refused_before:
             self._is_full = False
             _log.warning("spool_has_room_again", held_bytes=held_bytes)
         self._drain.changed.set()

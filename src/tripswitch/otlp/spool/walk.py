@@ -121,6 +121,24 @@ class Walk:
             # It is sent again after a restart: allowed, and better than stopping here.
             _log.warning("spool_progress_not_written", error=str(error))
 
+    def oldest_ns(self) -> int | None:
+        """Return since when the oldest record waits, None where that is not seen at a glance.
+
+        Raises OSError.
+        """
+        segment = self._shelf.after(-1)
+        if segment is None:
+            return None
+        records, offset, expected = self._shelf.records_of(segment), START_BYTES, segment.name.first
+        for _ in range(_MOST_STEPS):
+            found = records.at(offset, segment.sequences(expected))
+            if found is None:
+                return None
+            if Waiting(segment, found).place not in segment.done:
+                return found.header.kept_ns
+            offset, expected = found.end_offset, found.header.sequence + 1
+        return None
+
     def _current(self) -> Segment | None:
         segment = self._segment
         if segment is None or segment.is_gone:
