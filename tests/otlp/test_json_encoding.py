@@ -96,6 +96,8 @@ def test_logs_and_metrics_are_encoded_too() -> None:
 @given(official_requests())
 def test_encodes_what_the_official_json_writer_writes(message: ExportTraceServiceRequest) -> None:
     document = json_format.MessageToDict(message, use_integers_for_enums=True)
+    # JSON has one NaN: what the official reader makes of the document is what is wanted.
+    wanted = json_format.ParseDict(document, ExportTraceServiceRequest()).SerializeToString()
     # The official writer has ids in base64, which is the one thing OTLP does otherwise.
     for resource_index, resource_spans in enumerate(message.resource_spans):
         for span_index, span in enumerate(resource_spans.scope_spans[0].spans):
@@ -107,7 +109,7 @@ def test_encodes_what_the_official_json_writer_writes(message: ExportTraceServic
             written["parentSpanId"] = span.parent_span_id.hex()
     if "resourceSpans" in document:
         _, body = encode_request(json.dumps(document))
-        assert body == message.SerializeToString()
+        assert body == wanted
 
 
 @pytest.mark.parametrize(
