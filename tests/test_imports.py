@@ -100,6 +100,7 @@ MAY_READ_FILES = frozenset(
         "otlp/spool/disk.py",
         "otlp/spool/shelf.py",
         "otlp/spool/spool.py",
+        "otlp/spool/survey.py",
         "otlp/tls.py",
         "otlp/tokens.py",
     }

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from tripswitch.cli import check, demo, inspect, replay, run, schema, status
+from tripswitch.cli import check, demo, inspect, replay, run, schema, spool, status
 from tripswitch.errors import TripswitchError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("inspect")(inspect.inspect)
 app.command("replay")(replay.replay)
 app.command("run")(run.run)
 app.command("schema")(schema.schema)
+app.command("spool")(spool.spool)
 app.command("status")(status.status)
 
 

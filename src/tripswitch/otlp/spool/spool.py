@@ -70,6 +70,11 @@ class SpoolFigures:
     fsyncs_total: int
 
 
+def spool_directory(config: Config) -> Path:
+    """Return the folder of the spool that ``config`` asks for."""
+    return Path(config.spool.directory or Path(config.storage.directory) / "spool")
+
+
 class Spool:
     """Requests on disk in ``directory``, at most ``max_bytes`` of them.
 
@@ -126,7 +131,7 @@ class Spool:
         """Return the spool that ``config`` asks for, not opened yet."""
         spool = config.spool
         return cls(
-            Path(spool.directory or Path(config.storage.directory) / "spool"),
+            spool_directory(config),
             max_bytes=spool.max_bytes,
             max_age_s=spool.max_age,
             segment_bytes=spool.segment_bytes,
