@@ -122,4 +122,4 @@ def _back(arm: Arm) -> Arm:
 
 def story(bad: Behaviour = BAD) -> Plan:
     """Return the refund story with v18 in the canary from minute 10."""
-    return rollout(bad, canary_per_s=7.0, control_per_s=9.0)
+    return rollout(bad, canary_per_s=6.0, control_per_s=6.5)

@@ -242,7 +242,7 @@ def test_an_incident_goes_on_after_a_restart(played: Played) -> None:
     session = Session(config())
     session.restore([acknowledged], [acknowledged.rollback])
     after = play(
-        rollout(Behaviour(), at_minute=1e9, canary_per_s=7.0, control_per_s=9.0), 8, session=session
+        rollout(Behaviour(), at_minute=1e9, canary_per_s=6.0, control_per_s=6.5), 8, session=session
     )
     assert "rollback.confirmed" in after.names
     assert "incident.opened" not in after.names
