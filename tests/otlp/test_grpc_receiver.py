@@ -200,3 +200,57 @@ def test_a_taken_port_is_an_error_with_a_hint() -> None:
             assert "port" in refusal.value.hint
 
     asyncio.run(check())
+
+
+def test_a_request_that_does_not_arrive_in_time_is_given_up_for_now() -> None:
+    async def check() -> None:
+        async with (
+            Upstream() as upstream,
+            relay(upstream.endpoint, read_timeout_s=0.2, max_concurrent_rpcs=1) as between,
+            client(between.endpoint) as channel,
+        ):
+            streams: Any = channel.stream_unary(TRACES_METHOD, None, None)
+            call = streams(timeout=30)
+            assert await call.code() is grpc.StatusCode.UNAVAILABLE
+            assert {key for key, _ in await call.trailing_metadata()} == {
+                "google.rpc.retryinfo-bin",
+                "grpc-status-details-bin",
+            }
+            assert between.pipeline.outcomes() == {"transport_refused": 1}
+            await send(channel, TRACES_METHOD, b"others")
+            assert [got.body for got in upstream.got] == [b"others"]
+
+    asyncio.run(check())
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04" + bytes(5)
+
+
+@pytest.mark.parametrize("said", [b"", PREFACE, PREFACE[:10]], ids=["silent", "idle", "slow"])
+def test_two_thousand_idle_connections_leave_room_for_others(said: bytes) -> None:
+    async def check() -> None:
+        async with Upstream() as upstream, relay(upstream.endpoint) as between:
+            host, _, port = between.endpoint.partition(":")
+            idle = [await asyncio.open_connection(host, int(port)) for _ in range(2000)]
+            for _, writer in idle:
+                writer.write(said)
+            async with client(between.endpoint) as channel:
+                await send(channel, TRACES_METHOD, b"others")
+            assert [got.body for got in upstream.got] == [b"others"]
+            for _, writer in idle:
+                writer.close()
+
+    asyncio.run(check())
+
+
+def test_a_flood_of_headers_is_refused_and_others_are_served() -> None:
+    async def check() -> None:
+        flood = tuple((f"x-{number}", "y" * 1000) for number in range(100))
+        async with Upstream() as upstream, relay(upstream.endpoint) as between:
+            async with client(between.endpoint) as channel:
+                with pytest.raises(grpc.aio.AioRpcError):
+                    await send(channel, TRACES_METHOD, b"x", flood)
+                await send(channel, TRACES_METHOD, b"others")
+            assert [got.body for got in upstream.got] == [b"others"]
+
+    asyncio.run(check())

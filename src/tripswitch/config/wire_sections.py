@@ -80,6 +80,15 @@ class GrpcReceiver(Section):
             "memory of the receiver is this times max_recv_msg_size."
         ),
     )
+    max_connections: int = Field(
+        16_384,
+        ge=1,
+        le=1_000_000,
+        description=(
+            "Connections at once, about 15 KiB each; beyond it new ones are closed. Never more "
+            "than the process may open files."
+        ),
+    )
     read_timeout: DurationS = Field(
         30.0, gt=0, le=3600, description="Longest a whole request may take to arrive."
     )

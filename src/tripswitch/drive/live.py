@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,15 @@ def run_live(config_paths: Sequence[Path], judge: Sequence[str] | None = None) -
     configure_logs(loaded.config.telemetry.log_level, "wire")
     for warning in loaded.warnings:
         _log.warning("config_warning", problem=str(warning))
+    _open_as_many_files_as_allowed()
     asyncio.run(_live(loaded.config, judge or judge_command(config_paths)))
     return 0
+
+
+def _open_as_many_files_as_allowed() -> None:
+    """Raise the soft limit, 1024 by habit, to the hard one: every connection is a file."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _live(config: Config, judge: Sequence[str]) -> None:

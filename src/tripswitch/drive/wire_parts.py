@@ -5,6 +5,7 @@ Secrets are taken out of the configuration here and live on only in the part tha
 
 from __future__ import annotations
 
+import resource
 from typing import TYPE_CHECKING
 
 from tripswitch.otlp.acceptance import Acceptance
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from tripswitch.otlp.upstream import Upstream
 
 _PROTOCOLS = "receivers.otlp.protocols"
+
+# The spool, the link to the judge, the upstream, health and metrics.
+_OTHER_FILES = 768
+_FEWEST_CONNECTIONS = 64
 
 
 def make_upstream(config: Config, room: Admission) -> Upstream:
@@ -90,6 +95,7 @@ def make_grpc_receiver(config: Config, pipeline: Pipeline) -> GrpcReceiver:
         pipeline,
         max_recv_msg_bytes=grpc.max_recv_msg_size,
         max_concurrent_rpcs=grpc.max_concurrent_rpcs,
+        max_connections=_connections(grpc.max_connections, config),
         read_timeout_s=grpc.read_timeout,
         tls=_server_tls(grpc.tls, f"{_PROTOCOLS}.grpc.tls"),
         tokens=_tokens(grpc.auth, f"{_PROTOCOLS}.grpc.auth"),
@@ -123,6 +129,15 @@ async def listen_http(config: Config, receiver: HttpReceiver) -> Listener:
         grace_s=config.forward.grace,
         tls=None if tls is None else tls.ssl_context(),
     )
+
+
+def _connections(wanted: int, config: Config) -> int:
+    """Return how many connections over gRPC leave files for everything else."""
+    elsewhere = config.receivers.otlp.protocols.http.max_connections + _OTHER_FILES
+    open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if open_files == resource.RLIM_INFINITY:
+        return wanted
+    return max(_FEWEST_CONNECTIONS, min(wanted, open_files - elsewhere))
 
 
 def _largest_bytes(config: Config) -> int:

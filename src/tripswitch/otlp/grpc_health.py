@@ -5,6 +5,7 @@ Source: gRPC health checking protocol.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -23,7 +24,7 @@ class HealthService:
     """Answers health checks: not serving until `serve` and from `drain` on, for good."""
 
     def __init__(self) -> None:
-        self._servicer: Any = aio.HealthServicer()
+        self._servicer = _Servicer()
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Serve health checks on ``server``."""
@@ -35,7 +36,25 @@ class HealthService:
             await self._servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
 
     async def drain(self) -> None:
-        """Say from now on that no new requests are taken."""
-        for service in SERVICES:
-            await self._servicer.set(service, health_pb2.HealthCheckResponse.NOT_SERVING)
+        """Say from now on that no new requests are taken, also to those who watch, and end them.
+
+        A watch goes on for as long as its client wants, and would hold up the end of the server.
+        """
         await self._servicer.enter_graceful_shutdown()
+        self._servicer.draining.set()
+
+
+class _Servicer(aio.HealthServicer):  # type: ignore[misc]  # untyped
+    def __init__(self) -> None:
+        super().__init__()
+        self.draining = asyncio.Event()
+
+    async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802 - gRPC's name for it
+        response = health_pb2.HealthCheckResponse
+        is_known = request.service in SERVICES
+        first = response.SERVICE_UNKNOWN if not is_known else response.SERVING
+        if not self.draining.is_set():
+            await context.write(response(status=first))
+            await self.draining.wait()
+        if is_known:
+            await context.write(response(status=response.NOT_SERVING))

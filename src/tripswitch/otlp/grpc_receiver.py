@@ -50,13 +50,20 @@ _STREAMED_PACKAGE = "/opentelemetry.proto.experimental.arrow."
 # Refusing costs a little too; past this many at once gRPC refuses by itself.
 _HARD_LIMIT_FACTOR = 16
 
+# Exporters send every few seconds, metrics once a minute; who is silent for longer comes back.
+_IDLE_MS = 300_000
+
+# gRPC's own 5 min would cut off clients whose keepalive was set for another server.
+_PING_INTERVAL_MS = 10_000
+
 
 class GrpcReceiver:
     """One OTLP/gRPC listener in front of a `Pipeline`.
 
-    ``read_timeout_s`` is the longest a whole request may take to arrive. With ``tokens`` every
-    request but a health check must carry one of them; the header is then tripswitch's and does
-    not go upstream.
+    A connection that has not said what it speaks within ``handshake_timeout_s`` is closed; beyond
+    ``max_connections`` new ones are. ``read_timeout_s`` is the longest a whole request may take
+    to arrive. With ``tokens`` every request but a health check must carry one of them; the header
+    is then tripswitch's and does not go upstream.
     """
 
     def __init__(
@@ -66,6 +73,8 @@ class GrpcReceiver:
         max_recv_msg_bytes: int,
         max_concurrent_rpcs: int,
         max_header_bytes: int = 16 << 10,
+        max_connections: int = 16_384,
+        handshake_timeout_s: float = 10.0,
         read_timeout_s: float = 30.0,
         tls: ServerTls | None = None,
         tokens: BearerTokens | None = None,
@@ -85,6 +94,11 @@ class GrpcReceiver:
                 ("grpc.max_send_message_length", -1),
                 ("grpc.max_metadata_size", max_header_bytes),
                 ("grpc.absolute_max_metadata_size", max_header_bytes),
+                ("grpc.max_allowed_incoming_connections", max_connections),
+                ("grpc.server_handshake_timeout_ms", round(handshake_timeout_s * 1000)),
+                ("grpc.max_connection_idle_ms", _IDLE_MS),
+                ("grpc.http2.min_ping_interval_without_data_ms", _PING_INTERVAL_MS),
+                ("grpc.keepalive_permit_without_calls", 1),
                 # Otherwise a second process shares the port in silence and takes half the traffic.
                 ("grpc.so_reuseport", 0),
             ),

@@ -185,6 +185,7 @@ class ClientTls:
 
 
 def _server_context(files: ServerFiles) -> ssl.SSLContext:
+    _check_readable(files.cert_file, files.key_file, files.client_ca_file)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[files.min_version]
     context.load_cert_chain(files.cert_file, files.key_file)
@@ -195,6 +196,7 @@ def _server_context(files: ServerFiles) -> ssl.SSLContext:
 
 
 def _client_context(files: ClientFiles) -> ssl.SSLContext:
+    _check_readable(files.ca_file, files.cert_file, files.key_file)
     context = ssl.create_default_context(cafile=files.ca_file or None)
     context.minimum_version = _VERSIONS[files.min_version]
     if files.cert_file:
@@ -205,6 +207,12 @@ def _client_context(files: ClientFiles) -> ssl.SSLContext:
 def _grpc_configuration(files: ServerFiles) -> grpc.ServerCertificateConfiguration:
     pair = (_read(files.key_file) or b"", _read(files.cert_file) or b"")
     return grpc.ssl_server_certificate_configuration([pair], _read(files.client_ca_file))
+
+
+def _check_readable(*paths: str) -> None:
+    """Raise OSError with the name of the first file that cannot be read; OpenSSL gives none."""
+    for path in paths:
+        _read(path)
 
 
 def _read(path: str) -> bytes | None:
