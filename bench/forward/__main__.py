@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import signal
 import sys
 import time
 from contextlib import ExitStack
@@ -53,6 +54,8 @@ def main() -> None:
     asked = parser.parse_args()
     rounds, seconds = (1, 0.4) if asked.quick else (asked.rounds, asked.seconds)
     results: Results = []
+    # Ended from outside, it still has to end the processes it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         systems = start_all(stack, folder, disk=asked.disk)

@@ -45,17 +45,21 @@ class Archive:
         url = f"http://{self.collector.http}/v1/{signal}"
         httpx.post(url, json=_marked(signal, mark), trust_env=False).raise_for_status()
         give_up_s = time.monotonic() + _ARRIVAL_S
-        while True:
-            content = self._unread(signal)
-            if content.endswith(b"\n") and mark.encode() in content:
-                break
-            if time.monotonic() > give_up_s:
-                raise TimeoutError(f"{mark} was accepted and not written in {_ARRIVAL_S:.0f} s")
+        while time.monotonic() < give_up_s:
+            before = self._up_to(signal, mark)
+            if before is not None:
+                return before
             time.sleep(0.005)
-        self._read_bytes[signal] += len(content)
-        *lines, last = content.decode().splitlines()
-        assert mark in last, "something was accepted after the mark"
-        return lines
+        raise TimeoutError(f"{mark} was accepted and not written in {_ARRIVAL_S:.0f} s")
+
+    def _up_to(self, signal: str, mark: str) -> list[str] | None:
+        """Return the unread lines in front of ``mark``, None while it is not there."""
+        lines = self._unread(signal).splitlines(keepends=True)
+        for number, line in enumerate(lines):
+            if mark.encode() in line and line.endswith(b"\n"):
+                self._read_bytes[signal] += sum(len(read) for read in lines[: number + 1])
+                return [read.decode().rstrip("\n") for read in lines[:number]]
+        return None
 
     def _unread(self, signal: str) -> bytes:
         with (self._folder / f"{signal}.jsonl").open("rb") as file:
@@ -64,9 +68,9 @@ class Archive:
 
 
 @contextmanager
-def running_archive(folder: Path) -> Iterator[Archive]:
-    """Run a Collector that writes to ``folder``."""
-    settings = receiving()
+def running_archive(folder: Path, grpc_port: int = 0, http_port: int = 0) -> Iterator[Archive]:
+    """Run a Collector that writes to ``folder``, on the given ports or any that are free."""
+    settings = receiving(grpc_port, http_port)
     settings["exporters"] = {
         f"file/{signal}": {"path": str(folder / f"{signal}.jsonl"), "flush_interval": "10ms"}
         for signal in SIGNALS

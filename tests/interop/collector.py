@@ -52,20 +52,12 @@ class CollectorProcess:
         return [json.loads(line) for line in complete if line.startswith("{")]
 
 
-def receiving() -> Settings:
-    """Return settings that receive OTLP on free loopback ports and say little else."""
+def receiving(grpc_port: int = 0, http_port: int = 0) -> Settings:
+    """Return settings that receive OTLP on loopback ports, 0 being any that is free."""
+    grpc = {"endpoint": f"127.0.0.1:{grpc_port}", "max_recv_msg_size_mib": LARGEST_MIB}
+    http = {"endpoint": f"127.0.0.1:{http_port}", "max_request_body_size": LARGEST_MIB << 20}
     return {
-        "receivers": {
-            "otlp": {
-                "protocols": {
-                    "grpc": {"endpoint": "127.0.0.1:0", "max_recv_msg_size_mib": LARGEST_MIB},
-                    "http": {
-                        "endpoint": "127.0.0.1:0",
-                        "max_request_body_size": LARGEST_MIB << 20,
-                    },
-                }
-            }
-        },
+        "receivers": {"otlp": {"protocols": {"grpc": grpc, "http": http}}},
         "service": {"telemetry": {"metrics": {"level": "none"}, "logs": {"encoding": "json"}}},
     }
 
