@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 from typing import TYPE_CHECKING, Any
 
+import structlog
 import uvicorn
 
 from tripswitch.config.endpoints import split_endpoint
@@ -21,6 +23,8 @@ from tripswitch.web.connections import ConnectionLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_log = structlog.get_logger(__name__)
 
 _GRACE_S = 2
 _IDLE_S = 5
@@ -101,6 +105,25 @@ class Listener:
 def bound_endpoint(endpoint: str, port: int) -> str:
     """Return ``endpoint`` with the port that was really bound."""
     return f"{endpoint.rpartition(':')[0]}:{port}"
+
+
+class _OurWords(logging.Filter):
+    """Says in our own log what uvicorn finds worth saying, and nothing that strangers can cause.
+
+    Uvicorn writes a line for every malformed request, and whole tracebacks with their messages.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Refuse every record, having said what there is to say."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            _log.error("http_answer_failed", error=type(error).__name__)
+        elif record.levelno >= logging.ERROR and "graceful" in record.msg and record.args != (0,):
+            _log.warning("requests_cut_off", listener="http")
+        return False
+
+
+logging.getLogger("uvicorn.error").addFilter(_OurWords())
 
 
 class _Guest(uvicorn.Server):
