@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.genai.reading import read_all
 from tests.play import BAD, TARGET, Played, config, play, story
 from tests.traffic import START_NS, Arm, Behaviour, Plan, requests, rollout
 from tripswitch.config.model import (
@@ -19,7 +20,6 @@ from tripswitch.config.model import (
 )
 from tripswitch.config.model import Rollback as RollbackConfig
 from tripswitch.drive.session import Arrival, Session
-from tripswitch.model.calls import Observed
 from tripswitch.model.messages import Command, Confirmed, Event, Rollback, RollbackOutcome
 
 
@@ -88,7 +88,7 @@ def test_exemplars_are_failing_traces_of_the_bad_arm(played: Played) -> None:
     assert incident is not None
     failing = set()
     for body in requests(story(), 12):
-        observed = _read(body)
+        observed = read_all([body], cohort_names=["control", "canary"])
         for row in range(len(observed.calls)):
             is_bad = bool(observed.calls.refusal[row]) or any(
                 evaluation.score is not None and evaluation.score < 1
@@ -309,6 +309,7 @@ def test_a_clock_ten_years_off_moves_nothing() -> None:
     for sign in (-1, 1):
         for body in requests(_flood(), 1, seed=3, start_ns=START_NS + sign * years_ns):
             commands += session.feed([Arrival(body, START_NS + 200 * 10**9)])
+    commands += session.advance(START_NS + 260 * 10**9)
     assert commands == []
     assert session.counters()["reader_skewed_spans_total"] > 0
 
@@ -359,12 +360,6 @@ def test_scopes_stay_bounded_under_a_flood_of_names() -> None:
 def _flood() -> Plan:
     arm = replace(Arm(10.0, "v18", "canary"), behaviour=Behaviour(refusals=1.0, errors=0.0))
     return lambda _: [arm]
-
-
-def _read(body: bytes) -> Observed:
-    from tripswitch.genai.understand import Understanding
-
-    return Understanding(Config().read, ["control", "canary"]).observe([body])
 
 
 def test_every_rollback_has_its_event_and_key(played: Played) -> None:

@@ -1,6 +1,6 @@
 """The engine: the whole judgement, without I/O.
 
-In go what was observed (`Observed`), ticks, what became of commands (`RollbackOutcome`) and what
+In go what was sighted (`Sighted`), ticks, what became of commands (`RollbackOutcome`) and what
 people confirmed (`Confirmed`); out come `Event`, `Notify` and `Rollback`. Time is an argument.
 The same inputs in the same order give the same outputs, to the byte, however they were batched:
 
@@ -28,13 +28,14 @@ from tripswitch.detect.findings import Findings
 from tripswitch.detect.intake import Intake
 from tripswitch.detect.judge import Judge
 from tripswitch.detect.roster import Roster
-from tripswitch.genai.requests import RequestAssembler
+from tripswitch.genai.sightings import Sighted
+from tripswitch.genai.traces import TraceBook
 from tripswitch.incidents.book import Book, Tracked, emit, with_rollback
 from tripswitch.incidents.changes import ChangeLog
 from tripswitch.incidents.exemplars import Exemplar, Exemplars
 from tripswitch.incidents.follow import Follower
 from tripswitch.incidents.plan import Facts, plan_rollback
-from tripswitch.model.calls import Calls, Observed, Score
+from tripswitch.model.calls import Calls, Score
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_S
 from tripswitch.model.incident import Incident, RollbackPlan, RollbackState, Severity
 from tripswitch.model.messages import (
@@ -46,6 +47,7 @@ from tripswitch.model.messages import (
     RollbackOutcome,
 )
 from tripswitch.model.requests import Requests
+from tripswitch.model.settled import Settled
 from tripswitch.model.verdict import Comparison, Verdict
 from tripswitch.windows.rings import Rows
 from tripswitch.windows.scopes import Scopes
@@ -65,7 +67,7 @@ class Engine:
         self.intake = Intake(self.scopes, self.comparisons)
         self.judge = Judge(self.scopes, self.roster, self.comparisons)
         self.findings = Findings(self.roster, self.comparisons)
-        self.assembler = RequestAssembler(config.read.request_hold, config.read.max_held_traces)
+        self.traces = TraceBook(config)
         self.changes = ChangeLog()
         self.exemplars = Exemplars()
         self.book = Book()
@@ -89,25 +91,28 @@ class Engine:
 
     # --- what goes in -----------------------------------------------------------------------------
 
-    def observe(self, observed: Observed, now_ns: Sequence[int]) -> list[Command]:
+    def observe(self, sighted: Sighted, now_ns: Sequence[int]) -> list[Command]:
         """Take what was read from ``len(now_ns)`` requests, the i-th of them at ``now_ns[i]``.
 
-        Times never go back; an earlier one counts as the latest seen.
+        Times never go back; an earlier one counts as the latest seen. What was read is judged at
+        the first tick after its trace is settled.
         """
         commands: list[Command] = []
-        self.counts["reader_spans_total"] += observed.spans
-        self.counts["reader_unreadable_requests_total"] += observed.unreadable
-        indices = np.arange(len(now_ns) + 1)
-        call_bounds = np.searchsorted(observed.calls.request_index, indices)
-        entry_bounds = np.searchsorted([item.request_index for item in observed.entries], indices)
-        score_bounds = np.searchsorted([item.request_index for item in observed.scores], indices)
+        self.counts["reader_spans_total"] += sighted.spans
+        self.counts["reader_unreadable_requests_total"] += sighted.unreadable
+        first = 0
         for index, moment_ns in enumerate(now_ns):
             commands.extend(self.advance(moment_ns))
-            calls = range(int(call_bounds[index]), int(call_bounds[index + 1]))
-            entries = slice(int(entry_bounds[index]), int(entry_bounds[index + 1]))
-            scores = slice(int(score_bounds[index]), int(score_bounds[index + 1]))
-            commands.extend(self._take(observed, calls, entries, scores))
+            last = sighted.ends[index]
+            self.traces.add(sighted.items[first:last], self.now_ns)
+            self._taken += 1
+            first = last
         return commands
+
+    def flush(self) -> list[Command]:
+        """Settle every trace as it stands, because a recording ends."""
+        self._take(self.traces.flush())
+        return self._see_changes()
 
     def advance(self, now_ns: int) -> list[Command]:
         """Let time pass to ``now_ns``: every tick boundary up to it is judged."""
@@ -177,24 +182,16 @@ class Engine:
         """Take new settings from the next tick on; evidence and windows stay."""
         self.config = config
         self.comparisons.set_lines(config.detect)
+        self.traces.reload(config)
 
     # --- what is done with it ---------------------------------------------------------------------
 
-    def _take(
-        self, observed: Observed, calls: range, entries: slice, scores: slice
-    ) -> list[Command]:
-        self._taken += 1
-        self.counts["reader_calls_total"] += len(calls)
-        batch = observed.calls.take(calls)
-        batch.request_index = np.zeros(len(batch), dtype=np.int64)
-        self.intake.add_calls(batch, self.now_ns, self.config)
-        new_scores = observed.scores[scores]
-        self.intake.add_scores(new_scores, self.now_ns, self.config)
-        roots = [entry._replace(request_index=0) for entry in observed.entries[entries]]
-        times = np.array([self.now_ns], dtype=np.int64)
-        self._take_requests(self.assembler.add(batch, roots, times))
-        self._offer_exemplars(batch, new_scores)
-        return self._see_changes()
+    def _take(self, settled: Settled) -> None:
+        self.counts["reader_calls_total"] += len(settled.calls)
+        self.intake.add_calls(settled.calls, self.now_ns, self.config)
+        self.intake.add_scores(settled.scores, self.now_ns, self.config)
+        self._take_requests(settled.requests)
+        self._offer_exemplars(settled.calls, settled.scores)
 
     def _take_requests(self, requests: Requests) -> None:
         self.intake.add_requests(requests, self.now_ns, self.config)
@@ -266,7 +263,8 @@ class Engine:
         self.now_ns = max(self.now_ns, boundary_ns)
         self.counts["judge_ticks_total"] += 1
         minute_crossed = self.scopes.rings.advance(boundary_ns)
-        self._take_requests(self.assembler.expire(boundary_ns))
+        self._take(self.traces.settle(boundary_ns))
+        commands = self._see_changes()
         total = self._lost + self._taken
         is_lossy = total > 0 and self._lost / total > _LOSSY_SHARE
         if minute_crossed:
@@ -277,7 +275,6 @@ class Engine:
             boundary_ns, detect, minute_crossed=minute_crossed, is_lossy=is_lossy
         )
         self._last = (rows, decision)
-        commands: list[Command] = []
         for verdict in self.findings.regressed(
             rows, decision, detect, boundary_ns, is_lossy=is_lossy
         ):
@@ -408,10 +405,9 @@ class Engine:
         return {
             **self.counts,
             "reader_skewed_spans_total": self.intake.skewed,
-            "reader_late_calls_total": self.assembler.late_calls,
-            "reader_expired_requests_total": self.assembler.expired,
-            "reader_evicted_requests_total": self.assembler.evicted,
-            "reader_held_traces": self.assembler.held,
+            **{f"reader_{name}_total": count for name, count in self.traces.counters().items()},
+            "reader_held_traces": self.traces.held,
+            "reader_remembered_calls": len(self.traces.index),
             "windows_scopes": len(self.scopes.records),
             "windows_evicted_scopes_total": self.scopes.evicted_scopes,
             "windows_folded_values_total": self.scopes.folded_values,

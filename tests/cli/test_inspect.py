@@ -28,7 +28,7 @@ def inspect(*arguments: object) -> Result:
 def recording(tmp_path: Path) -> Path:
     file = tmp_path / "one.traces.binpb"
     spans = [
-        SpanOf({**CHAT, "app.cohort": "canary", "tag.tags": ["blue"]}, span=1),
+        SpanOf({**CHAT, "mine.cohort": "canary", "tag.tags": ["blue"]}, span=1),
         SpanOf({**CHAT, "http.route": "/\x1b[31mred"}, span=2),
     ]
     file.write_bytes(request_of(*spans))
@@ -40,14 +40,14 @@ def test_json_is_one_object_a_call_with_the_fixed_names(recording: Path) -> None
     assert result.exit_code == 0
     calls = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(calls) == 2
-    names = set(Calls.__dataclass_fields__) - {"parent_span_id", "is_chat", "request_index"}
+    names = set(Calls.__dataclass_fields__) - {"parent_span_id", "is_chat", "scopes"}
     assert set(calls[0]) == names | {"latency"}
     assert result.stderr == ""
 
 
 def test_key_and_cohort_put_the_users_own_in_front(recording: Path) -> None:
     assert json.loads(inspect("--json", recording).stdout.splitlines()[0])["cohort"] is None
-    by_key = inspect("--json", "--key", "cohort=app.cohort", recording)
+    by_key = inspect("--json", "--key", "cohort=mine.cohort", recording)
     assert json.loads(by_key.stdout.splitlines()[0])["cohort"] == "canary"
     by_tag = inspect("--json", "--cohort", "blue", recording)
     assert json.loads(by_tag.stdout.splitlines()[0])["cohort"] == "blue"
@@ -57,7 +57,7 @@ def test_config_supplies_keys_and_the_command_line_overtakes_them(
     recording: Path, tmp_path: Path
 ) -> None:
     config = tmp_path / "tripswitch.yaml"
-    config.write_text("read:\n  keys:\n    cohort: [app.cohort]\n")
+    config.write_text("read:\n  keys:\n    cohort: [mine.cohort]\n")
     by_config = inspect("--json", "--config", config, recording)
     assert json.loads(by_config.stdout.splitlines()[0])["cohort"] == "canary"
     overtaken = inspect(
@@ -78,12 +78,10 @@ def test_summary_names_what_is_missing_and_shows_no_terminal_codes(recording: Pa
 def test_what_could_not_be_read_goes_to_standard_error(recording: Path, tmp_path: Path) -> None:
     (tmp_path / "damaged.traces.binpb").write_bytes(recording.read_bytes()[:-3])
     (tmp_path / "bad.jsonl").write_text("{\n")
-    (tmp_path / "later.logs.binpb").write_bytes(b"")
     result = inspect("--json", tmp_path)
     assert len(result.stdout.splitlines()) == 2
     assert "bad.jsonl:1" in result.stderr
     assert "1 requests were not readable" in result.stderr
-    assert "1 logs requests were not read" in result.stderr
 
 
 def test_nothing_found_is_said_aloud(tmp_path: Path) -> None:
@@ -109,7 +107,12 @@ def test_capture_shows_all_its_calls() -> None:
     options = [part for key in keys for part in ("--key", key)]
     from_folder = inspect("--json", *options, folder / "payloads")
     from_lines = inspect("--json", *options, folder / "traces.otlp.jsonl")
-    assert from_folder.stdout == from_lines.stdout
+    # The folder has the logs too, and in them the evaluations and verdicts.
+    without_logs = [
+        {**json.loads(line), "evals": [], "guardrails": []}
+        for line in from_folder.stdout.splitlines()
+    ]
+    assert without_logs == [json.loads(line) for line in from_lines.stdout.splitlines()]
     calls = {call["span_id"]: call for call in map(json.loads, from_lines.stdout.splitlines())}
     expected = expected_calls(folder)
     assert set(calls) == {call["span_id"] for call in expected}

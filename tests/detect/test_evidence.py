@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tripswitch.detect.evidence import EDetector
@@ -24,6 +24,7 @@ STREAMS = 2_000
 MINUTES = 480
 # A budget large enough that 2,000 streams can tell a broken detector from a sound one.
 BUDGET = 0.04
+CEILING = 1e12
 INJECT = 0.04 / MINUTES
 
 
@@ -175,6 +176,8 @@ def test_six_ticks_or_one_are_the_same_but_for_the_injection(
                     tick_minutes=1 / len(pieces),
                     now_ns=0,
                 )
+                # Evidence is held at a ceiling, and what is cut off there depends on when.
+                assume(detector.evidence(np.array([0]))[0] < CEILING)
             detector.close_minute()
     assert split.evidence[0] == pytest.approx(whole.evidence[0], rel=1e-9)
 

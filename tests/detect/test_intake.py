@@ -29,7 +29,7 @@ WIDTHS = (
 
 
 def score(value: float, scope: Scope = LEAF, *, end: int = START_NS, rubric: str = "r") -> Score:
-    return Score("", "", scope, None, rubric, value, end, 0)
+    return Score("", "", scope, None, rubric, value, end)
 
 
 def held(stand: Stand, scope: Scope, measure: Measure, window: str = "15m") -> tuple[float, float]:
@@ -81,7 +81,8 @@ def take_calls(
         request_model=none,
         provider=none,
         refusal=refusals or [False] * size,
-        error_type=errors or none,
+        error_class=errors or none,  # type: ignore[arg-type]
+        scopes=[LEAF._replace(request_model=None, provider=None)] * size,
         is_chat=is_chat or [True] * size,
     )
     stand.intake.add_calls(calls, stand.now_ns, stand.config)

@@ -1,102 +1,91 @@
-"""Real telemetry reads right: the recorded payloads against their ground truth."""
+"""Real telemetry reads right: the recorded payloads of published libraries, and their truth."""
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.captures import capture, expected_calls
-from tripswitch.config.model import Read
-from tripswitch.genai.understand import Understanding
-from tripswitch.otlp.files import FileProblem, read_requests
+from tests.captures import capture
+from tests.genai.ground_truth import calls_in, differences, truth_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-OWN_KEYS = {
-    "prompt_version": ["app.prompt.version"],
-    "cohort": ["app.cohort"],
-    "tenant": ["app.tenant"],
-}
-
-# Name in the ground truth -> name here, where they are the same kind of value.
-SAME = {
-    "request_model": "request_model",
-    "response_model": "response_model",
-    "input_tokens": "input_tokens",
-    "output_tokens": "output_tokens",
-    "cached_input_tokens": "cached_tokens",
-    "reasoning_tokens": "reasoning_tokens",
-    "prompt_name": "prompt_name",
-    "prompt_version": "prompt_version",
-    "cohort": "cohort",
-    "route": "route",
-    "session_id": "session",
-    "tenant": "tenant",
-    "refusal": "refusal",
-    "error_type": "error_type",
-}
-# OpenAI's words in the ground truth, ours here.
-FINISH_REASONS = {"tool_calls": "tool_call"}
+LIBRARIES = (
+    "langfuse",
+    "litellm-proxy",
+    "litellm-sdk",
+    "openinference-instrumentation-openai",
+    "openinference-instrumentation-openai-dual",
+    "opentelemetry-instrumentation-openai-v2",
+    "opentelemetry-instrumentation-openai-v2-legacy",
+    "traceai-openai",
+    "traceloop-sdk",
+)
 
 
-def calls_in(*paths: Path) -> dict[str, dict[str, Any]]:
-    problems: list[FileProblem] = []
-    bodies = [
-        request.body
-        for request in read_requests(paths, problems.append)
-        if request.signal == "traces"
-    ]
-    assert [p for p in problems if not p.source.endswith("index.json")] == []
-    observed = Understanding(Read(keys=OWN_KEYS)).observe(bodies)
-    assert observed.rejected == {}
-    calls = [observed.calls.as_json(row) for row in range(len(observed.calls))]
-    return {call["span_id"]: call for call in calls}
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_every_call_score_and_verdict_reads_right(library: str) -> None:
+    folder = capture(library)
+    assert differences(truth_of(folder), calls_in(folder / "payloads")) == {}
 
 
-@pytest.mark.parametrize("source", ["payloads", "traces.otlp.jsonl"])
-def test_every_call_of_the_opentelemetry_capture_reads_right(source: str) -> None:
-    folder = capture("opentelemetry-instrumentation-openai-v2")
-    found = calls_in(folder / source)
-    expected = expected_calls(folder)
-    assert set(found) == {call["span_id"] for call in expected}
-    assert len(found) == 29
-    differences = [
-        (call["call_id"], theirs, call["expected"][theirs], found[call["span_id"]][ours])
-        for call in expected
-        for theirs, ours in SAME.items()
-        if call["expected"][theirs] != found[call["span_id"]][ours]
-    ]
-    assert differences == []
-    for call in expected:
-        read = found[call["span_id"]]
-        reasons = call["expected"]["finish_reasons"] or []
-        assert read["finish_reasons"] == [FINISH_REASONS.get(r, r) for r in reasons]
-        assert (read["error_class"] is not None) == bool(call["expected"]["error"])
-        assert read["streaming"] is bool(call["expected"]["streaming"])
-        assert read["dialect"] == "semconv"
-    users = {call["expected"]["user_id"]: found[call["span_id"]]["user"] for call in expected}
-    for call in expected:
-        assert found[call["span_id"]]["user"] == users[call["expected"]["user_id"]]
-    assert len(set(users.values())) == len(users)
-    assert not set(users) & set(users.values())
+@pytest.mark.parametrize(
+    "library", ["opentelemetry-instrumentation-openai-v2", "openinference-instrumentation-openai"]
+)
+def test_spans_as_the_collector_writes_them_read_the_same(library: str) -> None:
+    folder = capture(library)
+    from_lines = calls_in(folder / "traces.otlp.jsonl")
+    assert from_lines
+    # The lines hold spans only: what came as logs is missing.
+    assert _without_judgements(from_lines) == _without_judgements(calls_in(folder / "payloads"))
 
 
-def test_both_recordings_of_the_capture_read_the_same() -> None:
-    folder = capture("opentelemetry-instrumentation-openai-v2")
-    assert calls_in(folder / "payloads") == calls_in(folder / "traces.otlp.jsonl")
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_shuffled_split_and_repeated_payloads_give_the_same_calls(
+    library: str, seed: int, tmp_path: Path
+) -> None:
+    folder = capture(library)
+    rng = random.Random(seed)
+    requests: list[tuple[str, bytes]] = []
+    for file in sorted((folder / "payloads").glob("*.binpb")):
+        body = file.read_bytes()
+        if ".traces." in file.name:
+            requests += [("traces", part) for part in _one_span_each(body)]
+        elif ".logs." in file.name:
+            requests.append(("logs", body))
+    requests += rng.sample(requests, len(requests) // 3)
+    rng.shuffle(requests)
+    for number, (signal, body) in enumerate(requests):
+        (tmp_path / f"{number:06}.{signal}.binpb").write_bytes(body)
+    assert _sorted(calls_in(tmp_path)) == _sorted(calls_in(folder / "payloads"))
 
 
-def test_older_generation_of_the_conventions_reads_right() -> None:
-    folder = capture("opentelemetry-instrumentation-openai-v2-legacy")
-    found = calls_in(folder / "payloads")
-    expected = expected_calls(folder)
-    assert set(found) == {call["span_id"] for call in expected}
-    differences = [
-        (call["call_id"], theirs, call["expected"][theirs], found[call["span_id"]][ours])
-        for call in expected
-        for theirs, ours in SAME.items()
-        if call["expected"][theirs] != found[call["span_id"]][ours]
-    ]
-    assert differences == []
+def _one_span_each(body: bytes) -> list[bytes]:
+    parts = []
+    for resource_spans in ExportTraceServiceRequest.FromString(body).resource_spans:
+        for scope_spans in resource_spans.scope_spans:
+            for span in scope_spans.spans:
+                part = ExportTraceServiceRequest()
+                only = part.resource_spans.add()
+                only.resource.CopyFrom(resource_spans.resource)
+                only_scope = only.scope_spans.add()
+                only_scope.scope.CopyFrom(scope_spans.scope)
+                only_scope.spans.append(span)
+                parts.append(part.SerializeToString())
+    return parts
+
+
+def _sorted(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    for call in calls:
+        for judgements in (call["evals"], call["guardrails"]):
+            judgements.sort(key=lambda item: item["name"])
+    return sorted(calls, key=lambda call: (call["trace_id"], call["span_id"]))
+
+
+def _without_judgements(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**call, "evals": [], "guardrails": [], "refusal": None} for call in _sorted(calls)]

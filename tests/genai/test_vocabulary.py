@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from tripswitch.config.model import FACTS
-from tripswitch.genai.vocabulary import COMMON_FACTS, ROWS, Vocabulary
+from tripswitch.genai.dialects import DIALECTS
+from tripswitch.genai.vocabulary import COMMON_FACTS, Vocabulary
+
+ROWS = [row for dialect in DIALECTS for row in dialect.rows]
 
 ALWAYS_WIN = {
     "route": "tripswitch.route",
@@ -21,9 +26,10 @@ def test_every_configurable_fact_has_a_row() -> None:
     assert set(COMMON_FACTS) <= {row.fact for row in ROWS}
 
 
-def test_no_key_stands_twice_for_one_fact() -> None:
-    pairs = [(row.fact, row.key, row.member) for row in ROWS]
-    assert len(pairs) == len(set(pairs))
+def test_no_key_stands_twice_for_one_fact_of_a_dialect() -> None:
+    for dialect in DIALECTS:
+        pairs = Counter((row.fact, row.key, row.member) for row in dialect.rows)
+        assert [pair for pair, count in pairs.items() if count > 1] == []
 
 
 @pytest.mark.parametrize(("fact", "key"), ALWAYS_WIN.items())
@@ -35,13 +41,14 @@ def test_own_keys_come_after_tripswitch_and_before_all_others(fact: str, key: st
 
 
 def test_content_is_only_asked_for_when_its_facts_are_wanted() -> None:
-    assert "gen_ai.output.messages" in Vocabulary({}, content_facts=True).wanted
-    assert "gen_ai.output.messages" not in Vocabulary({}, content_facts=False).wanted
-    assert "gen_ai.input.messages" not in Vocabulary({}, content_facts=True).wanted
+    for content in ("gen_ai.output.messages", "output.value", "langfuse.observation.output"):
+        assert Vocabulary({}, content_facts=True).wants(content)
+        assert not Vocabulary({}, content_facts=False).wants(content)
+    assert not Vocabulary({}, content_facts=True).wants("gen_ai.input.messages")
 
 
 def test_plans_are_bounded() -> None:
     vocabulary = Vocabulary({}, content_facts=True)
     for number in range(10_000):
-        vocabulary.plan((f"key.{number}",), ())
+        vocabulary.plan((f"key.{number}",), (), "scope")
     assert len(vocabulary._plans) <= 4096

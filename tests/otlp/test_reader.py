@@ -13,12 +13,19 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from tests.genai.spans import EventOf, SpanOf, put, put_value, request_of
-from tripswitch.otlp.attributes import AttributeReader
-from tripswitch.otlp.reader import SpanTable, read_spans
+from tripswitch.otlp import reader as reading
+from tripswitch.otlp.attributes import AttributeReader, Wanted
+from tripswitch.otlp.reader import SpanTable
 
 KEYS = ("model", "tokens", "long." + "k" * 130, "", "ünïcode", "reasons")
 WANTED = frozenset(KEYS) | {"kept.event"}
 _MAX_INT64 = (1 << 63) - 1
+
+
+def read_spans(requests: list[bytes], wanted: frozenset[str]) -> SpanTable:
+    """Read with a reader that remembers nothing from the last time."""
+    reader = AttributeReader(Wanted(wanted.__contains__))
+    return reading.read_spans(requests, reader, frozenset({"kept.event"}))
 
 
 def official_rows(requests: list[bytes]) -> list[tuple[Any, ...]]:
@@ -337,7 +344,7 @@ def test_nesting_deeper_than_protobuf_allows_is_counted_not_raised() -> None:
     value = STRING
     for _ in range(200):
         value = length_delimited(5, length_delimited(1, value))
-    reader = AttributeReader(WANTED)
+    reader = AttributeReader(Wanted(WANTED.__contains__))
     assert reader.read([KEY + length_delimited(2, value)]) == ({}, 1)
 
 
@@ -348,7 +355,7 @@ def test_structured_value_of_too_many_parts_is_counted() -> None:
 
 
 def test_neither_private_values_nor_unwanted_text_stay_in_memory() -> None:
-    reader = AttributeReader(frozenset({"user", "model"}), frozenset({"user"}))
+    reader = AttributeReader(Wanted({"user", "model"}.__contains__, frozenset({"user"})))
     message = ExportTraceServiceRequest()
     span = message.resource_spans.add().scope_spans.add().spans.add()
     put(span.attributes, {"user": "alice", "prompt": "my secret", "model": "m", "port": 443})
@@ -362,7 +369,7 @@ def test_neither_private_values_nor_unwanted_text_stay_in_memory() -> None:
 
 def test_key_that_stands_twice_keeps_its_last_value() -> None:
     first, empty = KEY + length_delimited(2, STRING), KEY + length_delimited(2, b"")
-    reader = AttributeReader(WANTED)
+    reader = AttributeReader(Wanted(WANTED.__contains__))
     assert reader.read([first, empty]) == ({}, 0)
     assert reader.read([empty, first]) == ({"model": "gpt"}, 0)
 

@@ -9,25 +9,22 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tripswitch.cli.inspect_summary import Summary
+from tripswitch.cli.inspect_summary import remarks, summary
 from tripswitch.config.loading import load_config
-from tripswitch.config.model import FACTS, Config, Read
+from tripswitch.config.model import FACTS, Read
+from tripswitch.drive import inspection
 from tripswitch.errors import ConfigError
-from tripswitch.genai.understand import DEFAULT_COHORTS, Understanding
-from tripswitch.otlp.files import FileProblem, read_requests
+from tripswitch.genai.census import Census
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from tripswitch.model.calls import Observed
-
-_BATCH_BYTES = 4 << 20
+    from tripswitch.otlp.files import FileProblem
 
 
 def inspect(
@@ -61,61 +58,37 @@ def inspect(
     ] = None,
 ) -> None:
     """Show what tripswitch sees in recorded telemetry, and what is missing."""
-    read = _with_own_keys(_configured(config or ()), key or ())
-    understanding = Understanding(read, (*DEFAULT_COHORTS, *(cohort or ())))
-    summary = Summary()
+    configuration = load_config(config or (), os.environ)
+    read = _with_own_keys(configuration.read, key or ())
+    census = Census()
+    counts: dict[str, int] = {}
     problems: list[FileProblem] = []
+    steps = inspection.inspect(
+        configuration.model_copy(update={"read": read}), paths, cohort or (), problems.append
+    )
     try:
-        for observed in _observe(paths, understanding, problems, summary.other_signals):
-            summary.add(observed)
+        for sighted, settled, counts in steps:  # noqa: B007 - the last counts are the whole's
+            census.add_read(sighted)
+            census.add_calls(settled.calls)
             if as_json:
-                for row in range(len(observed.calls)):
-                    sys.stdout.write(json.dumps(observed.calls.as_json(row)) + "\n")
+                for row in range(len(settled.calls)):
+                    sys.stdout.write(json.dumps(settled.calls.as_json(row)) + "\n")
             _report(problems)
-        _report(problems)
         if not as_json:
-            sys.stdout.write(summary.text())
+            sys.stdout.write(summary(census))
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of a pipe has seen enough; without this the interpreter complains on exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    for sentence in summary.remarks():
+    for sentence in remarks(census, counts):
         sys.stderr.write(sentence + "\n")
-
-
-def _observe(
-    paths: Sequence[Path],
-    understanding: Understanding,
-    problems: list[FileProblem],
-    other_signals: Counter[str],
-) -> Iterator[Observed]:
-    batch: list[bytes] = []
-    batch_bytes = 0
-    for request in read_requests(paths, problems.append):
-        if request.signal != "traces":
-            other_signals[request.signal] += 1
-            # A request of unknown kind may be a trace request that is damaged: let it be counted.
-            if request.signal != "unknown":
-                continue
-        batch.append(request.body)
-        batch_bytes += len(request.body)
-        if batch_bytes >= _BATCH_BYTES:
-            yield understanding.observe(batch)
-            batch, batch_bytes = [], 0
-    yield understanding.observe(batch)
 
 
 def _report(problems: list[FileProblem]) -> None:
     for problem in problems:
         sys.stderr.write(f"{problem.source}: {problem.message}\n")
     problems.clear()
-
-
-def _configured(paths: Sequence[Path]) -> Read:
-    if not paths:
-        return Config().read
-    return load_config(paths, os.environ).read
 
 
 def _with_own_keys(read: Read, assignments: Sequence[str]) -> Read:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tripswitch.config.consistency import warnings_of
@@ -15,7 +16,6 @@ from tripswitch.config.yaml_marks import Table, parse_tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from tripswitch.config.model import Config
 
@@ -53,16 +53,29 @@ def load(paths: Sequence[Path], environ: Mapping[str, str]) -> Loaded:
     """Return what `load_config` does, with the warnings; the same errors are raised."""
     problems: list[Problem] = []
     tree = Table({}, {}, NOWHERE)
-    for path in paths:
+    for path in (*shipped_files(), *paths):
         try:
             file_tree = parse_tree(_read(path), str(path), problems)
         except InvalidConfig as error:
             problems.extend(error.problems)
         else:
             tree = merged_tables(tree, expanded(file_tree, environ, problems))
+            if path not in paths:
+                # What is missing is missing from the user's file.
+                tree = Table(tree.values, tree.key_marks, NOWHERE)
     tree = merged_tables(tree, overrides(environ, problems))
     config = config_of(tree, problems)
     return Loaded(config, [placed(warning, tree) for warning in warnings_of(config)])
+
+
+def shipped_files() -> list[Path]:
+    """Return the files that come before a user's own: the table of prices.
+
+    It lies in the package where that is installed, and in ``config/`` of a checkout.
+    """
+    package = Path(__file__).resolve().parents[1]
+    candidates = (package / "prices.yaml", package.parents[1] / "config" / "prices.yaml")
+    return [path for path in candidates if path.is_file()][:1]
 
 
 def reloadable_difference(old: Config, new: Config) -> list[str]:

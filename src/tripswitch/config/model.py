@@ -13,7 +13,10 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
 
+from tripswitch.config.dialect_section import DialectSection
 from tripswitch.config.endpoints import OptionalListenEndpoint
+from tripswitch.config.evaluations_section import EvaluationRule
+from tripswitch.config.prices_section import Prices
 from tripswitch.config.quantities import DurationS, Share, SizeBytes
 from tripswitch.config.section import LIVE, Section
 from tripswitch.config.spool_section import Spool
@@ -81,6 +84,23 @@ class Read(Section):
         description="Secret that user ids are hashed with before they are kept: ${env:NAME}.",
         json_schema_extra=LIVE,
     )
+    dialects: list[DialectSection] = Field(
+        default_factory=list,
+        description=(
+            "Dialects of your own: where a library that is not known puts the facts of a call. "
+            "Tried after `keys` and before the known dialects."
+        ),
+        json_schema_extra=LIVE,
+    )
+    cohort_flags: list[str] = Field(
+        default_factory=list,
+        description=(
+            "Keys of the feature flags whose variant is the cohort, best first. Without any, the "
+            "flag of a trace that has only one."
+        ),
+        examples=[["refund-bot-rollout"]],
+        json_schema_extra=LIVE,
+    )
     request_hold: DurationS = Field(
         30.0,
         ge=0,
@@ -88,9 +108,35 @@ class Read(Section):
         description=(
             "How long the calls of one trace wait for its root span before they count as a request."
         ),
+        json_schema_extra=LIVE,
+    )
+    request_linger: DurationS = Field(
+        5.0,
+        ge=0,
+        le=60,
+        description=(
+            "How long a trace waits for its other spans after its root has come: exporters send "
+            "every 5 s."
+        ),
+        json_schema_extra=LIVE,
     )
     max_held_traces: int = Field(
-        50_000, ge=100, le=10_000_000, description="Most traces waiting for their root at once."
+        50_000,
+        ge=100,
+        le=10_000_000,
+        description="Most traces held at once, with at most ten times as many spans.",
+    )
+    late_scores: DurationS = Field(
+        1800.0,
+        ge=0,
+        le=86_400,
+        description="How late a score may come and still find its call.",
+    )
+    max_remembered_calls: int = Field(
+        2_000_000,
+        ge=1000,
+        le=100_000_000,
+        description="Most calls that late scores are looked up among; one takes about 60 bytes.",
     )
 
     @field_validator("keys")
@@ -551,6 +597,14 @@ class Config(Section):
     spool: Spool = Field(default_factory=Spool, description="What waits on disk.")
     tap: Tap = Field(default_factory=Tap, description="From the forwarding path to the reader.")
     read: Read = Field(default_factory=Read, description="How spans are understood.")
+    evaluations: list[EvaluationRule] = Field(
+        default_factory=list,
+        description=(
+            "What evaluations mean, by name, first match first; the rest goes by their names."
+        ),
+        json_schema_extra=LIVE,
+    )
+    prices: Prices = Field(default_factory=Prices, description="What tokens cost.")
     windows: Windows = Field(default_factory=Windows, description="How much is kept in memory.")
     detect: Detect = Field(default_factory=Detect, description="When something is wrong.")
     incidents: Incidents = Field(default_factory=Incidents, description="The life of an incident.")

@@ -68,7 +68,7 @@ class Intake:
                 continue
             for record in self._records(calls.scope(row), now_ns)[1]:
                 self._put(record, CALLS, minute, 1.0, config)
-                if calls.error_type[row] is None:
+                if calls.error_class[row] is None:
                     self._put(record, REFUSAL, minute, float(bool(calls.refusal[row])), config)
         self._flush()
 

@@ -13,22 +13,23 @@ from tripswitch.config.model import Config
 from tripswitch.drive.data_clock import DataClock
 from tripswitch.drive.report import status_of
 from tripswitch.engine import Engine
-from tripswitch.genai.seen import SpansSeen
+from tripswitch.genai.sightings import Sighted
 from tripswitch.genai.understand import DEFAULT_COHORTS, Understanding
-from tripswitch.model.calls import Observed
 from tripswitch.model.clocktext import NS_PER_S
 from tripswitch.model.incident import Incident, RollbackPlan
 from tripswitch.model.messages import Command, Confirmed, RollbackOutcome
+from tripswitch.otlp.delivery import Signal
 
 
 class Arrival(NamedTuple):
-    """The body of one ``ExportTraceServiceRequest`` and when it arrived, ns since the epoch.
+    """The body of one OTLP request, its signal, and when it arrived, ns since the epoch.
 
     The arrival time is not used when the clock is the telemetry's.
     """
 
     body: bytes
     received_ns: int
+    signal: Signal = Signal.TRACES
 
 
 class Session:
@@ -37,9 +38,8 @@ class Session:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.engine = Engine(config)
-        self._seen = SpansSeen()
-        self._understanding = _understanding(config, self._seen)
-        self._clock: DataClock[Observed] | None = (
+        self._understanding = _understanding(config)
+        self._clock: DataClock[Sighted] | None = (
             DataClock() if config.clock.source == "telemetry" else None
         )
         self._rejected: dict[str, int] = {}
@@ -52,14 +52,14 @@ class Session:
 
     def feed(self, arrivals: Sequence[Arrival]) -> list[Command]:
         """Read and judge requests, in order."""
+        sighted = self._read(arrivals)
         if self._clock is None:
-            observed = self._read([arrival.body for arrival in arrivals])
-            return self.engine.observe(observed, [arrival.received_ns for arrival in arrivals])
+            return self.engine.observe(sighted, [arrival.received_ns for arrival in arrivals])
         commands: list[Command] = []
-        for arrival in arrivals:
-            observed = self._read([arrival.body])
-            for item, now_ns in self._clock.push(observed, _latest_ns(observed)):
-                commands.extend(self.engine.observe(item, [now_ns]))
+        tick_ns = int(self.config.detect.tick * NS_PER_S)
+        for item in sighted.by_tick(tick_ns):
+            for ready, now_ns in self._clock.push(item, item.latest_ns[0]):
+                commands.extend(self.engine.observe(ready, [now_ns]))
         return commands
 
     def advance(self, now_ns: int) -> list[Command]:
@@ -74,6 +74,7 @@ class Session:
                 commands.extend(self.engine.observe(item, [now_ns]))
         if self.engine.now_ns:
             tick_ns = int(self.config.detect.tick * NS_PER_S)
+            commands.extend(self.engine.flush())
             commands.extend(self.engine.advance(self.engine.now_ns + tick_ns))
         return commands
 
@@ -92,7 +93,7 @@ class Session:
     def reload(self, config: Config) -> None:
         """Take a new configuration from the next tick on."""
         self.config = config
-        self._understanding = _understanding(config, self._seen)
+        self._understanding = _understanding(config)
         self.engine.reload(config)
 
     def counters(self) -> dict[str, float]:
@@ -106,20 +107,12 @@ class Session:
         """Return what is seen, as JSON: every scope and signal with its verdict."""
         return status_of(self.engine)
 
-    def _read(self, bodies: Sequence[bytes]) -> Observed:
-        observed = self._understanding.observe(bodies)
-        for fact, count in observed.rejected.items():
+    def _read(self, arrivals: Sequence[Arrival]) -> Sighted:
+        sighted = self._understanding.read([(arrival.signal, arrival.body) for arrival in arrivals])
+        for fact, count in sighted.rejected.items():
             self._rejected[fact] = self._rejected.get(fact, 0) + count
-        return observed
+        return sighted
 
 
-def _understanding(config: Config, seen: SpansSeen) -> Understanding:
-    return Understanding(config.read, [*config.detect.control_cohorts, *DEFAULT_COHORTS], seen)
-
-
-def _latest_ns(observed: Observed) -> int | None:
-    latest = max((entry.end for entry in observed.entries), default=None)
-    if len(observed.calls):
-        end = int(observed.calls.end.max())
-        latest = end if latest is None else max(latest, end)
-    return latest
+def _understanding(config: Config) -> Understanding:
+    return Understanding(config.read, [*config.detect.control_cohorts, *DEFAULT_COHORTS])

@@ -7,6 +7,7 @@ and negative numbers are never facts, and a bool is never a number.
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import re
@@ -137,3 +138,46 @@ def _is_too_deep(source: str) -> bool:
         if depth > MAX_JSON_DEPTH:
             return True
     return False
+
+
+def opened(value: Value) -> Any:
+    """Return what a value holds: structured, JSON text, or a Python literal as text."""
+    parsed = parsed_json(value)
+    if isinstance(parsed, str) and parsed[:1] in ("{", "["):
+        # Encoded twice.
+        parsed = parsed_json(parsed)
+    if parsed is not None or not isinstance(value, str):
+        return parsed
+    return parsed_literal(value)
+
+
+def parsed_literal(value: str) -> Any:
+    """Return the list or dict that ``value`` writes as a Python literal; None when it is none.
+
+    Bounded as JSON is; nothing is ever evaluated.
+    """
+    stripped = value.strip()
+    if stripped[:1] not in ("{", "[", "(") or len(stripped) > MAX_JSON_CHARS:
+        return None
+    if stripped.count("[") + stripped.count("{") + stripped.count("(") > 4096:
+        return None
+    try:
+        return ast.literal_eval(stripped)
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return None
+
+
+def at_path(value: Any, path: str) -> Value:
+    """Return what stands at ``path`` (names and numbers joined by dots) inside ``value``."""
+    if isinstance(value, dict) and path in value:
+        found: Value = value[path]
+        return found
+    for name in path.split("."):
+        if isinstance(value, dict):
+            value = value.get(name)
+        elif isinstance(value, list) and name.isdigit() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return None
+    result: Value = value
+    return result

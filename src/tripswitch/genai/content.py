@@ -1,62 +1,183 @@
 """The bounded extractor: facts that libraries put only inside message content.
 
-OpenTelemetry's own OpenAI instrumentation, for one, leaves the finish reason of a stream nowhere
-but in the output messages. What is read here are the finish reasons and whether a message is a
-refusal; the text is not looked at and nothing of it is returned.
+Read are finish reasons and whether a part of the answer is marked as a refusal, in the shapes that
+providers answer in and instrumentations copy: OpenAI Chat Completions and Responses, Anthropic
+messages, Gemini candidates, the conventions' output messages, and an event's message. The text is
+not looked at and nothing of it is returned.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tripswitch.genai.coercion import MAX_ITEMS, MAX_JSON_CHARS, cut, parsed_json, text
+from tripswitch.genai.coercion import MAX_ITEMS, MAX_JSON_CHARS, cut, opened, text
 
 if TYPE_CHECKING:
     from tripswitch.otlp.attributes import Value
 
+# Text that has none of these words holds no fact, so it is not even parsed.
+_TELLING: Final = ("finish", "stop_reason", "refus", "status", "tool")
+# Where a structured answer may stand inside what a library wrote down.
+_WRAPPERS: Final = ("response", "result", "output", "raw_response", "lc_kwargs", "kwargs")
+_MAX_WRAPPED: Final = 3
+
 
 class OutputFacts(NamedTuple):
-    """The finish reasons as the provider spells them, and whether a part of the answer refuses."""
+    """The finish reasons as the provider spells them, and whether a part of the answer refuses.
+
+    ``calls_tool`` says that the answer asks for a tool, where no reason says so.
+    """
 
     finish_reasons: list[str]
     refuses: bool
+    calls_tool: bool = False
 
 
 NOTHING = OutputFacts([], refuses=False)
 
 
-def output_facts(content: Value, *, need_finish_reasons: bool) -> OutputFacts:
-    """Return the facts inside output messages, structured or as JSON text.
+def answer_in(content: Value) -> OutputFacts:
+    """Return the facts inside an answer: structured, JSON text, or a Python literal as text.
 
-    Text is parsed only when it can hold a fact that is needed, and not above
-    `tripswitch.genai.coercion.MAX_JSON_CHARS`.
+    Text above `tripswitch.genai.coercion.MAX_JSON_CHARS` is not opened.
     """
     if isinstance(content, str):
-        if len(content) > MAX_JSON_CHARS:
+        if len(content) > MAX_JSON_CHARS or not any(word in content for word in _TELLING):
             return NOTHING
-        may_finish = need_finish_reasons and '"finish_reason"' in content
-        if not may_finish and '"refusal"' not in content:
-            return NOTHING
-    messages = parsed_json(content)
-    if not isinstance(messages, list):
-        return NOTHING
-    reasons: list[str] = []
-    refuses = False
-    for message in messages[:MAX_ITEMS]:
+        content = opened(content)
+        if isinstance(content, str):
+            content = opened(content)
+    found = _Found()
+    found.look_at(content, _MAX_WRAPPED)
+    return OutputFacts(found.reasons, found.refuses, found.calls_tool)
+
+
+class _Found:
+    """What was found so far in one answer."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+        self.refuses = False
+        self.calls_tool = False
+
+    def look_at(self, content: Any, depth: int) -> None:
+        """Look for an answer of a known shape."""
+        if isinstance(content, list):
+            for message in content[:MAX_ITEMS]:
+                if isinstance(message, dict):
+                    self._message(message)
+        elif isinstance(content, dict):
+            self._look_into(content, depth)
+
+    def _look_into(self, content: dict[str, Any], depth: int) -> None:
+        choices = content.get("choices", content.get("candidates"))
+        if isinstance(choices, list):
+            for choice in choices[:MAX_ITEMS]:
+                if isinstance(choice, dict):
+                    self._choice(choice)
+            return
+        output = content.get("output")
+        if isinstance(output, list):
+            self._responses_output(content, output)
+            return
+        if isinstance(content.get("generations"), list):
+            self._generations(content["generations"])
+            return
+        if _is_message(content):
+            self._message(content)
+            return
+        for name in _WRAPPERS:
+            if depth and isinstance(content.get(name), dict | list):
+                self.look_at(content[name], depth - 1)
+                return
+
+    def _choice(self, choice: dict[str, Any]) -> None:
+        """Look at a Chat Completions choice or a Gemini candidate."""
+        self._reason(choice.get("finish_reason", choice.get("finishReason")))
+        message = choice.get("message", choice.get("delta"))
         if isinstance(message, dict):
-            reason = text(message.get("finish_reason"))
-            # The conventions have writers fill in "error" where no reason arrived.
-            if reason is not None and reason != "error":
-                reasons.append(cut(reason))
-            refuses = refuses or _refuses(message)
-    return OutputFacts(reasons, refuses)
+            self.refuses = self.refuses or _refuses(message)
+
+    def _responses_output(self, response: dict[str, Any], output: list[Any]) -> None:
+        """Look at a Responses API answer: its status, and what its items are."""
+        calls_tool = False
+        for item in output[:MAX_ITEMS]:
+            if isinstance(item, dict):
+                kind = item.get("type")
+                calls_tool = calls_tool or kind in ("function_call", "custom_tool_call")
+                self.refuses = self.refuses or _refuses(item)
+        self._status(response, calls_tool=calls_tool)
+
+    def _status(self, response: dict[str, Any], *, calls_tool: bool) -> None:
+        status = response.get("status")
+        if status == "completed":
+            self.reasons.append("tool_calls" if calls_tool else "stop")
+        elif status == "incomplete":
+            details = response.get("incomplete_details")
+            reason = details.get("reason") if isinstance(details, dict) else None
+            self.reasons.append(cut(reason) if isinstance(reason, str) else "incomplete")
+
+    def _message(self, message: dict[str, Any]) -> None:
+        """Look at one message: the conventions', a provider's, or an item of a response."""
+        reason = text(message.get("finish_reason", message.get("stop_reason")))
+        # The conventions have writers fill in "error" where no reason arrived.
+        if reason is not None and reason != "error":
+            self._reason(reason)
+        elif message.get("status") == "completed" and "finish_reason" not in message:
+            self._status(message, calls_tool=message.get("type") == "function_call")
+        inner = message.get("message")
+        if isinstance(inner, dict):
+            self.refuses = self.refuses or _refuses(inner)
+            metadata = inner.get("response_metadata")
+            if isinstance(metadata, dict) and reason is None:
+                self._reason(metadata.get("finish_reason", metadata.get("stop_reason")))
+        self.refuses = self.refuses or _refuses(message)
+        parts = message.get("parts")
+        if isinstance(parts, list):
+            self.calls_tool = self.calls_tool or any(
+                isinstance(part, dict) and part.get("type") == "tool_call"
+                for part in parts[:MAX_ITEMS]
+            )
+
+    def _generations(self, generations: list[Any]) -> None:
+        """Look at LangChain's form of an answer: lists of generations."""
+        for group in generations[:MAX_ITEMS]:
+            for generation in (group if isinstance(group, list) else [group])[:MAX_ITEMS]:
+                if not isinstance(generation, dict):
+                    continue
+                info = generation.get("generation_info")
+                if isinstance(info, dict):
+                    self._reason(info.get("finish_reason", info.get("stop_reason")))
+                message = generation.get("message")
+                kwargs = message.get("kwargs", message) if isinstance(message, dict) else None
+                if isinstance(kwargs, dict):
+                    extra = kwargs.get("additional_kwargs")
+                    refuses = _refuses(kwargs) or (isinstance(extra, dict) and _refuses(extra))
+                    self.refuses = self.refuses or refuses
+
+    def _reason(self, reason: Any) -> None:
+        found = text(reason)
+        if found is not None:
+            self.reasons.append(cut(found))
+
+
+def _is_message(content: dict[str, Any]) -> bool:
+    return (
+        bool(content.keys() & {"role", "parts", "finish_reason", "stop_reason", "tool_calls"})
+        or isinstance(content.get("content"), list)
+        or content.get("type") == "function_call"
+    )
 
 
 def _refuses(message: dict[str, Any]) -> bool:
     refusal = message.get("refusal")
     if isinstance(refusal, str) and refusal:
         return True
-    parts = message.get("parts")
-    return isinstance(parts, list) and any(
-        isinstance(part, dict) and part.get("type") == "refusal" for part in parts[:MAX_ITEMS]
-    )
+    for name in ("parts", "content"):
+        parts = message.get(name)
+        if isinstance(parts, list) and any(
+            isinstance(part, dict) and (part.get("type") == "refusal" or bool(part.get("refusal")))
+            for part in parts[:MAX_ITEMS]
+        ):
+            return True
+    return False

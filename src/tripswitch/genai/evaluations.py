@@ -1,31 +1,20 @@
-"""What an evaluation says about a call: a rubric's score, or a refusal.
+"""What evaluations are about, going by their names and labels.
 
-The conventions define neither range nor direction of a score. Here a score counts when it lies in
-0..1; higher is better unless the name says otherwise. One outside 0..1 is kept as it came and
-judged by nothing.
+The conventions define neither purpose nor direction. Higher is better unless the name says
+otherwise; a name that is about refusing, leaking or injecting is no rubric of quality.
 """
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from tripswitch.genai.coercion import cut, text
+from tripswitch.genai.coercion import cut
 from tripswitch.genai.spellings import folded
-from tripswitch.genai.vocabulary import (
-    ERROR_TYPE_KEY,
-    EVALUATION_LABEL_KEY,
-    EVALUATION_NAME_KEY,
-    EVALUATION_SCORE_KEY,
-)
-from tripswitch.model.calls import Eval
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from tripswitch.config.evaluations_section import EvaluationKind
 
-    from tripswitch.otlp.attributes import Value
-
-REFUSAL_NAMES = frozenset(
+REFUSAL_NAMES: Final = frozenset(
     {
         "refusal",
         "refusals",
@@ -36,25 +25,62 @@ REFUSAL_NAMES = frozenset(
         "refusal_detection",
         "refusal_rate",
         "refusal_score",
+        "answer_refusal",
     }
 )
-
-RefusalKind = Literal["legitimate", "illegitimate"]
 # What a high score under each of these names means; a low one means the other.
-REFUSAL_KIND_NAMES: dict[str, RefusalKind] = {
-    "refusal_legitimacy": "legitimate",
-    "appropriate_refusal": "legitimate",
-    "legitimate_refusal": "legitimate",
-    "over_refusal": "illegitimate",
-    "false_refusal": "illegitimate",
+REFUSAL_KIND_NAMES: Final[dict[str, EvaluationKind]] = {
+    "refusal_legitimacy": "refusal_legitimate",
+    "appropriate_refusal": "refusal_legitimate",
+    "legitimate_refusal": "refusal_legitimate",
+    "correct_refusal": "refusal_legitimate",
+    "over_refusal": "refusal_illegitimate",
+    "overrefusal": "refusal_illegitimate",
+    "false_refusal": "refusal_illegitimate",
+    "illegitimate_refusal": "refusal_illegitimate",
 }
 
-_YES = frozenset({"true", "yes", "1", "refused", "refusal", "refuses"})
-_NO = frozenset(
+_YES: Final = frozenset({"true", "yes", "1", "refused", "refusal", "refuses"})
+_NO: Final = frozenset(
     {"false", "no", "0", "not_refused", "no_refusal", "complied", "answered", "none", "ok"}
 )
 
-_LOWER_IS_BETTER = (
+# Labels that say how it went, whatever was looked at.
+OUTCOMES: Final[dict[str, bool]] = {
+    **dict.fromkeys(
+        ("pass", "passed", "good", "correct", "ok", "success", "positive", "thumbs_up", "up"), True
+    ),
+    **dict.fromkeys(
+        ("fail", "failed", "bad", "incorrect", "failure", "negative", "thumbs_down", "down"), False
+    ),
+    **dict.fromkeys(
+        ("relevant", "grounded", "faithful", "factual", "helpful", "safe", "non_toxic"), True
+    ),
+    **dict.fromkeys(
+        (
+            "irrelevant",
+            "unrelated",
+            "ungrounded",
+            "unfaithful",
+            "hallucinated",
+            "unhelpful",
+            "unsafe",
+            "toxic",
+        ),
+        False,
+    ),
+}
+# Labels that say whether there is what the evaluation's name names.
+ASSERTIONS: Final[dict[str, bool]] = {
+    "true": True,
+    "yes": True,
+    "y": True,
+    "false": False,
+    "no": False,
+    "n": False,
+}
+
+_LOWER_IS_BETTER: Final = (
     "toxic",
     "hallucinat",
     "pii",
@@ -63,48 +89,13 @@ _LOWER_IS_BETTER = (
     "risk",
     "latency",
     "error",
+    "leak",
+    "jailbreak",
+    "violation",
+    "harm",
 )
 # Rates of their own, not rubrics of answer quality.
-_SECURITY = ("pii", "inject")
-
-
-class Evaluation(NamedTuple):
-    """One evaluation as understood.
-
-    ``is_rubric`` says that its score belongs to `eval_score`. ``refusal`` and ``refusal_kind`` are
-    None unless the evaluation is about refusing. ``rejected`` names the fact that was present but
-    unusable, if one was.
-    """
-
-    entry: Eval
-    is_rubric: bool = False
-    refusal: bool | None = None
-    refusal_kind: RefusalKind | None = None
-    rejected: str | None = None
-
-
-def understand(attributes: Mapping[str, Value]) -> Evaluation | None:
-    """Return what a ``gen_ai.evaluation.result`` says; None when it is nameless or failed."""
-    named = text(attributes.get(EVALUATION_NAME_KEY))
-    if named is None or attributes.get(ERROR_TYPE_KEY):
-        return None
-    name = rubric_name(named)
-    label = text(attributes.get(EVALUATION_LABEL_KEY))
-    label = None if label is None else cut(label)
-    value = attributes.get(EVALUATION_SCORE_KEY)
-    raw = _raw_score(value)
-    if raw is None and value is not None:
-        return Evaluation(Eval(name, None, None, label, "unknown"), rejected="eval_score")
-    if name in REFUSAL_NAMES or name in REFUSAL_KIND_NAMES:
-        return _about_refusal(name, raw, label)
-    if raw is None:
-        return Evaluation(Eval(name, None, None, label, "unknown"))
-    if not 0 <= raw <= 1:
-        return Evaluation(Eval(name, None, raw, label, "unknown"), rejected="score_range")
-    score = 1 - raw if lower_is_better(name) else raw
-    return Evaluation(
-        Eval(name, score, raw, label, "unknown"), is_rubric=not _says(name, _SECURITY)
-    )
+_SECURITY: Final = ("pii", "inject", "leak", "exfiltrat")
 
 
 def rubric_name(name: str) -> str:
@@ -116,6 +107,19 @@ def rubric_name(name: str) -> str:
     return cut("_".join(name.lower().split()))
 
 
+def kind_of(name: str) -> EvaluationKind:
+    """Return what an evaluation of this name is about; auto for a rubric or a guardrail's verdict.
+
+    >>> [kind_of(name) for name in ("refusal", "over_refusal", "pii_leak", "faithfulness")]
+    ['refusal', 'refusal_illegitimate', 'security', 'auto']
+    """
+    if name in REFUSAL_NAMES:
+        return "refusal"
+    if name in REFUSAL_KIND_NAMES:
+        return REFUSAL_KIND_NAMES[name]
+    return "security" if _says(name, _SECURITY) else "auto"
+
+
 def lower_is_better(name: str) -> bool:
     """Return whether a low score is the good one, going by the rubric's name alone.
 
@@ -125,38 +129,16 @@ def lower_is_better(name: str) -> bool:
     return _says(name, _LOWER_IS_BETTER)
 
 
+def yes_or_no(score: float | None, label: str | None) -> bool | None:
+    """Return the answer of an evaluation that asks a question; None when it gives none."""
+    if score is not None:
+        return score >= 0.5 if 0 <= score <= 1 else None
+    word = folded(label or "")
+    return True if word in _YES else False if word in _NO else None
+
+
 def _says(name: str, stems: tuple[str, ...]) -> bool:
     words = folded(name).replace(".", "_").replace("/", "_").split("_")
     if words[0] in ("no", "non", "not") or words[-1] in ("free", "freedom"):
         return False
     return any(word.startswith(stems) for word in words)
-
-
-def _raw_score(value: Value) -> float | None:
-    if isinstance(value, bool):
-        return float(value)
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return None
-    if isinstance(value, int | float) and math.isfinite(value):
-        return float(value)
-    return None
-
-
-def _about_refusal(name: str, raw: float | None, label: str | None) -> Evaluation:
-    if raw is not None:
-        answer: bool | None = raw >= 0.5 if 0 <= raw <= 1 else None
-    else:
-        word = folded(label or "")
-        answer = True if word in _YES else False if word in _NO else None
-    rejected = "score_range" if raw is not None and answer is None else None
-    entry = Eval(name, None, raw, label, "unknown")
-    if name in REFUSAL_NAMES:
-        return Evaluation(entry, refusal=answer, rejected=rejected)
-    if answer is None:
-        return Evaluation(entry, rejected=rejected)
-    high = REFUSAL_KIND_NAMES[name]
-    low: RefusalKind = "illegitimate" if high == "legitimate" else "legitimate"
-    return Evaluation(entry, refusal_kind=high if answer else low)

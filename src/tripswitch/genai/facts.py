@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tripswitch.genai import coercion
-from tripswitch.genai.spellings import KINDS, MODEL_PREFIXES, MOVING_LABELS, Kind, folded, provider
-from tripswitch.genai.vocabulary import SEMCONV, Plan, Row
-from tripswitch.model.scope import Scope
+from tripswitch.genai.rows import Row
+from tripswitch.genai.sightings import Context, Ranked
+from tripswitch.genai.spellings import MODEL_PREFIXES, MOVING_LABELS, Kind, folded, provider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from tripswitch.genai.vocabulary import Plan
     from tripswitch.otlp.attributes import Value
 
 # More tokens than any context window; more dollars than any call.
 _MAX_TOKENS = 1e9
 _MAX_COST_USD = 1e6
+# A "name" of a prompt with any of these in it is the prompt's text.
+_TEMPLATE_SIGNS = ("{", "}", "\n", "<")
 
 Fact = TypeVar("Fact")
-
-
-class CommonFacts(NamedTuple):
-    """The facts of which an application has few: what the span is, and where it belongs."""
-
-    kind: Kind
-    dialect: str
-    scope: Scope
-    prompt_label: str | None
-    tenant: str | None
-    response_model: str | None
 
 
 class SpanFacts:
@@ -40,7 +32,7 @@ class SpanFacts:
     ``rejected``; text that had to be cut is counted as ``<fact>_cut``.
     """
 
-    __slots__ = ("_on_resource", "_on_span", "_plan", "_rejected", "_rows")
+    __slots__ = ("_on_resource", "_on_span", "_opened", "_rejected", "_rows", "plan")
 
     def __init__(
         self,
@@ -49,60 +41,64 @@ class SpanFacts:
         on_resource: dict[str, Value],
         rejected: dict[str, int],
     ) -> None:
-        self._plan = plan
+        self.plan = plan
         self._rows = plan.rows
         self._on_span = on_span
         self._on_resource = on_resource
         self._rejected = rejected
+        # JSON that several facts stand in is opened once.
+        self._opened: dict[str, Any] = {}
 
     def common_key(self) -> tuple[Any, ...]:
-        """Return what `common` depends on, besides the cohort names."""
-        plan, on_span, on_resource = self._plan, self._on_span, self._on_resource
+        """Return what `context` depends on, besides the cohort names."""
+        plan, on_span, on_resource = self.plan, self._on_span, self._on_resource
         return (
             plan,
             *[on_span[key] for key in plan.common_keys],
             *[on_resource[key] for key in plan.common_resource_keys],
         )
 
-    def common(self, cohort_names: frozenset[str]) -> CommonFacts:
-        """Return the common facts; bare tags are cohorts when among ``cohort_names``."""
-        kind, dialect = self.kind()
-        version, label = self.prompt_version()
-        provider_name, model = self.provider_and_model()
-        scope = Scope(
-            self.text("route"),
-            self.text("prompt_name"),
-            version,
-            self.cohort(cohort_names),
-            model,
-            provider_name,
+    def context(self, kinds: Mapping[str, str], cohort_names: frozenset[str]) -> Context:
+        """Return the context; bare tags are cohorts when among ``cohort_names``."""
+        version, label = self._prompt_version()
+        provider_name, model = self._provider_and_model()
+        kind = self._kind(kinds)
+        return Context(
+            kind=kind,
+            dialect=self.plan.dialect,
+            route=self.ranked("route"),
+            prompt_name=self._prompt_name(),
+            prompt_version=version,
+            prompt_label=self.ranked("prompt_label") or label,
+            cohort=self._cohort(cohort_names),
+            tenant=self.ranked("tenant"),
+            provider=provider_name,
+            request_model=model,
+            response_model=self._response_model(),
+            service_version=self.text("service_version"),
+            deployment=self.text("deployment"),
+            tool_name=self.text("tool_name"),
+            writer=self.plan.scope_name[: coercion.MAX_TEXT],
+            is_inferred=not self._says_kind(kinds),
         )
-        tenant, response_model = self.text("tenant"), self.text("response_model")
-        return CommonFacts(kind, dialect, scope, label, tenant, response_model)
-
-    def kind(self) -> tuple[Kind, str]:
-        """Return what kind of span it says it is, and the dialect that says so.
-
-        An evaluator is one whichever key says so: what runs under it is no user traffic.
-        """
-        answer: tuple[Kind, str] | None = None
-        for row in self._rows.get("operation", ()):
-            value = self._value(row)
-            kind = KINDS.get(folded(value)) if isinstance(value, str) else None
-            if kind == "evaluator":
-                return kind, row.dialect
-            if kind is not None and answer is None:
-                answer = (kind, row.dialect)
-        return answer or ("other", SEMCONV)
 
     def text(self, fact: str) -> str | None:
         """Return a text fact of at most `coercion.MAX_TEXT` characters."""
         found = self._first(fact, coercion.text)
         return None if found is None else self.cut(fact, found)
 
-    def whole_text(self, fact: str) -> str | None:
-        """Return a text fact uncut, for hashing."""
-        return self._first(fact, coercion.text)
+    def ranked(self, fact: str) -> Ranked | None:
+        """Return a text fact with the rank of the row it was found by."""
+        for row in self._rows.get(fact, ()):
+            value = self._value(row)
+            if value is None:
+                continue
+            found = coercion.text(value)
+            if found is not None:
+                return Ranked(row.standing, row.rank, self.cut(fact, found))
+            if value not in ("", []):
+                self.reject(fact)
+        return None
 
     def flag(self, fact: str) -> bool | None:
         """Return a yes-or-no fact."""
@@ -110,76 +106,45 @@ class SpanFacts:
 
     def texts(self, fact: str) -> list[str]:
         """Return a fact that is a list of texts; empty when not said."""
+        rows = self._rows.get(fact, ())
+        numbered = [row for row in rows if row.rank == rows[0].rank]
+        if len(numbered) > 1:
+            # The values under `key.0`, `key.1` and so on make one list.
+            found = [coercion.text(self._value(row)) for row in numbered]
+            return [coercion.cut(item) for item in found if item is not None]
         return self._first(fact, coercion.text_list) or []
+
+    def number(self, fact: str) -> float:
+        """Return a finite number of at least 0; NaN when not said."""
+        return self._number(fact, math.inf)
 
     def tokens(self, fact: str) -> float:
         """Return a token count; NaN when not said."""
-        count = self._number(fact, _MAX_TOKENS)
-        return count // 1
+        return self._number(fact, _MAX_TOKENS) // 1
 
     def cost_usd(self) -> float:
         """Return the reported cost in US dollars; NaN when not said."""
-        return self._number("cost_usd", _MAX_COST_USD)
+        total = self._number("cost_usd", _MAX_COST_USD)
+        if total == total:
+            return total
+        parts = [
+            self._number(fact, _MAX_COST_USD) for fact in ("cost_input_usd", "cost_output_usd")
+        ]
+        said = [part for part in parts if part == part]
+        return sum(said) if said else math.nan
 
-    def ttft(self, duration_s: float) -> float:
-        """Return the time to the first token in seconds; NaN when not said or not believable.
+    def values(self, fact: str) -> list[Value]:
+        """Return every value that stands under a row of ``fact``, best first, as it came."""
+        found = [self._value(row) for row in self._rows.get(fact, ())]
+        return [value for value in found if value is not None]
 
-        It must lie inside the call. Some write milliseconds where seconds are meant: a value that
-        only fits the call as milliseconds is taken as such.
-        """
-        if "ttft" not in self._rows:
-            return math.nan
-        value = self._number("ttft", math.inf)
-        if 0 < value < duration_s:
-            return value
-        if value > duration_s and 0 < value / 1000 < duration_s:
-            return value / 1000
-        if value == value:
-            self.reject("ttft")
-        return math.nan
+    def has(self, fact: str) -> bool:
+        """Return whether a row of ``fact`` is present."""
+        return fact in self._rows
 
-    def prompt_version(self) -> tuple[str | None, str | None]:
-        """Return (version, label): a moving label such as "prod" is never a version."""
-        version = label = None
-        for row in self._rows.get("prompt_version", ()):
-            found = coercion.text(self._value(row))
-            if found is None:
-                continue
-            if found.lower() not in MOVING_LABELS:
-                version = self.cut("prompt_version", found)
-                break
-            label = label or found
-        return version, self.text("prompt_label") or label
-
-    def provider_and_model(self) -> tuple[str | None, str | None]:
-        """Return (provider, request model), also from a model written ``provider/model``."""
-        named = self.text("provider")
-        name = None if named is None else provider(named)
-        model = self.text("request_model")
-        if model is not None:
-            prefix, slash, rest = model.partition("/")
-            if slash and rest and prefix.lower() in MODEL_PREFIXES:
-                prefix = provider(prefix)
-                if name is None or name == prefix:
-                    return prefix, rest
-        return name, model
-
-    def cohort(self, names: frozenset[str]) -> str | None:
-        """Return the cohort: from its keys, else from a tag that is, or names, a known one.
-
-        Tags are read as ``cohort:NAME`` or ``variant:NAME`` with any name, and bare only when the
-        tag is one of ``names`` (lower case).
-        """
-        found = self.text("cohort")
-        if found is not None or "tags" not in self._rows:
-            return found
-        for tag in self.texts("tags"):
-            head, colon, name = tag.partition(":")
-            if colon and name.strip() and head.strip().lower() in ("cohort", "variant"):
-                return name.strip()
-            if tag.lower() in names:
-                return tag
-        return None
+    def raw(self, key: str) -> Value:
+        """Return the value under an attribute's name."""
+        return self._on_span.get(key)
 
     def cut(self, fact: str, found: str) -> str:
         """Return at most `coercion.MAX_TEXT` characters of ``found``, counting what is cut."""
@@ -191,17 +156,115 @@ class SpanFacts:
         """Count ``fact`` as present but unusable."""
         self._rejected[fact] = self._rejected.get(fact, 0) + 1
 
+    def _kind(self, kinds: Mapping[str, str]) -> Kind:
+        """Return what kind of span it says it is.
+
+        An evaluator is one whichever key says so: what runs under it is no user traffic. Of the
+        others the first word that is known counts; one that is known as nothing in particular
+        yields to a later that is.
+        """
+        answer: Kind | None = None
+        says_nothing = True
+        for row in self._rows.get("operation", ()):
+            value = coercion.text(self._value(row))
+            if value is None:
+                continue
+            says_nothing = False
+            word = folded(value)
+            kind = kinds.get(word) or kinds.get(word.partition(" ")[0])
+            if kind == "evaluator":
+                return "evaluator"
+            if kind is not None and answer in (None, "other"):
+                answer = kind  # type: ignore[assignment]  # the tables hold nothing but kinds
+        if answer is not None:
+            return answer
+        plan = self.plan
+        if says_nothing:
+            if plan.raw:
+                return "raw"
+            if plan.has_guardrail and not plan.shows_answer:
+                return "guardrail"
+            if self.has("tool_name") and not plan.shows_answer:
+                return "tool"
+            if self.has("request_model") and plan.shows_answer:
+                return "chat"
+        elif self.has("request_model") and self.has("input_tokens"):
+            # A word of its own, for what named a model and was paid by the token.
+            return "chat"
+        return "other"
+
+    def _says_kind(self, kinds: Mapping[str, str]) -> bool:
+        words = (coercion.text(self._value(row)) for row in self._rows.get("operation", ()))
+        return any(word is not None and folded(word) in kinds for word in words)
+
+    def _response_model(self) -> str | None:
+        return self.text("response_model")
+
+    def _prompt_name(self) -> Ranked | None:
+        for row in self._rows.get("prompt_name", ()):
+            found = coercion.text(self._value(row))
+            if found is not None and not any(sign in found for sign in _TEMPLATE_SIGNS):
+                return Ranked(row.standing, row.rank, self.cut("prompt_name", found))
+        return None
+
+    def _prompt_version(self) -> tuple[Ranked | None, Ranked | None]:
+        """Return (version, label): a moving label such as "prod" is never a version."""
+        label = None
+        for row in self._rows.get("prompt_version", ()):
+            found = coercion.text(self._value(row))
+            if found is None:
+                continue
+            ranked = Ranked(row.standing, row.rank, self.cut("prompt_version", found))
+            if found.lower() not in MOVING_LABELS:
+                return ranked, label
+            label = label or ranked
+        return None, label
+
+    def _provider_and_model(self) -> tuple[str | None, str | None]:
+        """Return provider and model; a model may be written ``provider/model``."""
+        named = self.text("provider")
+        name = None if named is None else provider(named)
+        model = self.text("request_model")
+        if model is not None:
+            prefix, slash, rest = model.partition("/")
+            if slash and rest and prefix.lower() in MODEL_PREFIXES:
+                prefix = provider(prefix)
+                if name is None or name == prefix:
+                    return prefix, rest
+        return name, model
+
+    def _cohort(self, names: frozenset[str]) -> Ranked | None:
+        """Return the cohort: from its keys, else from a tag that is, or names, a known one.
+
+        Tags are read as ``cohort:NAME`` or ``variant:NAME`` with any name, and bare only when the
+        tag is one of ``names`` (lower case).
+        """
+        found = self.ranked("cohort")
+        if found is not None or "tags" not in self._rows:
+            return found
+        row = self._rows["tags"][0]
+        # Any key says more than a tag.
+        rank = 1000 + row.rank
+        for tag in self.texts("tags"):
+            head, colon, name = tag.partition(":")
+            if colon and name.strip() and head.strip().lower() in ("cohort", "variant"):
+                return Ranked(row.standing, rank, name.strip())
+            if tag.lower() in names:
+                return Ranked(row.standing, rank, tag)
+        return None
+
     def _number(self, fact: str, largest: float) -> float:
         rows = self._rows.get(fact)
         if rows is None:
             return math.nan
         for row in rows:
             value = self._value(row)
+            if value is None or value == "":
+                continue
             found = coercion.number(value)
             if found is not None and found * row.scale <= largest:
                 return found * row.scale
-            if value not in (None, ""):
-                self.reject(fact)
+            self.reject(fact)
         return math.nan
 
     def _first(self, fact: str, coerce: Callable[[Value], Fact | None]) -> Fact | None:
@@ -223,4 +286,8 @@ class SpanFacts:
         value = self._on_span.get(row.key)
         if value is None and row.anywhere:
             value = self._on_resource.get(row.key)
-        return value if row.member is None else coercion.member(value, row.member)
+        if row.member is None or value is None:
+            return value
+        if row.key not in self._opened:
+            self._opened[row.key] = coercion.opened(value)
+        return coercion.at_path(self._opened[row.key], row.member)

@@ -1,4 +1,4 @@
-"""Which spans were counted already: OTLP is delivered at least once, evidence counts once."""
+"""What was counted already: OTLP is delivered at least once, evidence counts once."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Final
 _GENERATION: Final = 100_000
 
 
-class SpansSeen:
-    """The last spans by (trace_id, span_id), in two generations, so that memory stays bounded.
+class Seen:
+    """The last keys, in two generations, so that memory stays bounded.
 
-    A span is recognised for at least 100,000 further spans.
+    A key is recognised for at least one generation of further keys.
     """
 
     def __init__(self, generation: int = _GENERATION) -> None:
@@ -19,9 +19,8 @@ class SpansSeen:
         self._young: set[int] = set()
         self._old: set[int] = set()
 
-    def is_new(self, trace_id: str, span_id: str) -> bool:
-        """Return whether this span is seen for the first time, and remember it."""
-        key = int(trace_id + span_id, 16)
+    def is_new(self, key: int) -> bool:
+        """Return whether this key is seen for the first time, and remember it."""
         if key in self._young or key in self._old:
             return False
         self._young.add(key)

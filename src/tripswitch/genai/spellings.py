@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from tripswitch.model.calls import ErrorClass
 
-Kind = Literal["chat", "embedding", "rerank", "agent", "workflow", "tool", "evaluator", "other"]
+Kind = Literal[
+    "chat",
+    "embedding",
+    "rerank",
+    "retrieval",
+    "agent",
+    "workflow",
+    "tool",
+    "guardrail",
+    "evaluator",
+    "raw",
+    "other",
+]
 
 KINDS: dict[str, Kind] = {
     "chat": "chat",

@@ -1,127 +1,122 @@
-"""Where each fact of a call may stand: one row a key, in the order they are tried.
+"""The vocabulary: every dialect's rows with a user's own in front, and the plan for a span.
 
-Another dialect is more rows, not more code. Within one fact, rows are tried from top to bottom
-and the first value that is present and usable wins: first tripswitch's own keys, then the keys a
-user configured, then the OpenTelemetry GenAI conventions from the current names to the oldest.
-A row with ``anywhere`` is looked up among the resource attributes too, after the span's.
-
-Source: OpenTelemetry semantic conventions 1.26 to 1.41 and the GenAI conventions repository.
+Within one fact the rows are tried in this order: tripswitch's own keys, the keys a user configured,
+a user's dialects, the shipped dialects. A row's ``rank`` is its place in that order. Which rows are
+worth trying on a span depends only on which keys it has and who wrote it, so that is worked out
+once for each key set and kept as a `Plan`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tripswitch.genai.dialects import DIALECTS
+from tripswitch.genai.rows import FIXED, KNOWN, OWN, Row, dialect_of
+from tripswitch.genai.spellings import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-Shape = Literal["text", "number", "flag", "list"]
-
-SEMCONV = "semconv"
-
-
-class Row(NamedTuple):
-    """One key that may hold ``fact``.
-
-    ``shape`` is how the value is coerced. With ``member`` the value is JSON (structured or as
-    text) and the fact is that member of it. ``scale`` turns a number into the fact's unit.
-    ``dialect`` names who writes this key; ``fixed`` rows cannot be overtaken by a user's keys.
-    """
-
-    fact: str
-    key: str
-    shape: Shape = "text"
-    dialect: str = SEMCONV
-    member: str | None = None
-    scale: float = 1.0
-    fixed: bool = False
-    anywhere: bool = False
-
-
-ROWS: tuple[Row, ...] = (
-    Row("route", "tripswitch.route", fixed=True, anywhere=True),
-    Row("route", "http.route"),
-    Row("route", "gen_ai.workflow.name"),
-    Row("route", "gen_ai.agent.name"),
-    Row("route", "url.template"),
-    Row("route", "rpc.method"),
-    Row("prompt_name", "tripswitch.prompt.name", fixed=True, anywhere=True),
-    Row("prompt_name", "gen_ai.prompt.name"),
-    Row("prompt_version", "tripswitch.prompt.version", fixed=True, anywhere=True),
-    Row("prompt_version", "gen_ai.prompt.version"),
-    Row("prompt_label", "gen_ai.prompt.template.label", dialect="traceai"),
-    Row("cohort", "tripswitch.cohort", fixed=True, anywhere=True),
-    Row("cohort", "feature_flag.result.variant"),
-    Row("cohort", "feature_flag.variant"),
-    Row("tenant", "tripswitch.tenant", fixed=True, anywhere=True),
-    Row("tenant", "tenant.id"),
-    Row("tenant", "tenant_id"),
-    Row("session", "gen_ai.conversation.id"),
-    Row("session", "session.id"),
-    Row("user", "user.id"),
-    Row("user", "enduser.id"),
-    Row("user", "enduser.pseudo.id"),
-    Row("user", "user.hash"),
-    Row("provider", "gen_ai.provider.name"),
-    Row("provider", "gen_ai.system"),
-    Row("request_model", "gen_ai.request.model"),
-    Row("response_model", "gen_ai.response.model"),
-    Row("response_id", "gen_ai.response.id"),
-    Row("input_tokens", "gen_ai.usage.input_tokens", "number"),
-    Row("input_tokens", "gen_ai.usage.prompt_tokens", "number"),
-    Row("output_tokens", "gen_ai.usage.output_tokens", "number"),
-    Row("output_tokens", "gen_ai.usage.completion_tokens", "number"),
-    Row("cached_tokens", "gen_ai.usage.cache_read.input_tokens", "number"),
-    Row("cached_tokens", "gen_ai.usage.cache_read_input_tokens", "number"),
-    Row("reasoning_tokens", "gen_ai.usage.reasoning.output_tokens", "number"),
-    Row("reasoning_tokens", "gen_ai.usage.reasoning_tokens", "number"),
-    # The conventions have no key for cost; these are what instrumentations agree on.
-    Row("cost_usd", "gen_ai.usage.cost", "number"),
-    Row("cost_usd", "gen_ai.cost.total", "number"),
-    Row("cost_usd", "operation.cost", "number"),
-    Row("ttft", "gen_ai.response.time_to_first_chunk", "number"),
-    Row("ttft", "gen_ai.client.operation.time_to_first_chunk", "number"),
-    Row("streaming", "gen_ai.request.stream", "flag"),
-    Row("streaming", "gen_ai.is_streaming", "flag"),
-    Row("finish_reasons", "gen_ai.response.finish_reasons", "list"),
-    Row("finish_reasons", "gen_ai.response.finish_reason", "list"),
-    Row("error_type", "error.type"),
-    Row("operation", "gen_ai.operation.name"),
-    Row("operation", "gen_ai.span.kind", dialect="traceai"),
-    Row("operation", "openinference.span.kind", dialect="openinference"),
-    Row("tags", "tag.tags", "list", "openinference"),
-)
-
-# Content attributes that may hold a finish reason or a refusal; their text is never kept.
-OUTPUT_CONTENT_KEY = "gen_ai.output.messages"
+    from tripswitch.config.dialect_section import DialectSection
 
 EVALUATION_EVENT = "gen_ai.evaluation.result"
-EVALUATION_NAME_KEY = "gen_ai.evaluation.name"
-EVALUATION_SCORE_KEY = "gen_ai.evaluation.score.value"
-EVALUATION_LABEL_KEY = "gen_ai.evaluation.score.label"
-
 EXCEPTION_EVENT = "exception"
 EXCEPTION_TYPE_KEY = "exception.type"
 ERROR_TYPE_KEY = "error.type"
+FLAG_EVENTS: Final = ("feature_flag.evaluation", "feature_flag")
+FIRST_TOKEN_EVENTS: Final = (
+    "First Token Stream Event",
+    "ai.stream.firstChunk",
+    "gen_ai.content.completion.chunk",
+    "llm.content.completion.chunk",
+)
+CHOICE_EVENTS: Final = ("gen_ai.choice", "gen_ai.content.completion")
+DETAILS_EVENT = "gen_ai.client.inference.operation.details"
+EXCEPTION_LOG = "gen_ai.client.operation.exception"
 
-_FURTHER_NAMES = frozenset(
+FLAG_KEYS: Final = (
+    "feature_flag.key",
+    "feature_flag.result.variant",
+    "feature_flag.variant",
+    "feature_flag.result.value",
+    "feature_flag.result.reason",
+    "feature_flag.evaluation.result",
+)
+
+GUARD_EVENTS: Final[dict[str, tuple[str, str, str, str]]] = {
+    # Event -> where its guardrail's name, verdict, category and stage stand.
+    "guard.evaluation": ("guard.name", "guard.action", "guard.classification", "guard.phase"),
+    "gen_ai.guardrail.result": (
+        "gen_ai.guardrail.component.name",
+        "gen_ai.guardrail.result.value",
+        "gen_ai.guardrail.risk.name",
+        "gen_ai.guardrail.source",
+    ),
+    "gen_ai.security.finding": (
+        "gen_ai.security.guardrail.name",
+        "gen_ai.security.action.type",
+        "gen_ai.security.risk.finding",
+        "gen_ai.security.guardrail.stage",
+    ),
+}
+
+WANTED_EVENTS: Final = frozenset(
     {
         EVALUATION_EVENT,
-        EVALUATION_NAME_KEY,
-        EVALUATION_SCORE_KEY,
-        EVALUATION_LABEL_KEY,
         EXCEPTION_EVENT,
+        DETAILS_EVENT,
+        *CHOICE_EVENTS,
+        *FLAG_EVENTS,
+        *FIRST_TOKEN_EVENTS,
+        *GUARD_EVENTS,
+    }
+)
+WANTED_LOGS: Final = frozenset(
+    {EVALUATION_EVENT, DETAILS_EVENT, EXCEPTION_LOG, *CHOICE_EVENTS, *FLAG_EVENTS, *GUARD_EVENTS}
+)
+LOGS_WITH_BODY: Final = frozenset(CHOICE_EVENTS)
+# What events and records carry, besides what stands on spans.
+_EVENT_KEYS: Final = frozenset(
+    {
         EXCEPTION_TYPE_KEY,
+        "exception.message",
+        "event.name",
+        "event_name",
+        "finish_reason",
+        "message",
+        "label",
         ERROR_TYPE_KEY,
+        *FLAG_KEYS,
+        *(key for keys in GUARD_EVENTS.values() for key in keys),
     }
 )
 
-# Key sets seen on spans: an application has a few dozen, a hostile sender as many as it likes.
-_MAX_PLANS = 4096
+# Numbered or named evaluations on a span: a pattern, and what the value under it says. The name of
+# the evaluation is the group ``name``, or stands under another key of the same ``index``.
+EVALUATION_PATTERNS: Final = (
+    re.compile(
+        r"(?:trace\.)?(?P<index>evaluations\.\d+)\.evaluation\."
+        r"(?P<part>name|score|label|annotator_kind|identifier)"
+    ),
+    re.compile(
+        r"(?:trace\.)?(?P<index>annotations\.\d+)\.annotation\."
+        r"(?P<part>name|score|label|annotator_kind|identifier)"
+    ),
+    re.compile(r"(?P<index>evals?\.(?P<name>[^.]+(?:\.[^.]+)*?))\.(?P<part>score|label|value)"),
+    re.compile(r"(?P<index>gen_ai\.eval\.(?P<name>[a-z_ -]+))(?P<part>)", re.IGNORECASE),
+    re.compile(r"(?P<index>guardrail\.(?P<name>[^.]+))(?P<part>)"),
+    re.compile(r"(?P<index>(?P<name>user_feedback|feedback\.score|user\.feedback))(?P<part>)"),
+)
+# A provider's raw answer on a span of its own below the call.
+RAW_PATTERN: Final = re.compile(
+    r"llm\.(?P<provider>[A-Za-z0-9_]+)\.(?P<part>id|model|choices|output|usage|status|stop_reason)"
+)
 
 # Facts of which an application has few: read once for each combination, not once a span.
-COMMON_FACTS = (
+COMMON_FACTS: Final = (
     "operation",
+    "span_type",
     "route",
     "prompt_name",
     "prompt_version",
@@ -132,29 +127,97 @@ COMMON_FACTS = (
     "provider",
     "request_model",
     "response_model",
+    "service_version",
+    "deployment",
+    "tool_name",
 )
-# A span that says it is a call must have one of these to show for it.
-_CALL_FACTS = ("request_model", "response_model", "input_tokens", "output_tokens")
+# What a span must show, at least one of them, to be believed when it says it is a call.
+_CALL_FACTS: Final = (
+    "request_model",
+    "response_model",
+    "input_tokens",
+    "output_tokens",
+    "total_tokens",
+    "provider",
+)
+# What shows that a span which does not say what it is was a call.
+_ANSWER_FACTS: Final = ("input_tokens", "output_tokens", "response_id", "finish_reasons")
+_GUARDRAIL_FACTS: Final = (
+    "guardrail_verdict",
+    "guardrail_blocked",
+    "guardrail_passed",
+    "guardrail_name",
+)
+# Content and user ids pass through without being remembered.
+_PRIVATE_FACTS: Final = ("user", "output_content", "usage_breakdown", "evaluation_score")
+_PRIVATE_KEYS: Final = frozenset(
+    {
+        "input.value",
+        "mlflow.spanInputs",
+        "mlflow.spanOutputs",
+        "metadata",
+        "message",
+        "exception.message",
+    }
+)
+
+# Where requests stand, text and all, beside what `output_content` rows name.
+_CONTENT_KEYS: Final = frozenset({"input.value", "mlflow.spanInputs"})
+
+# Key sets seen on spans: an application has a few dozen, a hostile sender as many as it likes.
+_MAX_PLANS: Final = 4096
+
+
+class NumberedKey(NamedTuple):
+    """A key of the span that belongs to an evaluation: which one, and which part of it."""
+
+    key: str
+    group: str
+    part: str
+    name: str | None
 
 
 class Plan:
-    """The rows worth trying on spans with one set of keys, by fact.
+    """The rows worth trying on spans with one set of keys of one writer, by fact.
 
     ``common_keys`` and ``common_resource_keys`` are the keys, there on every such span and its
-    resource, that `COMMON_FACTS` depend on. ``shows_call`` says that a model or tokens are named.
+    resource, that `COMMON_FACTS` depend on. ``shows_call`` says that a model or tokens are named,
+    ``shows_answer`` that an answer came; ``raw`` maps the parts of a provider's raw answer to their
+    keys; ``is_bare`` says that nothing here is of any use.
     """
 
-    __slots__ = ("common_keys", "common_resource_keys", "rows", "shows_call")
+    __slots__ = (
+        "common_keys",
+        "common_resource_keys",
+        "dialect",
+        "evaluations",
+        "has_guardrail",
+        "is_bare",
+        "raw",
+        "raw_provider",
+        "rows",
+        "scope_name",
+        "shows_answer",
+        "shows_call",
+    )
 
     def __init__(
-        self, rows: Mapping[str, tuple[Row, ...]], on_span: set[str], on_resource: set[str]
+        self,
+        vocabulary: Vocabulary,
+        span_keys: tuple[str, ...],
+        resource_keys: tuple[str, ...],
+        scope_name: str,
     ) -> None:
+        on_span, on_resource = set(span_keys), set(resource_keys)
+        self.scope_name = scope_name
+        self.dialect = vocabulary.dialect_of(on_span, scope_name)
         self.rows: dict[str, tuple[Row, ...]] = {}
-        for fact, candidates in rows.items():
+        for fact, candidates in vocabulary.rows.items():
             present = tuple(
-                row
+                expanded
                 for row in candidates
-                if row.key in on_span or (row.anywhere and row.key in on_resource)
+                if vocabulary.counts(row, self.dialect)
+                for expanded in _present(row, on_span, on_resource)
             )
             if present:
                 self.rows[fact] = present
@@ -164,45 +227,149 @@ class Plan:
             sorted({row.key for row in common if row.anywhere} & on_resource)
         )
         self.shows_call = any(fact in self.rows for fact in _CALL_FACTS)
+        self.shows_answer = any(fact in self.rows for fact in _ANSWER_FACTS)
+        self.has_guardrail = any(fact in self.rows for fact in _GUARDRAIL_FACTS)
+        self.evaluations = tuple(
+            found for key in span_keys for found in _numbered(key) if found is not None
+        )
+        self.raw: dict[str, str] = {}
+        self.raw_provider = ""
+        for key in span_keys:
+            match = RAW_PATTERN.fullmatch(key)
+            if match:
+                self.raw[match["part"]] = key
+                self.raw_provider = match["provider"]
+        self.is_bare = not self.rows and not self.evaluations and not self.raw
 
 
 class Vocabulary:
-    """The rows with a user's own keys put in front, by fact.
+    """All rows, by fact, and the plans made from them.
 
-    ``own_keys`` maps a fact to attribute keys, best first; they are also looked up among the
-    resource attributes.
+    ``own_keys`` maps a fact to attribute keys, best first, which are also looked up among the
+    resource attributes; ``own_dialects`` are a user's dialects.
     """
 
-    def __init__(self, own_keys: Mapping[str, Sequence[str]], *, content_facts: bool) -> None:
-        shapes = {row.fact: row.shape for row in ROWS}
+    def __init__(
+        self,
+        own_keys: Mapping[str, Sequence[str]],
+        own_dialects: Sequence[DialectSection] = (),
+        *,
+        content_facts: bool,
+    ) -> None:
+        shapes = {row.fact: row.shape for dialect in DIALECTS for row in dialect.rows}
+        self._dialects = (*[dialect_of(section, shapes) for section in own_dialects], *DIALECTS)
         own = [
-            Row(fact, key, shapes[fact], anywhere=True)
+            Row(fact, key, shapes.get(fact, "text"), anywhere=True, standing=OWN)
             for fact, keys in own_keys.items()
             for key in keys
         ]
-        ordered = [row for row in ROWS if row.fixed] + own + [row for row in ROWS if not row.fixed]
+        known = [
+            row._replace(dialect=dialect.name) for dialect in self._dialects for row in dialect.rows
+        ]
+        if not content_facts:
+            content = _CONTENT_KEYS | {row.key for row in known if row.fact == "output_content"}
+            known = [row for row in known if row.key not in content]
+        ordered = sorted([*own, *known], key=lambda row: (row.standing, row.order))
+        by_fact: dict[str, list[Row]] = {}
+        for row in ordered:
+            by_fact.setdefault(row.fact, []).append(row)
         self.rows: dict[str, tuple[Row, ...]] = {
-            fact: tuple(row for row in ordered if row.fact == fact) for fact in shapes
+            fact: tuple(row._replace(rank=rank) for rank, row in enumerate(rows))
+            for fact, rows in by_fact.items()
         }
-        self.wanted = (
-            frozenset(row.key for row in ordered)
-            | _FURTHER_NAMES
-            | (frozenset({OUTPUT_CONTENT_KEY}) if content_facts else frozenset())
+        self.kinds: dict[str, str] = dict(KINDS)
+        for dialect in reversed(self._dialects):
+            self.kinds.update(dialect.kinds)
+        self._sole = {dialect.name: dialect.sole for dialect in self._dialects if dialect.sole}
+        exact = {row.key for row in ordered if "#" not in row.key}
+        self.wanted = frozenset(
+            exact
+            | {marker for dialect in self._dialects for marker in dialect.markers}
+            | set(WANTED_EVENTS)
+            | _EVENT_KEYS
         )
-        # Content and user ids pass through the reader without being remembered there.
-        self.private = frozenset(row.key for row in self.rows["user"]) | {OUTPUT_CONTENT_KEY}
-        self._plans: dict[tuple[tuple[str, ...], tuple[str, ...]], Plan] = {}
+        self.content_facts = content_facts
+        numbered = {row.key for row in ordered if "#" in row.key}
+        self.patterns: tuple[re.Pattern[str], ...] = (
+            *EVALUATION_PATTERNS,
+            *((RAW_PATTERN,) if content_facts else ()),
+            *(_numbered_pattern(key) for key in sorted(numbered)),
+        )
+        self.private = _PRIVATE_KEYS | {
+            row.key for row in ordered if row.fact in _PRIVATE_FACTS or row.shape == "content"
+        }
+        self._plans: dict[tuple[tuple[str, ...], tuple[str, ...], str], Plan] = {}
 
-    def plan(self, span_keys: tuple[str, ...], resource_keys: tuple[str, ...]) -> Plan:
+    def wants(self, key: str) -> bool:
+        """Return whether an attribute of this name is worth opening."""
+        return key in self.wanted or any(pattern.fullmatch(key) for pattern in self.patterns)
+
+    def counts(self, row: Row, dialect: str) -> bool:
+        """Return whether a row counts on spans of ``dialect``."""
+        if row.dialect == dialect or row.standing < KNOWN:
+            return True
+        return not row.own_spans and row.fact not in self._sole.get(dialect, ())
+
+    def dialect_of(self, span_keys: set[str], scope_name: str) -> str:
+        """Return who wrote a span: by a key that nobody else writes, else by its scope's name."""
+        for dialect in self._dialects:
+            if any(marker in span_keys for marker in dialect.markers):
+                return dialect.name
+        for dialect in self._dialects:
+            if scope_name.startswith(dialect.scopes):
+                return dialect.name
+        return "semconv"
+
+    def plan(
+        self, span_keys: tuple[str, ...], resource_keys: tuple[str, ...], scope_name: str
+    ) -> Plan:
         """Return what to try on spans that have just these keys.
 
         Spans of one emitter share their keys, so the plan of a key set is made once.
         """
-        keys = (span_keys, resource_keys)
+        keys = (span_keys, resource_keys, scope_name)
         plan = self._plans.get(keys)
         if plan is None:
-            plan = Plan(self.rows, set(span_keys), set(resource_keys))
+            plan = Plan(self, span_keys, resource_keys, scope_name)
             if len(self._plans) >= _MAX_PLANS:
                 self._plans.clear()
             self._plans[keys] = plan
         return plan
+
+
+def _present(row: Row, on_span: set[str], on_resource: set[str]) -> Iterable[Row]:
+    if "#" not in row.key:
+        if row.key in on_span or (row.anywhere and row.key in on_resource):
+            yield row
+        return
+    pattern = _numbered_pattern(row.key)
+    found = sorted(
+        (tuple(int(number) for number in match.groups()), key)
+        for key in on_span
+        if (match := pattern.fullmatch(key))
+    )
+    for _, key in found:
+        yield row._replace(key=key)
+
+
+def _numbered_pattern(key: str) -> re.Pattern[str]:
+    return re.compile(r"(\d{1,4})".join(re.escape(part) for part in key.split("#")))
+
+
+def _numbered(key: str) -> Iterable[NumberedKey]:
+    for pattern in EVALUATION_PATTERNS:
+        match = pattern.fullmatch(key)
+        if match:
+            groups = match.groupdict()
+            yield NumberedKey(key, groups["index"], groups["part"] or "value", groups.get("name"))
+            return
+
+
+# The rows that fill a fact, for telling people what would supply it.
+def keys_of(fact: str) -> list[str]:
+    """Return the shipped keys of ``fact``, best first."""
+    rows = [row for dialect in DIALECTS for row in dialect.rows if row.fact == fact]
+    return [row.key for row in sorted(rows, key=lambda row: (row.standing, row.order))]
+
+
+__all__ = ["FIXED", "Plan", "Row", "Vocabulary", "keys_of"]

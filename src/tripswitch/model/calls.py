@@ -68,7 +68,7 @@ class Calls:
     ``start`` and ``end`` are nanoseconds since the epoch, ``ttft`` seconds, ``cost_usd`` US
     dollars, token counts whole numbers held as float so that NaN can mean "not said".
     ``is_chat`` is False for embeddings and rerankers, which are listed but judged nowhere.
-    ``request_index`` is the position of the OTLP request that carried the span.
+    ``scopes`` holds the narrowest scope of each call.
     """
 
     trace_id: list[str] = field(default_factory=list)
@@ -107,21 +107,14 @@ class Calls:
     tools: list[list[ToolExecution]] = field(default_factory=list)
     dialect: list[str] = field(default_factory=list)
     is_chat: list[bool] = field(default_factory=list)
-    request_index: IntColumn = field(default_factory=_ints)
+    scopes: list[Scope] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.trace_id)
 
     def scope(self, row: int) -> Scope:
         """Return the narrowest scope of the call at ``row``."""
-        return Scope(
-            self.route[row],
-            self.prompt_name[row],
-            self.prompt_version[row],
-            self.cohort[row],
-            self.request_model[row],
-            self.provider[row],
-        )
+        return self.scopes[row]
 
     def take(self, rows: Sequence[int]) -> Calls:
         """Return the calls at ``rows``, in that order."""
@@ -176,27 +169,11 @@ class Calls:
         }
 
 
-class Entry(NamedTuple):
-    """A span that may be the outside of a request: a trace's root, a server span, an agent run.
-
-    ``is_root`` holds for a span without parent and for a server or consumer span: nothing of the
-    request can be outside it in this process. ``request_index`` as in `Calls`.
-    """
-
-    trace_id: str
-    span_id: str
-    parent_span_id: str | None
-    start: int
-    end: int
-    is_root: bool
-    error: bool
-    request_index: int
-
-
 class Score(NamedTuple):
     """One score of one call, with the scope of that call. ``end`` is the call's end in ns.
 
-    ``score`` is 0..1 with higher better. ``request_index`` as in `Calls`: when it arrived.
+    ``score`` is 0..1 with higher better. The ids are those the score named, empty where it named
+    the provider's answer instead.
     """
 
     trace_id: str
@@ -206,24 +183,6 @@ class Score(NamedTuple):
     rubric: str
     score: float
     end: int
-    request_index: int
-
-
-@dataclass(slots=True)
-class Observed:
-    """What one reading of one or more OTLP requests yielded.
-
-    ``spans`` counts every span read, ``unreadable`` the requests that were not OTLP; facts that
-    were present but unusable (a negative token count, a score out of range) are counted by name
-    in ``rejected``.
-    """
-
-    calls: Calls = field(default_factory=Calls)
-    entries: list[Entry] = field(default_factory=list)
-    scores: list[Score] = field(default_factory=list)
-    spans: int = 0
-    unreadable: int = 0
-    rejected: dict[str, int] = field(default_factory=dict)
 
 
 def _number(value: float) -> float | None:

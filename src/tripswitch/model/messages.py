@@ -1,6 +1,6 @@
 """What goes into the engine and what comes out of it, besides the calls themselves.
 
-Into the engine: `Observed` (in `calls`), ticks, `RollbackOutcome`, `Confirmed`.
+Into the engine: what was sighted in telemetry, ticks, `RollbackOutcome`, `Confirmed`.
 Out of the engine: `Event` (to be recorded, printed, shown), `Notify` and `Rollback` (to be done).
 A command carries its idempotency key; doing it twice under one key must be the same as once.
 """

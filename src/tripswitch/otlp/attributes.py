@@ -9,6 +9,7 @@ raw bytes, within a bound; unwanted text never is, since it may be anybody's pro
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -24,6 +25,10 @@ _MAX_REMEMBERED = 16_384
 # A structured value of more parts than this is no GenAI fact.
 _MAX_PARTS = 10_000
 
+# Keys of one application are a few hundred; a hostile sender makes up as many as it likes.
+_MAX_NAMES = 16_384
+_MAX_KEY_BYTES = 256
+
 _KEY_TAG, _VALUE_TAG = 0x0A, 0x12
 _STRING_TAG, _BOOL_TAG, _INT_TAG, _DOUBLE_TAG = 0x0A, 0x10, 0x18, 0x21
 _NUMBER_TAGS = frozenset({_BOOL_TAG, _INT_TAG, _DOUBLE_TAG})
@@ -37,17 +42,43 @@ class UnreadableError(Exception):
     """This entry is not a KeyValue message, or larger than any fact."""
 
 
-class AttributeReader:
-    """Opens attributes whose key is in ``wanted``; all others stay closed.
+class Wanted:
+    """Which attributes are worth opening.
 
-    Values of the keys in ``private`` are opened and handed over, but not remembered.
+    ``wants`` is asked once for each distinct key, within a bound; values of the keys in ``private``
+    are opened and handed over, but never remembered.
+    """
+
+    def __init__(self, wants: Callable[[str], bool], private: frozenset[str] = frozenset()) -> None:
+        self.private = private
+        self._wants = wants
+        self._names: dict[bytes, str | None] = {}
+
+    def name(self, key: bytes) -> str | None:
+        """Return the name of a wanted key, None for any other."""
+        try:
+            return self._names[key]
+        except KeyError:
+            pass
+        name: str | None = key.decode("utf-8", "replace")
+        if len(key) > _MAX_KEY_BYTES or not self._wants(name or ""):
+            name = None
+        if len(self._names) >= _MAX_NAMES:
+            self._names.clear()
+        if len(key) <= _MAX_KEY_BYTES:
+            self._names[key] = name
+        return name
+
+
+class AttributeReader:
+    """Opens attributes whose key is wanted; all others stay closed.
+
     What is remembered never changes an answer, only its cost. Lists and dicts it returns may be
     shared between spans and must not be changed.
     """
 
-    def __init__(self, wanted: frozenset[str], private: frozenset[str] = frozenset()) -> None:
-        self.names = {name.encode(): name for name in wanted}
-        self._private = private
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
         self._remembered: dict[bytes, Entry] = {}
 
     def read(self, raw_entries: Any) -> tuple[dict[str, Value], int]:
@@ -77,10 +108,10 @@ class AttributeReader:
         start = value_start(raw)
         if not start:
             return self._open_fully(raw)
-        name = self.names.get(raw[2 : 2 + raw[1]])
+        name = self._wanted.name(raw[2 : 2 + raw[1]])
         if name is not None:
             entry = (name, open_value(raw[start:]))
-            if name in self._private:
+            if name in self._wanted.private:
                 return entry
         else:
             entry = UNWANTED
@@ -97,7 +128,7 @@ class AttributeReader:
             message = LeanKeyValue.FromString(raw)
         except DecodeError:
             raise UnreadableError from None
-        name = self.names.get(message.key)
+        name = self._wanted.name(message.key)
         return UNWANTED if name is None else (name, _plain(message.value, [_MAX_PARTS]))
 
 

@@ -1,11 +1,12 @@
-"""Message classes that parse only what is wanted of a trace request.
+"""Message classes that parse only what is wanted of a trace or log request.
 
 They bear the field numbers of the OpenTelemetry protocol but leave out most fields, and declare
 attributes as plain ``bytes``: on the wire a message, a string and bytes are the same thing, so the
 parser hands each attribute over unopened and most never become a Python object. Strings are
 ``bytes`` as well, so that text which is not UTF-8 spoils that one text and not the request.
 
-Field numbers: opentelemetry-proto 1.11, ``trace/v1/trace.proto``, ``common/v1/common.proto``.
+Field numbers: opentelemetry-proto 1.11, ``trace/v1/trace.proto``, ``logs/v1/logs.proto``,
+``common/v1/common.proto``.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ _MESSAGES: dict[str, tuple[tuple[int, str, str], ...]] = {
         (8, "end_time_unix_nano", "fixed64"),
         (9, "attributes", "*bytes"),
         (11, "events", "*Event"),
+        (13, "links", "*Link"),
         (15, "status", "Status"),
     ),
     "Event": (
@@ -53,7 +55,20 @@ _MESSAGES: dict[str, tuple[tuple[int, str, str], ...]] = {
         (2, "name", "bytes"),
         (3, "attributes", "*bytes"),
     ),
+    "Link": ((1, "trace_id", "bytes"), (2, "span_id", "bytes")),
     "Status": ((3, "code", "int32"),),
+    "LogsRequest": ((1, "resource_logs", "*ResourceLogs"),),
+    "ResourceLogs": ((1, "resource", "Resource"), (2, "scope_logs", "*ScopeLogs")),
+    "ScopeLogs": ((1, "scope", "InstrumentationScope"), (2, "log_records", "*bytes")),
+    "LogRecord": (
+        (1, "time_unix_nano", "fixed64"),
+        (5, "body", "bytes"),
+        (6, "attributes", "*bytes"),
+        (9, "trace_id", "bytes"),
+        (10, "span_id", "bytes"),
+        (11, "observed_time_unix_nano", "fixed64"),
+        (12, "event_name", "bytes"),
+    ),
     "KeyValue": ((1, "key", "bytes"), (2, "value", "AnyValue")),
     "AnyValue": (
         (1, "string_value", "?bytes"),
@@ -102,11 +117,13 @@ def _message_classes() -> dict[str, Any]:
     pool.AddSerializedFile(file.SerializeToString())
     return {
         name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
-        for name in ("Request", "KeyValue", "AnyValue")
+        for name in ("Request", "LogsRequest", "LogRecord", "KeyValue", "AnyValue")
     }
 
 
 _CLASSES = _message_classes()
 LeanRequest: Any = _CLASSES["Request"]
+LeanLogsRequest: Any = _CLASSES["LogsRequest"]
+LeanLogRecord: Any = _CLASSES["LogRecord"]
 LeanKeyValue: Any = _CLASSES["KeyValue"]
 LeanAnyValue: Any = _CLASSES["AnyValue"]

@@ -7,22 +7,32 @@ is counted and left out. Only wanted attributes and events are opened, all else 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
-from tripswitch.otlp.attributes import AttributeReader, Value
+from tripswitch.otlp.attributes import Value
 from tripswitch.otlp.lean_schema import LeanRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tripswitch.otlp.attributes import AttributeReader
+
 _NO_TRACE_ID = bytes(16)
 _NO_SPAN_ID = bytes(8)
 _MAX_TIME_NS = (1 << 63) - 1
+# An evaluator links to what it evaluated; a hub of a queue may link to thousands.
+_MAX_LINKS = 8
+
+
+class SpanLink(NamedTuple):
+    """A link to another span; ids in lower-case hex."""
+
+    trace_id: str
+    span_id: str
 
 
 class SpanEvent(NamedTuple):
@@ -63,6 +73,7 @@ class SpanTable:
     scope_name: list[str] = field(default_factory=list)
     attributes: list[dict[str, Value]] = field(default_factory=list)
     events: list[Sequence[SpanEvent]] = field(default_factory=list)
+    links: list[Sequence[SpanLink]] = field(default_factory=list)
     request_index: npt.NDArray[np.int64] = field(default_factory=_no_times)
     resources: list[dict[str, Value]] = field(default_factory=list)
     read: int = 0
@@ -75,29 +86,22 @@ class SpanTable:
 
 
 def read_spans(
-    requests: Sequence[bytes],
-    wanted: frozenset[str],
-    private: frozenset[str] = frozenset(),
+    requests: Sequence[bytes], reader: AttributeReader, events: frozenset[str] = frozenset()
 ) -> SpanTable:
     """Read serialised ``ExportTraceServiceRequest`` messages into one table.
 
-    ``wanted`` names the attributes (of spans, events and resources) and the events to open;
-    values of the keys in ``private`` are not remembered between calls. Never raises for what is
-    in the bytes.
+    ``reader`` opens the attributes of spans, events and resources; ``events`` names the events
+    worth opening. Never raises for what is in the bytes.
     """
-    return _Reading(_attribute_reader(wanted, private)).read(requests)
-
-
-@lru_cache(maxsize=8)
-def _attribute_reader(wanted: frozenset[str], private: frozenset[str]) -> AttributeReader:
-    return AttributeReader(wanted, private)
+    return _Reading(reader, events).read(requests)
 
 
 class _Reading:
     """One call of `read_spans`: the table under construction."""
 
-    def __init__(self, reader: AttributeReader) -> None:
+    def __init__(self, reader: AttributeReader, events: frozenset[str]) -> None:
         self._reader = reader
+        self._event_names = {name.encode(): name for name in events}
         self._table = SpanTable()
         self._starts: list[int] = []
         self._ends: list[int] = []
@@ -160,16 +164,25 @@ class _Reading:
         table.scope_name.append(scope_name)
         table.attributes.append(attributes)
         table.events.append(self._events(span.events) if span.events else ())
+        table.links.append(_links(span.links) if span.links else ())
 
     def _events(self, events: Any) -> Sequence[SpanEvent]:
         found = []
         for event in events:
-            name = self._reader.names.get(event.name)
+            name = self._event_names.get(event.name)
             if name is not None:
                 attributes, bad = self._reader.read(event.attributes)
                 self._table.bad_attributes += bad
                 found.append(SpanEvent(name, min(event.time_unix_nano, _MAX_TIME_NS), attributes))
         return found
+
+
+def _links(links: Any) -> Sequence[SpanLink]:
+    return [
+        SpanLink(link.trace_id.hex(), link.span_id.hex())
+        for link in links[:_MAX_LINKS]
+        if len(link.trace_id) == 16 and len(link.span_id) == 8
+    ]
 
 
 def _times(times_ns: list[int]) -> npt.NDArray[np.int64]:

@@ -8,11 +8,10 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 
 from tests.drive.demo.upstream import Upstream
-from tripswitch.config.model import Config
+from tests.genai.reading import read_all
 from tripswitch.drive.demo import story
 from tripswitch.drive.demo.tally import Tally
 from tripswitch.drive.demo.traffic import CountingExporter, Traffic
-from tripswitch.genai.understand import Understanding
 from tripswitch.model.clocktext import NS_PER_S
 
 
@@ -65,7 +64,7 @@ def test_a_call_stands_below_the_root_of_its_own_trace_in_story_time() -> None:
 def test_tripswitch_reads_every_fact_of_every_answer() -> None:
     given = answers(400)
     upstream, _, traces = sent(given)
-    observed = Understanding(Config().read, ["control", "canary"]).observe(upstream.bodies)
+    observed = read_all(upstream.bodies, cohort_names=["control", "canary"])
     calls = observed.calls
     assert calls.trace_id == traces
     assert calls.route == [answer.visit.route.path for answer in given]

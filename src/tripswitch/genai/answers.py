@@ -1,0 +1,282 @@
+"""What a call's own span says of its answer: usage, cost, times, finish reasons, refusal, error."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from tripswitch.genai import coercion
+from tripswitch.genai.content import answer_in
+from tripswitch.genai.records import choice_of
+from tripswitch.genai.sightings import CallFacts
+from tripswitch.genai.spellings import error_class, error_name, finish_reason, folded
+from tripswitch.genai.vocabulary import (
+    CHOICE_EVENTS,
+    DETAILS_EVENT,
+    EXCEPTION_EVENT,
+    EXCEPTION_TYPE_KEY,
+    FIRST_TOKEN_EVENTS,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tripswitch.genai.facts import SpanFacts
+    from tripswitch.genai.sightings import Context
+    from tripswitch.model.calls import ErrorClass
+    from tripswitch.otlp.reader import SpanEvent
+
+_STATUS_OK, _STATUS_ERROR = 1, 2
+# The code in front of a provider's message: "Error code: 429 - ...".
+_CODE_IN_MESSAGE = re.compile(r"(?:error|status)?\s*(?:code)?\W{0,3}\b([45]\d\d)\b", re.IGNORECASE)
+
+Error = tuple[str | None, "ErrorClass | None"]
+
+
+# A model's name that says which one it is: a date, or a build behind a colon or an at sign.
+_DATED = re.compile(r"\d{4}-\d\d-\d\d|\d{8}|\d{6}$|[-@:]\d{3,4}$|:[a-z0-9]+$")
+
+# An exception's class in front of its message, where the type says nothing.
+_CLASS_IN_MESSAGE = re.compile(r"([A-Za-z_][\w.]{2,99})\(")
+
+
+def error_of(facts: SpanFacts, status_code: int, events: Sequence[SpanEvent]) -> Error:
+    """Return (type, class) of the error a span ended in; (None, None) when it did not.
+
+    The type is None where nothing names it. A retry inside the span leaves the first try's error
+    behind and sets the status OK: that is no error.
+    """
+    if status_code == _STATUS_OK:
+        return None, None
+    said = facts.text("error_type")
+    is_error = status_code == _STATUS_ERROR or (facts.text("level") or "").upper() == "ERROR"
+    if said is None and not is_error:
+        return None, None
+    name = None if said is None or said == "_OTHER" else error_name(said)
+    if name is None:
+        name = _raised(events)
+    found: ErrorClass = "unknown" if name is None else error_class(name)
+    if found == "unknown":
+        for code in _codes(facts):
+            found = error_class(code)
+            if found != "unknown":
+                break
+    return name, found
+
+
+def call_facts(
+    facts: SpanFacts,
+    context: Context,
+    events: Sequence[SpanEvent],
+    start: int,
+    end: int,
+    error: Error,
+    *,
+    content_facts: bool,
+) -> CallFacts:
+    """Return what the span says of the call; ``start`` and ``end`` in ns."""
+    call = CallFacts(is_chat=context.kind not in ("embedding", "rerank"))
+    call.error_type, call.error_class = error
+    call.is_inferred = context.is_inferred
+    call.response_id = facts.text("response_id")
+    call.request_model, call.response_model = context.request_model, context.response_model
+    call.cache_hit = facts.flag("cache_hit") is True
+    words = facts.texts("finish_reasons")
+    status = facts.text("response_status") if facts.has("response_status") else None
+    words = words or ([] if status is None else [status])
+    if facts.plan.raw and context.kind == "raw":
+        _read_raw(facts, call)
+    elif content_facts:
+        for value in facts.values("output_content"):
+            answer = answer_in(value)
+            call.refuses = call.refuses or answer.refuses
+            if len(answer.finish_reasons) > len(words) or words == ["completed"]:
+                # A status says less than what was answered.
+                words = answer.finish_reasons or (["tool_calls"] if answer.calls_tool else words)
+    for event in events:
+        if event.name in CHOICE_EVENTS or event.name == DETAILS_EVENT:
+            choice = choice_of(event.attributes, None)
+            call.refuses = call.refuses or choice.refuses
+            call.finish_reasons += choice.finish_reasons
+    if words:
+        call.finish_reasons = [finish_reason(word) for word in words]
+    _read_usage(facts, call)
+    _read_times(facts, call, events, start, end)
+    if call.error_class is None and _broke_off(call, events):
+        # Some set the status OK whatever happens: an exception and no answer is a failure.
+        call.error_type = _raised(events)
+        call.error_class = "unknown" if call.error_type is None else error_class(call.error_type)
+    _tell_models_apart(call)
+    return call
+
+
+def _tell_models_apart(call: CallFacts) -> None:
+    """Settle which of the names is the model that was asked for, and which the one that served.
+
+    A provider answers an alias with the dated name of what served. An alias in the response's place
+    is the request's name again, written by a gateway or a stream that knew no better.
+    """
+    if call.error_class is not None:
+        # Nothing answered.
+        call.response_model = None
+    elif call.is_chat and call.response_model and not _DATED.search(call.response_model):
+        if call.request_model is None:
+            call.request_model = call.response_model
+        if call.request_model == call.response_model:
+            call.response_model = None
+
+
+def _read_usage(facts: SpanFacts, call: CallFacts) -> None:
+    call.input_tokens, call.cached_tokens = _whole_and_part(facts, "input_tokens", "cached_tokens")
+    call.output_tokens, call.reasoning_tokens = _whole_and_part(
+        facts, "output_tokens", "reasoning_tokens"
+    )
+    call.cache_write_tokens = _some(facts.tokens("cache_write_tokens"))
+    total = facts.tokens("total_tokens")
+    if math.isnan(call.input_tokens) and total >= call.output_tokens:
+        call.input_tokens = total - call.output_tokens
+    call.cost_usd = facts.cost_usd()
+    if not call.is_chat and call.output_tokens == 0:
+        call.output_tokens = math.nan
+    if call.input_tokens == 0 and not call.output_tokens > 0:
+        # No model reads nothing: zeros stand where the provider sent no usage.
+        call.input_tokens = call.output_tokens = math.nan
+    if math.isnan(call.input_tokens) and call.cost_usd == 0:
+        call.cost_usd = math.nan
+    counted = facts.number("counted_text_tokens") if facts.has("counted_text_tokens") else math.nan
+    call.is_estimated = (
+        counted > 0
+        and counted == call.output_tokens
+        and not any(isinstance(value, dict) for value in facts.values("input_breakdown"))
+    )
+    if call.is_estimated:
+        # The stream broke off: the library counted what it had and made up how it finished.
+        facts.reject("estimated_usage")
+        call.input_tokens = call.output_tokens = call.cost_usd = math.nan
+        call.cached_tokens = call.reasoning_tokens = math.nan
+        call.finish_reasons = []
+
+
+def _read_times(
+    facts: SpanFacts, call: CallFacts, events: Sequence[SpanEvent], start: int, end: int
+) -> None:
+    duration_s = (end - start) / 1e9
+    streaming = facts.flag("streaming")
+    if streaming is None and (facts.has("streams") or facts.has("first_token_at")):
+        streaming = True
+    first_token_s = math.nan
+    for event in events:
+        if event.name in FIRST_TOKEN_EVENTS:
+            first_token_s = (event.time_ns - start) / 1e9
+            streaming = True
+            break
+    said = facts.text("operation") or ""
+    if streaming is None and folded(said).endswith("dostream"):
+        streaming = True
+    if streaming is not False:
+        # Some write the whole duration as "first chunk" of answers that were not streamed.
+        value = facts.number("ttft") if facts.has("ttft") else math.nan
+        if math.isnan(value) and facts.has("first_token_at"):
+            value = _seconds_after(facts.text("first_token_at"), start)
+        if math.isnan(value):
+            value = first_token_s
+        call.ttft = _believable(facts, value, duration_s)
+    if streaming is None and not math.isnan(call.ttft):
+        streaming = True
+    call.streaming = streaming
+
+
+def _believable(facts: SpanFacts, value: float, duration_s: float) -> float:
+    """Return a time to the first token in s, if it lies inside the call.
+
+    Some write milliseconds where seconds are meant: a value that only fits the call as
+    milliseconds is taken as such. One that is the whole call was made up.
+    """
+    if 0 < value < duration_s:
+        return value
+    if value > duration_s and 0 < value / 1000 < duration_s:
+        return value / 1000
+    if value == value and value != duration_s:
+        facts.reject("ttft")
+    return math.nan
+
+
+def _read_raw(facts: SpanFacts, call: CallFacts) -> None:
+    """Read a provider's raw answer; a raw request that was not answered says nothing."""
+    keys = facts.plan.raw
+    if not keys.keys() & {"id", "choices", "output", "usage"}:
+        call.response_model = None
+        return
+    call.response_id = coercion.text(facts.raw(keys.get("id", "")))
+    call.response_model = coercion.text(facts.raw(keys.get("model", "")))
+    for part in ("choices", "output"):
+        if part in keys:
+            whole = {
+                part: coercion.opened(facts.raw(keys[part])),
+                "status": facts.raw(keys.get("status", "")),
+            }
+            answer = answer_in(whole)
+            call.refuses = call.refuses or answer.refuses
+            call.finish_reasons = [finish_reason(word) for word in answer.finish_reasons]
+
+
+def _whole_and_part(facts: SpanFacts, whole: str, part: str) -> tuple[float, float]:
+    """Return a token count and the share of it that ``part`` counts; a share of 0 is none.
+
+    The conventions include the part in the whole; who reports a larger part counts it apart.
+    """
+    total, of_which = facts.tokens(whole), _some(facts.tokens(part))
+    return (total + of_which if of_which > total else total), of_which
+
+
+def _some(count: float) -> float:
+    return count if count > 0 else math.nan
+
+
+def _broke_off(call: CallFacts, events: Sequence[SpanEvent]) -> bool:
+    return (
+        call.response_id is None
+        and not call.finish_reasons
+        and not call.output_tokens > 0
+        and any(event.name == EXCEPTION_EVENT for event in events)
+    )
+
+
+def _raised(events: Sequence[SpanEvent]) -> str | None:
+    """Return the class of the last exception that was recorded."""
+    for event in reversed(events):
+        if event.name != EXCEPTION_EVENT:
+            continue
+        raised = event.attributes.get(EXCEPTION_TYPE_KEY)
+        if not isinstance(raised, str) or raised.strip() in ("", "Exception"):
+            message = event.attributes.get("exception.message")
+            match = _CLASS_IN_MESSAGE.match(message) if isinstance(message, str) else None
+            raised = match[1] if match else raised
+        if isinstance(raised, str) and raised.strip():
+            return coercion.cut(error_name(raised))
+    return None
+
+
+def _codes(facts: SpanFacts) -> list[str]:
+    codes = [facts.text("error_code")]
+    status = facts.number("http_status") if facts.has("http_status") else math.nan
+    if 400 <= status < 600:
+        codes.append(str(int(status)))
+    for value in facts.values("error_message"):
+        match = _CODE_IN_MESSAGE.search(value[:200]) if isinstance(value, str) else None
+        codes.append(match[1] if match else None)
+    return [code for code in codes if code is not None]
+
+
+def _seconds_after(moment: str | None, start_ns: int) -> float:
+    if moment is None:
+        return math.nan
+    try:
+        when = datetime.fromisoformat(moment)
+    except ValueError:
+        return math.nan
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return when.timestamp() - start_ns / 1e9

@@ -1,0 +1,150 @@
+"""What evaluations mean: a rubric's score, a refusal, a guardrail's verdict.
+
+The one place where an evaluation as it was sent (`tripswitch.genai.sightings.Evaluation`) is
+weighed: its purpose, range and direction, by configuration, by its name, and by what was learnt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+
+from tripswitch.config.evaluations_section import EvaluationRule
+from tripswitch.genai import evaluations as names
+from tripswitch.genai.guards import evaluated
+from tripswitch.genai.score_ranges import ScoreRange, ScoreRanges
+from tripswitch.genai.spellings import folded
+from tripswitch.model.calls import Eval, Guardrail
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tripswitch.config.model import Config
+    from tripswitch.genai.sightings import Evaluation
+
+_MAX_RULES_REMEMBERED: Final = 1024
+_NO_RULE: Final = EvaluationRule()
+
+
+@dataclass(slots=True)
+class Appraised:
+    """What the evaluations of one call say together.
+
+    ``rubrics`` are (name, score 0..1 with higher better); ``refusal`` is None unless an evaluation
+    is about refusing, ``refusal_kind`` unless one says whether refusing was right.
+    """
+
+    evals: list[Eval] = field(default_factory=list)
+    rubrics: list[tuple[str, float]] = field(default_factory=list)
+    refusal: bool | None = None
+    refusal_kind: str | None = None
+    guardrails: list[Guardrail] = field(default_factory=list)
+
+
+class Appraiser:
+    """Weighs evaluations; ``ranges`` is what it learnt, ``rejected`` counts what it cannot use."""
+
+    def __init__(self, config: Config) -> None:
+        self.rejected: dict[str, int] = {}
+        self.ranges = ScoreRanges()
+        self._rules: Sequence[EvaluationRule] = config.evaluations
+        self._rule_of: dict[str, EvaluationRule] = {}
+
+    def reload(self, config: Config) -> None:
+        """Weigh by other settings from now on; what was learnt stays."""
+        self._rules = config.evaluations
+        self._rule_of.clear()
+
+    def of_call(self, evaluations: Sequence[Evaluation]) -> Appraised:
+        """Return what the evaluations of one call say; a repeated one says nothing more."""
+        appraised = Appraised()
+        known: set[tuple[str, str | None, str]] = set()
+        for evaluation in evaluations:
+            name = names.rubric_name(evaluation.name)
+            key = (name, evaluation.version, evaluation.source)
+            if key not in known:
+                known.add(key)
+                self._appraise(name, evaluation, appraised)
+        return appraised
+
+    def _appraise(self, name: str, evaluation: Evaluation, appraised: Appraised) -> None:
+        rule = self._rule(name)
+        kind = names.kind_of(name) if rule.kind == "auto" else rule.kind
+        if kind == "ignore":
+            return
+        if kind in ("auto", "guardrail", "security"):
+            verdict = evaluated(evaluation.name, evaluation.label, evaluation.score)
+            if verdict is not None:
+                appraised.guardrails.append(verdict)
+                return
+        raw, label = evaluation.score, evaluation.label
+        if kind in ("refusal", "refusal_legitimate", "refusal_illegitimate"):
+            answer = names.yes_or_no(raw, label)
+            appraised.evals.append(Eval(name, None, raw, label, evaluation.source))
+            if answer is None:
+                if raw is not None:
+                    self._reject("score_range")
+            elif kind == "refusal":
+                appraised.refusal = answer if appraised.refusal is None else appraised.refusal
+            elif appraised.refusal_kind is None:
+                said = kind.removeprefix("refusal_")
+                other = "illegitimate" if said == "legitimate" else "legitimate"
+                appraised.refusal_kind = said if answer else other
+            return
+        score = self._score(name, evaluation, rule)
+        appraised.evals.append(Eval(name, score, raw, label, evaluation.source))
+        if score is not None and kind != "security":
+            appraised.rubrics.append((name, score))
+
+    def _score(self, name: str, evaluation: Evaluation, rule: EvaluationRule) -> float | None:
+        """Return the score as 0..1 with higher better; None where its range is not known."""
+        lower_is_better = (
+            names.lower_is_better(name) if rule.better == "auto" else rule.better == "lower"
+        )
+        good = self._says_good(evaluation.label, rule, lower_is_better=lower_is_better)
+        raw = evaluation.score
+        if raw is None:
+            return None if good is None else float(good)
+        known: ScoreRange | None
+        if rule.low is not None and rule.high is not None:
+            known = ScoreRange(rule.low, rule.high, is_learnt=False)
+        else:
+            agrees = None if good is None else (raw == float(good != lower_is_better))
+            self.ranges.update(name, raw, agrees)
+            known = self.ranges.get(name)
+        if known is None or not known.low <= raw <= known.high:
+            self._reject("score_range")
+            return None
+        score = (raw - known.low) / (known.high - known.low)
+        return 1 - score if lower_is_better else score
+
+    def _rule(self, name: str) -> EvaluationRule:
+        rule = self._rule_of.get(name)
+        if rule is None:
+            rule = next((rule for rule in self._rules if fnmatchcase(name, rule.name)), _NO_RULE)
+            if len(self._rule_of) >= _MAX_RULES_REMEMBERED:
+                self._rule_of.clear()
+            self._rule_of[name] = rule
+        return rule
+
+    @staticmethod
+    def _says_good(
+        label: str | None, rule: EvaluationRule, *, lower_is_better: bool
+    ) -> bool | None:
+        """Return whether a label says that all is well; None when it says neither."""
+        if label is None:
+            return None
+        word = folded(label)
+        if any(word == folded(known) for known in rule.good_labels):
+            return True
+        if any(word == folded(known) for known in rule.bad_labels):
+            return False
+        if word in names.OUTCOMES:
+            return names.OUTCOMES[word]
+        # "true" says that there is what the name names, good or bad.
+        said = names.ASSERTIONS.get(word)
+        return None if said is None else said != lower_is_better
+
+    def _reject(self, fact: str) -> None:
+        self.rejected[fact] = self.rejected.get(fact, 0) + 1

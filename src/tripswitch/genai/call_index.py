@@ -1,0 +1,199 @@
+"""Past calls, findable for scores that come minutes later.
+
+A call is filed under 64-bit keys: of its span, of its request's outer span, of its trace, of the
+provider's answer. Recent calls are in a dict; when there are `_FRESH` of them they become sorted
+arrays, and small arrays are merged into larger ones, so that a call costs about 60 bytes. Calls
+older than the keep time, and the oldest beyond the bound, are forgotten, a segment at a time.
+
+Two different keys that agree in all 64 bits would be mistaken for each other: with two million
+calls the chance of one such pair is below one in a million.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tripswitch.model.scope import Scope
+
+_FRESH: Final = 8192
+_MERGED: Final = 16
+_MASK: Final = (1 << 64) - 1
+_ODD: Final = 0x9E3779B97F4A7C15
+
+Keys = npt.NDArray[np.uint64]
+
+
+class CallRef(NamedTuple):
+    """What a late score needs to know of its call; ``key`` names the call, ``end`` is in ns."""
+
+    key: int
+    scope: Scope
+    tenant: str | None
+    end: int
+
+
+def span_key(trace_id: str, span_id: str) -> int:
+    """Return the key of a span; both ids are hex."""
+    return ((int(trace_id[-16:], 16) * _ODD) ^ int(span_id, 16) ^ int(trace_id[:16], 16)) & _MASK
+
+
+def trace_key(trace_id: str) -> int:
+    """Return the key of a trace's last call."""
+    return ((int(trace_id, 16) * _ODD) >> 32) & _MASK
+
+
+def response_key(response_id: str) -> int:
+    """Return the key of a provider's answer, or of any other text."""
+    return int.from_bytes(hashlib.blake2b(response_id.encode(), digest_size=8).digest(), "big")
+
+
+class _Segment:
+    """Calls that are filed away: sorted keys, each with its call's row."""
+
+    __slots__ = ("calls", "ends", "keys", "latest_ns", "owners", "places", "rows", "unique")
+
+    def __init__(
+        self,
+        keys: Keys,
+        rows: npt.NDArray[np.int32],
+        owners: Keys,
+        ends: npt.NDArray[np.int64],
+        places: npt.NDArray[np.int32],
+        unique: list[tuple[Scope, str | None]],
+        latest_ns: int,
+    ) -> None:
+        # A stable sort: of equal keys, a trace's, the last one filed comes last.
+        order = np.argsort(keys, kind="stable")
+        self.keys = keys[order]
+        self.rows = rows[order]
+        self.owners = owners
+        self.ends = ends
+        self.places = places
+        self.unique = unique
+        self.latest_ns = latest_ns
+        self.calls = len(owners)
+
+    def find(self, key: int) -> CallRef | None:
+        at = int(np.searchsorted(self.keys, np.uint64(key), side="right")) - 1
+        if at < 0 or int(self.keys[at]) != key:
+            return None
+        row = int(self.rows[at])
+        scope, tenant = self.unique[int(self.places[row])]
+        return CallRef(int(self.owners[row]), scope, tenant, int(self.ends[row]))
+
+    @property
+    def nbytes(self) -> int:
+        arrays = (self.keys, self.rows, self.owners, self.ends, self.places)
+        return sum(array.nbytes for array in arrays)
+
+
+class CallIndex:
+    """Finds settled calls for ``keep_ns`` after they were filed, at most ``max_calls`` of them."""
+
+    def __init__(self, keep_ns: int, max_calls: int) -> None:
+        self._keep_ns = keep_ns
+        self._max_calls = max_calls
+        self._fresh: dict[int, int] = {}
+        self._refs: list[CallRef] = []
+        self._fresh_since_ns = 0
+        self._latest_ns = 0
+        self._segments: list[_Segment] = []
+        self.forgotten_early = 0
+
+    def __len__(self) -> int:
+        return len(self._refs) + sum(segment.calls for segment in self._segments)
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the filed calls take, without those that are fresh."""
+        return sum(segment.nbytes for segment in self._segments)
+
+    def add(self, keys: Sequence[int], ref: CallRef, now_ns: int) -> None:
+        """File a call under its keys; a key that is known already means this call from now on."""
+        if not self._refs:
+            self._fresh_since_ns = now_ns
+        self._latest_ns = now_ns
+        row = len(self._refs)
+        self._refs.append(ref)
+        for key in keys:
+            self._fresh[key] = row
+        if len(self._refs) >= _FRESH:
+            self._file()
+
+    def find(self, key: int) -> CallRef | None:
+        """Return the call last filed under ``key``; None when there is none."""
+        row = self._fresh.get(key)
+        if row is not None:
+            return self._refs[row]
+        for segment in reversed(self._segments):
+            found = segment.find(key)
+            if found is not None:
+                return found
+        return None
+
+    def expire(self, now_ns: int) -> None:
+        """Forget what was filed longer ago than the keep time, and the oldest of too many."""
+        while self._segments and self._segments[0].latest_ns + self._keep_ns < now_ns:
+            del self._segments[0]
+        while len(self._segments) > 1 and len(self) > self._max_calls:
+            self.forgotten_early += self._segments[0].calls
+            del self._segments[0]
+        if self._refs and self._latest_ns + self._keep_ns < now_ns:
+            self._refs.clear()
+            self._fresh.clear()
+        elif self._refs and self._fresh_since_ns + self._keep_ns < now_ns:
+            # Thin traffic: the oldest of these are due, the newest are not.
+            self._file()
+
+    def _file(self) -> None:
+        places: dict[tuple[Scope, str | None], int] = {}
+        refs = self._refs
+        segment = _Segment(
+            np.fromiter(self._fresh.keys(), np.uint64, len(self._fresh)),
+            np.fromiter(self._fresh.values(), np.int32, len(self._fresh)),
+            np.fromiter((ref.key for ref in refs), np.uint64, len(refs)),
+            np.fromiter((ref.end for ref in refs), np.int64, len(refs)),
+            np.fromiter(
+                (places.setdefault((ref.scope, ref.tenant), len(places)) for ref in refs),
+                np.int32,
+                len(refs),
+            ),
+            list(places),
+            self._latest_ns,
+        )
+        self._refs = []
+        self._fresh = {}
+        self._segments.append(segment)
+        small = [segment for segment in self._segments if segment.calls <= _FRESH]
+        if len(small) >= _MERGED:
+            kept = [segment for segment in self._segments if segment.calls > _FRESH]
+            self._segments = [*kept, _merged(small)]
+
+
+def _merged(segments: Sequence[_Segment]) -> _Segment:
+    """Return one segment of several, older ones first."""
+    places: dict[tuple[Scope, str | None], int] = {}
+    columns = []
+    first_row = 0
+    for segment in segments:
+        renumbered = np.array(
+            [places.setdefault(place, len(places)) for place in segment.unique], np.int32
+        )
+        columns.append((segment.rows + first_row, renumbered[segment.places]))
+        first_row += segment.calls
+    return _Segment(
+        np.concatenate([segment.keys for segment in segments]),
+        np.concatenate([rows for rows, _ in columns]).astype(np.int32),
+        np.concatenate([segment.owners for segment in segments]),
+        np.concatenate([segment.ends for segment in segments]),
+        np.concatenate([placed for _, placed in columns]),
+        list(places),
+        segments[-1].latest_ns,
+    )

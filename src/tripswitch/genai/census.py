@@ -1,0 +1,122 @@
+"""The census: how many calls were understood, and how many of them say what.
+
+Counts and a few values, bounded; no text of a person and no content. ``tripswitch inspect`` prints
+it of a recording or of a running sidecar.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tripswitch.genai.sightings import Sighted
+    from tripswitch.model.calls import Calls
+
+COUNTED_FACTS: Final = (
+    "route",
+    "prompt_name",
+    "prompt_version",
+    "cohort",
+    "tenant",
+    "session",
+    "user",
+    "provider",
+    "request_model",
+    "response_model",
+    "response_id",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "cost_usd",
+    "ttft",
+    "finish_reasons",
+    "refusal",
+    "guardrails",
+    "evals",
+    "tools",
+)
+# The values of these are worth seeing; there are few, and none is a person's.
+SHOWN_VALUES: Final = (
+    "route",
+    "prompt_name",
+    "prompt_version",
+    "cohort",
+    "provider",
+    "request_model",
+)
+_MAX_VALUES_COUNTED: Final = 1000
+_MAX_DIALECTS: Final = 100
+
+
+class Census:
+    """Counts what was read and settled; holds no more than counts and a few values."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.errors = 0
+        self.spans = 0
+        self.records = 0
+        self.unreadable = 0
+        self.having: Counter[str] = Counter()
+        self.values: dict[str, Counter[str]] = {fact: Counter() for fact in SHOWN_VALUES}
+        self.dialects: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
+
+    def add_read(self, sighted: Sighted) -> None:
+        """Count what one reading yielded."""
+        self.spans += sighted.spans
+        self.records += sighted.records
+        self.unreadable += sighted.unreadable
+        self.rejected.update(sighted.rejected)
+
+    def add_calls(self, calls: Calls) -> None:
+        """Count settled calls."""
+        self.calls += len(calls)
+        self._count(self.dialects, calls.dialect, _MAX_DIALECTS)
+        self.errors += sum(found is not None for found in calls.error_class)
+        for fact in COUNTED_FACTS:
+            column = getattr(calls, fact)
+            if isinstance(column, np.ndarray):
+                self.having[fact] += int(np.count_nonzero(column == column))
+            else:
+                self.having[fact] += sum(found is not None and found != [] for found in column)
+        for fact, seen in self.values.items():
+            self._count(seen, getattr(calls, fact), _MAX_VALUES_COUNTED)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as plain JSON values."""
+        return {
+            "calls": self.calls,
+            "errors": self.errors,
+            "spans": self.spans,
+            "records": self.records,
+            "unreadable": self.unreadable,
+            "having": {fact: self.having[fact] for fact in COUNTED_FACTS},
+            "values": {fact: dict(seen) for fact, seen in self.values.items()},
+            "dialects": dict(self.dialects),
+            "rejected": dict(self.rejected),
+        }
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Census:
+        """Return the census that `as_json` wrote down."""
+        census = cls()
+        for name in ("calls", "errors", "spans", "records", "unreadable"):
+            setattr(census, name, int(document[name]))
+        census.having.update(document["having"])
+        census.dialects.update(document["dialects"])
+        census.rejected.update(document["rejected"])
+        for fact, seen in document["values"].items():
+            if fact in census.values:
+                census.values[fact].update(seen)
+        return census
+
+    @staticmethod
+    def _count(seen: Counter[str], values: list[Any], most: int) -> None:
+        for value, count in Counter(values).items():
+            if value is not None and (value in seen or len(seen) < most):
+                seen[value] += count

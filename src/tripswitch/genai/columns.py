@@ -1,0 +1,194 @@
+"""Settled calls, requests and scores as rows, until they become columns."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tripswitch.genai.call_index import CallRef
+from tripswitch.model.calls import Calls, Score
+from tripswitch.model.requests import Requests
+from tripswitch.model.settled import Settled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tripswitch.genai.appraisal import Appraised
+    from tripswitch.genai.prices import PriceTable
+    from tripswitch.genai.settling import Settling
+    from tripswitch.model.calls import CostSource
+
+_INT_COLUMNS = ("start", "end")
+_FLOAT_COLUMNS = (
+    "ttft",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "cost_usd",
+)
+
+
+class Rows:
+    """Collects what is settled; `take` hands it over as columns and starts anew."""
+
+    def __init__(self, prices: PriceTable) -> None:
+        self.prices = prices
+        self._calls: list[tuple[Any, ...]] = []
+        self._requests: list[tuple[Any, ...]] = []
+        self._scores: list[Score] = []
+
+    def add_call(self, call: Settling, appraised: Appraised) -> None:
+        """Add a call with what its evaluations say."""
+        span, facts, inherited = call.span, call.facts, call.inherited
+        scope = inherited.scope
+        context = span.context
+        assert context is not None
+        refusal, source = _refusal(call, appraised)
+        cost_usd, cost_source = self._cost(call)
+        # One value a column, in the order of `Calls`.
+        self._calls.append(
+            (
+                span.trace_id,
+                span.span_id,
+                span.parent_span_id,
+                facts.response_id,
+                span.start,
+                span.end,
+                facts.ttft,
+                scope.route,
+                scope.prompt_name,
+                scope.prompt_version,
+                inherited.prompt_label,
+                scope.cohort,
+                inherited.tenant,
+                inherited.session,
+                inherited.user,
+                scope.provider,
+                facts.request_model,
+                facts.response_model,
+                facts.input_tokens,
+                facts.output_tokens,
+                facts.cached_tokens,
+                facts.reasoning_tokens,
+                cost_usd,
+                cost_source,
+                bool(facts.streaming),
+                facts.finish_reasons,
+                refusal,
+                source,
+                (appraised.refusal_kind or "unknown") if refusal else None,
+                call.guardrails,
+                appraised.evals,
+                facts.error_type,
+                facts.error_class,
+                call.tools,
+                context.dialect,
+                facts.is_chat,
+                scope,
+            )
+        )
+        call.refusal, call.cost_usd = refusal, cost_usd
+        if facts.is_chat and appraised.rubrics:
+            ref = CallRef(0, scope, inherited.tenant, span.end)
+            self.add_scores(appraised.rubrics, span.trace_id, span.span_id, ref)
+
+    def _cost(self, call: Settling) -> tuple[float, CostSource]:
+        """Return the cost, and who says so; what a gateway's cache answered costs nothing."""
+        facts = call.facts
+        if facts.cache_hit:
+            return 0.0, "reported"
+        if facts.cost_usd == facts.cost_usd:
+            return facts.cost_usd, "reported"
+        priced = self.prices.cost_usd(
+            call.inherited.scope.provider,
+            (facts.response_model, facts.request_model),
+            call.span.end,
+            input_tokens=facts.input_tokens,
+            output_tokens=facts.output_tokens,
+            cached_tokens=facts.cached_tokens,
+            cache_write_tokens=facts.cache_write_tokens,
+        )
+        return priced, "unknown" if math.isnan(priced) else "priced"
+
+    def add_scores(
+        self, rubrics: Sequence[tuple[str, float]], trace_id: str, span_id: str, ref: CallRef
+    ) -> None:
+        """Add (rubric, score) pairs of the call ``ref``, which may be settled long since."""
+        self._scores += [
+            Score(trace_id, span_id, ref.scope, ref.tenant, rubric, score, ref.end)
+            for rubric, score in rubrics
+        ]
+
+    def add_request(self, calls: Sequence[Settling]) -> None:
+        """Add the request that these calls served; the last of them decides its outcome."""
+        last = max(calls, key=lambda call: (call.span.end, call.span.span_id))
+        entry = last.entry
+        start = min(call.span.start for call in calls) if entry is None else entry.start
+        end = max(call.span.end for call in calls) if entry is None else entry.end
+        entry_failed = entry is not None and entry.failed
+        reasons = last.facts.finish_reasons
+        last_failed = last.facts.error_class is not None or (
+            bool(reasons) and set(reasons) == {"error"}
+        )
+        failed = last_failed or entry_failed
+        refusal = last.refusal is True
+        self._requests.append(
+            (
+                last.span.trace_id,
+                last.inherited.scope,
+                last.inherited.tenant,
+                end,
+                max(0, end - start) / 1e9,
+                _said_sum(
+                    count
+                    for call in calls
+                    for count in (call.facts.input_tokens, call.facts.output_tokens)
+                ),
+                _said_sum(call.cost_usd for call in calls),
+                len(calls),
+                failed,
+                (last.facts.error_class or "unknown") if failed else None,
+                refusal,
+                not failed and not refusal,
+            )
+        )
+
+    def take(self) -> Settled:
+        """Return everything added since the last time."""
+        settled = Settled(scores=self._scores)
+        if self._calls:
+            columns: list[Any] = [list(column) for column in zip(*self._calls, strict=True)]
+            settled.calls = Calls(*columns)
+            for name in _INT_COLUMNS:
+                setattr(settled.calls, name, np.array(getattr(settled.calls, name), dtype=np.int64))
+            for name in _FLOAT_COLUMNS:
+                setattr(
+                    settled.calls, name, np.array(getattr(settled.calls, name), dtype=np.float64)
+                )
+        if self._requests:
+            requests = Requests(*[list(column) for column in zip(*self._requests, strict=True)])  # type: ignore[arg-type]
+            for name in ("end", "calls"):
+                setattr(requests, name, np.array(getattr(requests, name), dtype=np.int64))
+            for name in ("latency", "tokens", "cost_usd"):
+                setattr(requests, name, np.array(getattr(requests, name), dtype=np.float64))
+            settled.requests = requests
+        self._calls, self._requests, self._scores = [], [], []
+        return settled
+
+
+def _refusal(call: Settling, appraised: Appraised) -> tuple[bool | None, str | None]:
+    """Return whether the answer refuses, and who says so."""
+    if "refusal" in call.facts.finish_reasons:
+        return True, "provider"
+    if call.facts.refuses:
+        return True, "content_part"
+    return appraised.refusal, None if appraised.refusal is None else "eval"
+
+
+def _said_sum(amounts: Iterable[float]) -> float:
+    """Return the sum of what was said; NaN when nothing was."""
+    said = [amount for amount in amounts if amount == amount]
+    return sum(said) if said else math.nan

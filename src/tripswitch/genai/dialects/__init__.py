@@ -1,0 +1,44 @@
+"""The dialects that are known, one module each, in the order their rows are tried."""
+
+from __future__ import annotations
+
+from tripswitch.genai.dialects.agents import ADK, STRANDS
+from tripswitch.genai.dialects.braintrust import BRAINTRUST
+from tripswitch.genai.dialects.gateways import ENVOY, KONG, PORTKEY, VLLM
+from tripswitch.genai.dialects.guards import GUARDRAILS_AI, NEMO
+from tripswitch.genai.dialects.langfuse import LANGFUSE
+from tripswitch.genai.dialects.langsmith import LANGSMITH
+from tripswitch.genai.dialects.litellm import LITELLM
+from tripswitch.genai.dialects.logfire import LOGFIRE
+from tripswitch.genai.dialects.mlflow import MLFLOW
+from tripswitch.genai.dialects.openinference import OPENINFERENCE
+from tripswitch.genai.dialects.openlit import OPENLIT
+from tripswitch.genai.dialects.openllmetry import OPENLLMETRY
+from tripswitch.genai.dialects.semconv import OURS, SEMCONV
+from tripswitch.genai.dialects.traceai import TRACEAI
+from tripswitch.genai.dialects.vercel import VERCEL
+from tripswitch.genai.rows import Dialect
+
+DIALECTS: tuple[Dialect, ...] = (
+    OURS,
+    SEMCONV,
+    LITELLM,
+    LANGFUSE,
+    OPENINFERENCE,
+    TRACEAI,
+    OPENLLMETRY,
+    LOGFIRE,
+    VERCEL,
+    OPENLIT,
+    MLFLOW,
+    LANGSMITH,
+    STRANDS,
+    ADK,
+    BRAINTRUST,
+    NEMO,
+    GUARDRAILS_AI,
+    ENVOY,
+    KONG,
+    PORTKEY,
+    VLLM,
+)

@@ -1,0 +1,45 @@
+"""Agent frameworks with habits of their own: AWS Strands, Google ADK.
+
+Strands writes old and new names side by side, and server times in ms on the client's span.
+Source: strands-agents 1.62.0, google-adk 2.13.0.
+"""
+
+from __future__ import annotations
+
+from tripswitch.genai.rows import Dialect, Row
+
+STRANDS = Dialect(
+    "strands",
+    scopes=("strands",),
+    markers=("event_loop.cycle_id", "gen_ai.event.end_time"),
+    rows=(
+        Row(
+            "ttft",
+            "gen_ai.server.time_to_first_token",
+            "number",
+            scale=1e-3,
+            order=-1,
+            own_spans=True,
+        ),
+    ),
+    kinds={"execute_event_loop_cycle": "workflow"},
+)
+
+ADK = Dialect(
+    "adk",
+    scopes=("gcp.vertex.agent",),
+    markers=("gcp.vertex.agent.invocation_id", "gcp.vertex.agent.event_id"),
+    rows=(
+        Row("session", "gcp.vertex.agent.session_id", order=5),
+        Row("output_content", "gcp.vertex.agent.llm_response", "content", order=5),
+        Row("reasoning_tokens", "gen_ai.usage.experimental.reasoning_tokens", "number", order=5),
+        Row(
+            "finish_reasons",
+            "gcp.vertex.agent.llm_response",
+            "list",
+            member="finish_reason",
+            order=5,
+        ),
+    ),
+    kinds={"call_llm": "chat", "send_data": "other"},
+)

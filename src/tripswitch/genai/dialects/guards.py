@@ -1,0 +1,40 @@
+"""Guardrail engines: NeMo Guardrails, Guardrails AI.
+
+Source: nemoguardrails 0.24.1, guardrails-ai 0.11.0.
+"""
+
+from __future__ import annotations
+
+from tripswitch.genai.rows import Dialect, Row
+
+NEMO = Dialect(
+    "nemo_guardrails",
+    scopes=("nemo_guardrails",),
+    markers=("rail.type", "rail.name"),
+    rows=(
+        Row("guardrail_name", "rail.name"),
+        Row("guardrail_blocked", "rail.stop", "flag"),
+        Row("guardrail_stage", "rail.type"),
+        Row("cache_hit", "llm.cache.hit", "flag"),
+    ),
+)
+
+GUARDRAILS_AI = Dialect(
+    "guardrails_ai",
+    scopes=("guardrails-ai",),
+    markers=("validator.name", "validation_passed"),
+    rows=(
+        Row("operation", "type", own_spans=True),
+        Row("request_model", "llm.invocation_parameters", member="model", own_spans=True),
+        Row("guardrail_name", "validator.name"),
+        Row("guardrail_name", "guard.name", order=5),
+        Row("guardrail_passed", "validation_passed", "flag"),
+        Row("guardrail_on_fail", "validator.on_fail"),
+    ),
+    kinds={
+        "guardrails/guard": "workflow",
+        "guardrails/guard/step": "workflow",
+        "guardrails/guard/step/call": "chat",
+        "guardrails/guard/step/validator": "guardrail",
+    },
+)

@@ -1,0 +1,25 @@
+"""Logfire and Pydantic AI.
+
+Agent runs carry their sums under keys of their own, or in older versions under the plain ones:
+either way an agent is no call. Source: pydantic-ai-slim 2.68.0.
+"""
+
+from __future__ import annotations
+
+from tripswitch.genai.rows import Dialect, Row
+
+LOGFIRE = Dialect(
+    "logfire",
+    scopes=("pydantic-ai", "logfire"),
+    markers=("logfire.msg", "logfire.json_schema"),
+    rows=(
+        Row("cost_usd", "operation.cost", "number", order=-1),
+        Row("cached_tokens", "gen_ai.usage.details.cache_read_tokens", "number"),
+        Row("cached_tokens", "gen_ai.usage.details.cached_tokens", "number"),
+        Row("tags", "logfire.tags", "list"),
+        Row("span_type", "logfire.span_type"),
+        Row("route", "agent_name", order=8),
+        Row("request_model", "model_name", order=8),
+        Row("tool_name", "tool_name", order=8),
+    ),
+)

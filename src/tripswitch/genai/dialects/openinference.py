@@ -1,0 +1,76 @@
+"""OpenInference: Phoenix, Arize, and many frameworks.
+
+Source: openinference-semantic-conventions 0.1.42 and recorded payloads.
+"""
+
+from __future__ import annotations
+
+from tripswitch.genai.rows import Dialect, Row, bag
+
+OPENINFERENCE = Dialect(
+    "openinference",
+    scopes=("openinference.instrumentation",),
+    markers=("openinference.span.kind",),
+    sole=frozenset({"finish_reasons", "output_content"}),
+    rows=(
+        Row("operation", "openinference.span.kind"),
+        Row("provider", "llm.provider"),
+        Row("provider", "llm.system"),
+        Row("request_model", "llm.request.model_name"),
+        # Beside its own keys it may write the conventions', with the response's model for both.
+        Row(
+            "request_model",
+            "llm.invocation_parameters",
+            member="model",
+            order=-1,
+            own_spans=True,
+        ),
+        Row("request_model", "input.value", member="model", order=8),
+        Row(
+            "response_model",
+            "output.value",
+            member="generations.0.0.generation_info.model_name",
+            order=-1,
+            own_spans=True,
+        ),
+        Row("response_model", "llm.response.model_name"),
+        Row("response_model", "llm.model_name"),
+        Row("response_model", "embedding.model_name"),
+        Row("response_model", "reranker.model_name"),
+        Row("input_tokens", "llm.token_count.prompt", "number"),
+        Row("output_tokens", "llm.token_count.completion", "number"),
+        Row("total_tokens", "llm.token_count.total", "number"),
+        Row("cached_tokens", "llm.token_count.prompt_details.cache_read", "number"),
+        Row("cache_write_tokens", "llm.token_count.prompt_details.cache_write", "number"),
+        Row("cache_write_tokens", "llm.token_count.prompt_details.cache_creation", "number"),
+        Row("reasoning_tokens", "llm.token_count.completion_details.reasoning", "number"),
+        Row("cost_usd", "llm.cost.total", "number"),
+        Row("cost_input_usd", "llm.cost.prompt", "number"),
+        Row("cost_output_usd", "llm.cost.completion", "number"),
+        Row("finish_reasons", "llm.finish_reason", "list"),
+        Row("streaming", "llm.invocation_parameters", "flag", member="stream"),
+        Row("streaming", "input.value", "flag", member="stream", order=8),
+        Row("output_content", "output.value", "content"),
+        Row("prompt_version", "llm.prompt_template.version"),
+        *bag("metadata", json=True),
+        # An id may hold name and version; what metadata says comes first.
+        Row("prompt_name", "prompt.id", order=7),
+        Row("tags", "tag.tags", "list"),
+        Row("route", "agent.name", order=8),
+        Row("tool_name", "tool.name"),
+    ),
+    kinds={
+        "llm": "chat",
+        "embedding": "embedding",
+        "reranker": "rerank",
+        "retriever": "retrieval",
+        "chain": "workflow",
+        "agent": "agent",
+        "tool": "tool",
+        "guardrail": "guardrail",
+        "evaluator": "evaluator",
+        "prompt": "other",
+        "decision": "other",
+        "unknown": "other",
+    },
+)

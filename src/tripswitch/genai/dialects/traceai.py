@@ -1,0 +1,38 @@
+"""FutureAGI traceAI.
+
+Source: fi-instrumentation-otel 1.1.0, traceai-openai 0.1.10 and recorded payloads.
+"""
+
+from __future__ import annotations
+
+from tripswitch.genai.rows import Dialect, Row
+
+TRACEAI = Dialect(
+    "traceai",
+    scopes=("traceai_",),
+    markers=("gen_ai.span.kind", "fi.span.kind"),
+    rows=(
+        Row("operation", "gen_ai.span.kind"),
+        Row("operation", "fi.span.kind"),
+        Row("cached_tokens", "gen_ai.usage.cache_read_tokens", "number"),
+        Row("cached_tokens", "gen_ai.usage.input_tokens.cache_read", "number"),
+        Row("cache_write_tokens", "gen_ai.usage.cache_write_tokens", "number"),
+        Row("reasoning_tokens", "gen_ai.usage.output_tokens.reasoning", "number"),
+        Row("cost_input_usd", "gen_ai.cost.input", "number"),
+        Row("cost_output_usd", "gen_ai.cost.output", "number"),
+        # It writes the response's model under the request's key and keeps the request here.
+        Row("request_model", "gen_ai.request.parameters", member="model", order=-1, own_spans=True),
+        Row("response_model", "gen_ai.request.model", own_spans=True),
+        Row("streaming", "gen_ai.request.parameters", "flag", member="stream"),
+        # The name may be the template's text: what metadata says comes first.
+        Row("prompt_name", "gen_ai.prompt.template.name", order=6),
+        Row("prompt_name", "gen_ai.prompt.id", order=7),
+        Row("prompt_version", "gen_ai.prompt.template.version"),
+        Row("prompt_label", "gen_ai.prompt.template.label"),
+        Row("guardrail_name", "gen_ai.guardrail.name"),
+        Row("guardrail_verdict", "gen_ai.guardrail.result", "content"),
+        Row("guardrail_category", "gen_ai.guardrail.categories", "list"),
+        Row("guardrail_category", "gen_ai.guardrail.type", "list"),
+    ),
+    kinds={"conversation": "workflow", "vector_db": "retrieval"},
+)

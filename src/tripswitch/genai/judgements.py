@@ -1,0 +1,270 @@
+"""What a span says of other spans: evaluations, guardrail verdicts, feature flags.
+
+They come as span events, as attributes of the evaluated span, and as spans of their own. Whose
+they are is decided when the trace is put together.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from tripswitch.genai import coercion
+from tripswitch.genai.guards import guardrails_of, is_guard_name, told_by_event
+from tripswitch.genai.sightings import Evaluation, Flag
+from tripswitch.genai.vocabulary import EVALUATION_EVENT, FLAG_EVENTS, GUARD_EVENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tripswitch.genai.facts import SpanFacts
+    from tripswitch.genai.sightings import Sighting
+    from tripswitch.model.calls import Guardrail
+    from tripswitch.otlp.attributes import Value
+    from tripswitch.otlp.reader import SpanEvent, SpanLink
+
+# A span judges few things; a hostile one as many as it likes.
+_MAX_EVALUATIONS = 64
+
+_SOURCES = {"human": "human", "llm": "llm", "code": "code"}
+
+
+def of_span(
+    sighting: Sighting,
+    facts: SpanFacts,
+    events: Sequence[SpanEvent],
+    links: Sequence[SpanLink],
+) -> None:
+    """Put into ``sighting`` what the span judges."""
+    context = sighting.context
+    assert context is not None
+    target = _target(facts, sighting, links)
+    found = [
+        evaluation
+        for evaluation in (
+            *_of_keys(facts, target, sighting.end),
+            *_of_scores(facts, target, sighting.end),
+            *(
+                of_attributes(event.attributes, target, event.time_ns)
+                for event in events
+                if event.name == EVALUATION_EVENT
+            ),
+        )
+        if evaluation is not None
+    ]
+    _read_events(sighting, events)
+    if context.kind == "evaluator" and not found:
+        found = _of_output(facts, sighting, target)
+    is_named_so = context.kind in ("workflow", "other") and is_guard_name(sighting.name)
+    if context.kind == "guardrail" or facts.plan.has_guardrail or is_named_so:
+        verdicts = guardrails_of(
+            facts, sighting.name, found, failed=sighting.failed, kind=context.kind
+        )
+        if verdicts:
+            sighting.guardrails = (*sighting.guardrails, *verdicts)
+            if context.kind == "guardrail":
+                found = []
+    if len(found) > _MAX_EVALUATIONS:
+        facts.reject("evals_cut")
+        del found[_MAX_EVALUATIONS:]
+    sighting.evaluations = tuple(found)
+
+
+def _read_events(sighting: Sighting, events: Sequence[SpanEvent]) -> None:
+    for event in events:
+        if event.name in FLAG_EVENTS:
+            flag = flag_of(event.attributes)
+            if flag is not None:
+                sighting.flags = (*sighting.flags, flag)
+        elif event.name in GUARD_EVENTS:
+            told = guardrail_of_event(event.name, event.attributes)
+            if told is not None:
+                sighting.guardrails = (*sighting.guardrails, told)
+
+
+def _of_keys(
+    facts: SpanFacts, target: tuple[str | None, str | None], at_ns: int
+) -> Iterator[Evaluation | None]:
+    """Yield what stands under the span's own keys."""
+    for name, parts in _numbered(facts):
+        yield _evaluation(name, parts, target, at_ns)
+    if facts.has("evaluation_name"):
+        parts = {
+            "score": next(iter(facts.values("evaluation_score")), None),
+            "label": facts.text("evaluation_label"),
+        }
+        yield _evaluation(facts.text("evaluation_name"), parts, target, at_ns)
+
+
+def _of_scores(
+    facts: SpanFacts, target: tuple[str | None, str | None], at_ns: int
+) -> Iterator[Evaluation | None]:
+    """Yield what stands in an object of names and scores."""
+    for value in facts.values("scores"):
+        scores = coercion.opened(value)
+        if not isinstance(scores, dict):
+            continue
+        label = _label_of(facts) if len(scores) == 1 else None
+        for name, score in list(scores.items())[:_MAX_EVALUATIONS]:
+            yield _evaluation(name, {"score": score, "label": label}, target, at_ns)
+
+
+def of_attributes(
+    attributes: Mapping[str, Value], target: tuple[str | None, str | None], at_ns: int
+) -> Evaluation | None:
+    """Return the evaluation that a ``gen_ai.evaluation.result`` tells of; None when it failed."""
+    if attributes.get("error.type"):
+        return None
+    parts: dict[str, Value] = {
+        "score": attributes.get("gen_ai.evaluation.score.value"),
+        "label": attributes.get("gen_ai.evaluation.score.label", attributes.get("label")),
+    }
+    trace_id, span_id = target
+    named = coercion.text(attributes.get("gen_ai.evaluation.target_span_id"))
+    if named is not None:
+        span_id = named.lower()
+    evaluation = _evaluation(
+        coercion.text(attributes.get("gen_ai.evaluation.name")), parts, (trace_id, span_id), at_ns
+    )
+    response_id = coercion.text(attributes.get("gen_ai.response.id"))
+    return (
+        None
+        if evaluation is None
+        else evaluation._replace(
+            response_id=None if response_id is None else coercion.cut(response_id)
+        )
+    )
+
+
+def guardrail_of_event(event: str, attributes: Mapping[str, Value]) -> Guardrail | None:
+    """Return the verdict that a guardrail's event tells of."""
+    name, verdict, category, stage = (attributes.get(key) for key in GUARD_EVENTS[event])
+    return told_by_event(
+        coercion.text(name), verdict, coercion.text_list(category) or [], coercion.text(stage)
+    )
+
+
+def flag_of(attributes: Mapping[str, Value]) -> Flag | None:
+    """Return the feature flag that an event tells of, and the variant that was served."""
+    key = coercion.text(attributes.get("feature_flag.key"))
+    if key is None or coercion.text(attributes.get("feature_flag.result.reason")) == "error":
+        return None
+    for name in (
+        "feature_flag.result.variant",
+        "feature_flag.variant",
+        "feature_flag.result.value",
+    ):
+        variant = coercion.text(attributes.get(name))
+        if variant is not None:
+            return Flag(coercion.cut(key), coercion.cut(variant))
+    return None
+
+
+def score_of(value: Value) -> float | None:
+    """Return a finite score from a number, a bool or text holding one."""
+    if isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str):
+        word = value.strip().lower()
+        if word in ("true", "false"):
+            return float(word == "true")
+        try:
+            value = float(word)
+        except ValueError:
+            return None
+    if isinstance(value, int | float) and math.isfinite(value):
+        return float(value)
+    return None
+
+
+def _evaluation(
+    name: str | None,
+    parts: Mapping[str, Value],
+    target: tuple[str | None, str | None],
+    at_ns: int,
+) -> Evaluation | None:
+    if name is None or not name.strip():
+        return None
+    value = parts.get("score", parts.get("value"))
+    score = score_of(value)
+    label = coercion.text(parts.get("label"))
+    if label is None and score is None and isinstance(value, str):
+        label = coercion.text(value)
+    if score is None and label is None:
+        return None
+    source = coercion.text(parts.get("annotator_kind"))
+    return Evaluation(
+        name=coercion.cut(name.strip()),
+        score=score,
+        label=None if label is None else coercion.cut(label),
+        source=_SOURCES.get((source or "").lower(), "unknown"),
+        version=_cut(coercion.text(parts.get("identifier"))),
+        target_trace_id=target[0],
+        target_span_id=target[1],
+        response_id=None,
+        at_ns=at_ns,
+    )
+
+
+def _numbered(facts: SpanFacts) -> list[tuple[str | None, dict[str, Value]]]:
+    groups: dict[str, dict[str, Value]] = {}
+    names: dict[str, str | None] = {}
+    for key in facts.plan.evaluations:
+        value = facts.raw(key.key)
+        if key.part == "name":
+            names[key.group] = coercion.text(value)
+        else:
+            groups.setdefault(key.group, {})[key.part] = value
+            if key.name is not None:
+                names.setdefault(key.group, key.name)
+    return [(names.get(index), parts) for index, parts in groups.items()]
+
+
+def _of_output(
+    facts: SpanFacts, sighting: Sighting, target: tuple[str | None, str | None]
+) -> list[Evaluation]:
+    """Read an evaluator whose span has its score for an output and its name for a name."""
+    for value in facts.values("output_content"):
+        output: Any = coercion.opened(value)
+        if not isinstance(output, dict):
+            output = {"score": output}
+        parts = {
+            "score": next(
+                (output[key] for key in ("score", "value", "passed", "result") if key in output),
+                None,
+            ),
+            "label": output.get("label"),
+        }
+        if isinstance(parts["score"], dict | list):
+            continue
+        name = coercion.text(output.get("name")) or sighting.name.removeprefix("evaluate ")
+        evaluation = _evaluation(name, parts, target, sighting.end)
+        if evaluation is not None:
+            return [evaluation]
+    return []
+
+
+def _label_of(facts: SpanFacts) -> Value:
+    """Return the label in the output of a span that gives its score apart."""
+    for value in facts.values("output_content"):
+        output = coercion.opened(value)
+        if isinstance(output, dict) and isinstance(output.get("label"), str):
+            label: Value = output["label"]
+            return label
+    return None
+
+
+def _target(
+    facts: SpanFacts, sighting: Sighting, links: Sequence[SpanLink]
+) -> tuple[str | None, str | None]:
+    named = facts.text("evaluation_target") if facts.has("evaluation_target") else None
+    if named is not None:
+        return sighting.trace_id, named.lower()
+    context = sighting.context
+    if len(links) == 1 and context is not None and context.kind in ("evaluator", "other"):
+        return links[0].trace_id, links[0].span_id
+    return sighting.trace_id, sighting.span_id
+
+
+def _cut(text: str | None) -> str | None:
+    return None if text is None else coercion.cut(text)

@@ -1,0 +1,459 @@
+"""Settling a trace: which of its spans are calls, and what the others say of them.
+
+- A call is a leaf: a model span below another of the same kind is the call, and the one above
+  repeats it (a framework's span, a gateway behind an SDK). The one above fills what is missing.
+- What runs below an evaluator or inside a guardrail is no user traffic.
+- A provider's raw answer on a span of its own fills the call above it.
+- Evaluations, verdicts and tools go to the call they were about: the span they name; else the last
+  call below it; else that of the nearest span above it that has one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from tripswitch.genai.family import Inherited, chain_of, entry_of, is_whole
+from tripswitch.genai.spellings import folded
+from tripswitch.model.calls import Guardrail, ToolExecution
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from tripswitch.genai.sightings import CallFacts, Evaluation, Flag, Note, Sighting
+
+_CALL_KINDS: Final = frozenset({"chat", "embedding", "rerank"})
+_MAX_LISTED: Final = 64
+# How many more facts an inner span must state than the outer one of the same call to be it.
+_CLEARLY_MORE: Final = 3
+
+
+class Settling:
+    """One call that is settled, with everything its trace says of it.
+
+    ``refusal`` and ``cost_usd`` are as they were handed on; ``is_handed_on`` says that nothing can
+    be added any more.
+    """
+
+    __slots__ = (
+        "chain",
+        "cost_usd",
+        "entry",
+        "evaluations",
+        "facts",
+        "guardrails",
+        "inherited",
+        "is_handed_on",
+        "refusal",
+        "span",
+        "tools",
+    )
+
+    def __init__(self, span: Sighting, chain: list[Sighting], facts: CallFacts) -> None:
+        self.span = span
+        self.chain = chain
+        self.facts = facts
+        self.entry = entry_of(chain)
+        self.inherited: Inherited
+        self.evaluations: list[Evaluation] = []
+        self.guardrails: list[Guardrail] = []
+        self.tools: list[ToolExecution] = []
+        self.refusal: bool | None = None
+        self.cost_usd = math.nan
+        self.is_handed_on = False
+
+
+class Tally:
+    """What was counted while settling."""
+
+    __slots__ = ("double", "judged_by_model")
+
+    def __init__(self) -> None:
+        self.double = 0
+        self.judged_by_model = 0
+
+
+def settle_calls(
+    spans: Mapping[str, Sighting],
+    tally: Tally,
+    flag_keys: Sequence[str],
+    notes: Sequence[Note],
+    *,
+    final: bool,
+) -> list[Settling]:
+    """Return the calls of a trace that can be settled, in the order of their ends.
+
+    Marks the spans that are done with. A call whose parents are not all known stays unsettled
+    unless this is the ``final`` chance.
+    """
+    candidates = [
+        span
+        for span in spans.values()
+        if span.call is not None
+        and not span.settled
+        and span.context is not None
+        and span.context.kind in _CALL_KINDS
+    ]
+    chains = {span.span_id: chain_of(span, spans) for span in candidates}
+    candidates = [span for span in candidates if final or is_whole(chains[span.span_id])]
+    _mark_repeats(candidates, chains, tally)
+    settled = []
+    for span in sorted(candidates, key=lambda item: (item.end, item.start, item.span_id)):
+        facts = span.call
+        assert facts is not None
+        if span.settled:
+            continue
+        span.settled = True
+        if _is_for_judging(chains[span.span_id]):
+            tally.judged_by_model += 1
+            continue
+        settled.append(Settling(span, chains[span.span_id], facts))
+    _fill_from_raw(settled, spans)
+    _fill_from_notes(settled, notes)
+    flags = [flag for note in notes if (flag := note.flag) is not None]
+    for call in settled:
+        flagged = [flag for span in call.chain for flag in span.flags]
+        call.inherited = Inherited(call.chain, _cohort_of([*flagged, *flags], flag_keys))
+    return settled
+
+
+def owner_of(
+    target: str | None,
+    calls: Sequence[Settling],
+    spans: Mapping[str, Sighting],
+) -> Settling | None:
+    """Return the call that something about span ``target`` belongs to.
+
+    None when the trace has no call that the span has to do with.
+    """
+    if not calls:
+        return None
+    if target is None:
+        return calls[-1]
+    for call in calls:
+        if call.span.span_id == target:
+            return call
+    found = spans.get(target)
+    if found is None:
+        return None
+    for above in chain_of(found, spans):
+        below = [call for call in calls if above in call.chain]
+        if below:
+            return max(below, key=lambda call: (call.span.end, call.span.span_id))
+    return None
+
+
+def add_tools(calls: Sequence[Settling], spans: Mapping[str, Sighting]) -> None:
+    """Give each tool run to the call above it, else to the one that asked for it.
+
+    ``calls`` are all of the trace, in the order of their ends.
+    """
+    tools = [
+        span
+        for span in spans.values()
+        if span.context is not None and span.context.kind == "tool" and not span.settled
+    ]
+    for span in sorted(tools, key=lambda item: (item.start, item.span_id)):
+        context = span.context
+        assert context is not None
+        span.settled = True
+        name = context.tool_name or _tool_name(span.name)
+        chain = chain_of(span, spans)
+        if any(_is_same_tool(above, name) for above in chain[1:]):
+            continue
+        owner = next((call for above in chain for call in calls if call.span is above), None)
+        if owner is None:
+            entry = entry_of(chain)
+            mine = [call for call in calls if call.entry is entry] or calls
+            before = [call for call in mine if call.span.end <= span.start]
+            owner = before[-1] if before else mine[0]
+        if len(owner.tools) < _MAX_LISTED and not owner.is_handed_on:
+            latency_s = (span.end - span.start) / 1e9
+            owner.tools.append(ToolExecution(name, span.failed, latency_s))
+
+
+def add_guardrails(calls: Sequence[Settling], spans: Mapping[str, Sighting]) -> int:
+    """Give each verdict to the call it was about; return how many came too late for theirs."""
+    late = 0
+    for span in spans.values():
+        if not span.guardrails:
+            continue
+        owner = owner_of(span.span_id, calls, spans)
+        if owner is None:
+            continue
+        above = chain_of(span, spans)[1:]
+        if span.verdicts_given:
+            continue
+        span.verdicts_given = True
+        for guardrail in span.guardrails:
+            if any(_repeats(guardrail, other) for other in above):
+                continue
+            if owner.is_handed_on:
+                late += 1
+            else:
+                add_guardrail(owner, guardrail)
+    return late
+
+
+def add_guardrail(call: Settling, guardrail: Guardrail) -> None:
+    """Note a verdict about ``call``."""
+    if len(call.guardrails) < _MAX_LISTED and guardrail not in call.guardrails:
+        call.guardrails.append(guardrail)
+    facts = call.facts
+    if guardrail.verdict == "block" and facts.error_class in ("client", "unknown"):
+        # The exception is the guardrail's way to block: the model had answered.
+        facts.error_class = "guardrail"
+        facts.error_type = None
+
+
+def _mark_repeats(
+    candidates: Sequence[Sighting], chains: Mapping[str, list[Sighting]], tally: Tally
+) -> None:
+    """Mark the spans that repeat another's call as settled, and fill that other's gaps by them.
+
+    A span with calls of its kind below it repeats them. Where it has only one, and no server's span
+    lies between, two instrumentations saw one call of one process; otherwise the inner one is the
+    call. So it is with two spans of one answer beside each other.
+    """
+    below: dict[str, list[Sighting]] = {}
+    for span in candidates:
+        above = _call_above(span, chains[span.span_id])
+        if above is None:
+            continue
+        if above.settled:
+            # It came too late to be the leaf.
+            _repeat(span, None, tally)
+        else:
+            below.setdefault(above.span_id, []).append(span)
+    outer = [span for span in candidates if span.span_id in below]
+    for span in sorted(outer, key=lambda item: -len(chains[item.span_id])):
+        inner = [item for item in below[span.span_id] if not item.settled]
+        if len(inner) == 1 and not _has_entry_between(chains[inner[0].span_id], span):
+            _keep_richer(inner[0], span, tally)
+        elif inner:
+            _repeat(span, inner[0] if len(inner) == 1 else None, tally)
+    answers: dict[str, Sighting] = {}
+    for span in candidates:
+        call = span.call
+        if span.settled or call is None or call.response_id is None:
+            continue
+        first = answers.setdefault(call.response_id, span)
+        if first is not span and call.error_class is None:
+            # Of two that say as much the one that encloses the other: it began first.
+            later, earlier = sorted((first, span), key=lambda item: (-item.start, item.span_id))
+            kept = earlier if _richness(earlier) >= _richness(later) else later
+            _repeat(later if kept is earlier else earlier, kept, tally)
+            answers[call.response_id] = kept
+    for first, second in _twins(candidates):
+        _keep_richer(second, first, tally)
+
+
+def _twins(candidates: Sequence[Sighting]) -> Iterable[tuple[Sighting, Sighting]]:
+    """Yield pairs of spans side by side in which two instrumentations saw one call.
+
+    They are under one parent, by different writers, of the same model, one inside the other's time,
+    and contradict each other nowhere.
+    """
+    left = [span for span in candidates if not span.settled]
+    if len({span.context.writer for span in left if span.context is not None}) < 2:
+        return
+    left.sort(key=lambda span: (span.start, -span.end, span.span_id))
+    for place, first in enumerate(left):
+        for second in left[place + 1 :]:
+            if second.start >= first.end:
+                break
+            if not first.settled and not second.settled and _are_twins(first, second):
+                yield first, second
+
+
+def _are_twins(first: Sighting, second: Sighting) -> bool:
+    one, other = first.call, second.call
+    assert one is not None
+    assert other is not None
+    assert first.context is not None
+    assert second.context is not None
+    return (
+        first.parent_span_id == second.parent_span_id
+        and first.context.writer != second.context.writer
+        and one.request_model == other.request_model
+        and one.is_chat == other.is_chat
+        and one.response_id in (None, other.response_id)
+        and second.end <= first.end
+        # A difference of one is a placeholder that a stream counted twice.
+        and not abs(one.input_tokens - other.input_tokens) > 1
+        and not abs(one.output_tokens - other.output_tokens) > 1
+    )
+
+
+def _call_above(span: Sighting, chain: Sequence[Sighting]) -> Sighting | None:
+    assert span.call is not None
+    for above in chain[1:]:
+        if (
+            above.call is not None
+            and above.context is not None
+            and above.context.kind in _CALL_KINDS
+            and above.call.is_chat == span.call.is_chat
+        ):
+            return above
+    return None
+
+
+def _has_entry_between(chain: Sequence[Sighting], above: Sighting) -> bool:
+    for span in chain[1:]:
+        if span is above:
+            return False
+        if span.is_entry:
+            return True
+    return False
+
+
+def _keep_richer(inner: Sighting, outer: Sighting, tally: Tally) -> Sighting:
+    """Return the one of two spans that is kept.
+
+    The outer one encloses retries and is what the application asked for, so the inner one must say
+    clearly more.
+    """
+    if _richness(outer) + _CLEARLY_MORE > _richness(inner):
+        _repeat(inner, outer, tally)
+        return outer
+    _repeat(outer, inner, tally)
+    return inner
+
+
+def _repeat(span: Sighting, of: Sighting | None, tally: Tally) -> None:
+    """Settle ``span`` as a repetition; its facts fill the gaps of the call it repeats."""
+    span.settled = True
+    tally.double += 1
+    if of is not None and of.call is not None and span.call is not None:
+        of.call.fill(span.call)
+
+
+def _richness(span: Sighting) -> int:
+    """Return how many facts a span states."""
+    call, context = span.call, span.context
+    assert call is not None
+    assert context is not None
+    numbers = (
+        call.input_tokens,
+        call.output_tokens,
+        call.cached_tokens,
+        call.reasoning_tokens,
+        call.cost_usd,
+        call.ttft,
+    )
+    return (
+        sum(number == number for number in numbers)
+        # Who knows the usage is nearest to the provider.
+        + _CLEARLY_MORE * (call.input_tokens == call.input_tokens)
+        + sum(
+            item is not None
+            for item in (
+                context.prompt_name,
+                context.prompt_version,
+                context.cohort,
+                context.tenant,
+                context.provider,
+                call.request_model,
+            )
+        )
+        + sum(
+            item is not None
+            for item in (call.response_id, call.response_model, call.streaming, span.session)
+        )
+        + bool(call.finish_reasons)
+        + (0 if call.is_inferred else 10)
+    )
+
+
+def _is_for_judging(chain: Sequence[Sighting]) -> bool:
+    return any(_is_judge(span) for span in chain[1:])
+
+
+def _is_judge(span: Sighting) -> bool:
+    """Return whether calls below a span serve a verdict.
+
+    A guardrail's span may also go around the user's own call: it is a judge when it says of itself
+    that it is a guardrail, or at which stage it looked.
+    """
+    context = span.context
+    if context is None or context.kind not in ("evaluator", "guardrail"):
+        return False
+    return (
+        context.kind == "evaluator"
+        or not context.is_inferred
+        or any(guardrail.stage is not None for guardrail in span.guardrails)
+    )
+
+
+def _fill_from_raw(settled: Sequence[Settling], spans: Mapping[str, Sighting]) -> None:
+    raws: dict[str, list[Sighting]] = {}
+    for span in spans.values():
+        if span.context is not None and span.context.kind == "raw" and span.call is not None:
+            raws.setdefault(span.parent_span_id or "", []).append(span)
+    if not raws:
+        return
+    for call in settled:
+        below = raws.get(call.span.span_id, [])
+        for raw in below:
+            found = raw.call
+            assert found is not None
+            # With several below, one span was used for several calls: the last one's is left on it.
+            if len(below) > 1 and found.response_id != call.facts.response_id:
+                continue
+            if found.response_model is not None:
+                call.facts.response_model = found.response_model
+            call.facts.fill(found)
+
+
+def _fill_from_notes(settled: Sequence[Settling], notes: Sequence[Note]) -> None:
+    for note in notes:
+        if note.call is None and note.error_type is None:
+            continue
+        for call in settled:
+            if call.span.span_id != note.span_id:
+                continue
+            facts = call.facts
+            if note.call is not None and (
+                facts.response_id is None or note.call.response_id in (None, facts.response_id)
+            ):
+                facts.fill(note.call)
+            if note.error_type is not None and facts.error_class is not None:
+                facts.error_type = facts.error_type or note.error_type
+
+
+def _cohort_of(flags: Sequence[Flag], flag_keys: Sequence[str]) -> str | None:
+    """Return the variant of the flag that decides on cohorts.
+
+    The configured flags in their order; without any, the only flag of the trace: of several
+    nobody can tell which one it is.
+    """
+    for key in flag_keys:
+        for flag in flags:
+            if flag.key == key:
+                return flag.variant
+    if flag_keys or len({flag.key for flag in flags}) != 1:
+        return None
+    return flags[0].variant
+
+
+def _repeats(guardrail: Guardrail, above: Sighting) -> bool:
+    return any(
+        folded(other.name) == folded(guardrail.name) and other.verdict == guardrail.verdict
+        for other in above.guardrails
+    )
+
+
+def _is_same_tool(span: Sighting, name: str) -> bool:
+    return (
+        span.context is not None
+        and span.context.kind == "tool"
+        and (span.context.tool_name or _tool_name(span.name)) == name
+    )
+
+
+def _tool_name(span_name: str) -> str:
+    """Return the tool's name from a span's: ``execute_tool search`` is ``search``."""
+    for prefix in ("execute_tool ", "tool ", "running tool: "):
+        if span_name.lower().startswith(prefix):
+            return span_name[len(prefix) :]
+    return span_name.removesuffix(".tool") or "tool"

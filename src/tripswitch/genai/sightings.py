@@ -1,0 +1,265 @@
+"""What one span, or one log record, says by itself, before the rest of its trace is known.
+
+A `Sighting` keeps facts and never content. What belongs to a call but stands elsewhere in its
+trace is put together later, by `tripswitch.genai.traces`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from tripswitch.genai.spellings import Kind
+    from tripswitch.model.calls import ErrorClass, Guardrail
+
+
+class Ranked(NamedTuple):
+    """A value and how good its source is: lower ``standing``, then lower ``rank``, is better."""
+
+    standing: int
+    rank: int
+    value: str
+
+
+class Context(NamedTuple):
+    """The facts that hold for everything below a span: what it is, and where it belongs.
+
+    ``writer`` is the name of the instrumentation scope. ``is_inferred`` holds when the span does
+    not say what it is and was taken for that by what it carries.
+    """
+
+    kind: Kind
+    dialect: str
+    route: Ranked | None = None
+    prompt_name: Ranked | None = None
+    prompt_version: Ranked | None = None
+    prompt_label: Ranked | None = None
+    cohort: Ranked | None = None
+    tenant: Ranked | None = None
+    provider: str | None = None
+    request_model: str | None = None
+    response_model: str | None = None
+    service_version: str | None = None
+    deployment: str | None = None
+    tool_name: str | None = None
+    writer: str = ""
+    is_inferred: bool = False
+
+
+class Flag(NamedTuple):
+    """One evaluation of a feature flag."""
+
+    key: str
+    variant: str
+
+
+class Evaluation(NamedTuple):
+    """One evaluation as it was sent: nothing is decided about range, direction or purpose.
+
+    ``target_trace_id`` and ``target_span_id`` say which span was evaluated, as far as is known;
+    ``response_id`` which answer. ``version`` tells two versions of one evaluator apart. ``at_ns``
+    is when it was made.
+    """
+
+    name: str
+    score: float | None
+    label: str | None
+    source: str
+    version: str | None
+    target_trace_id: str | None
+    target_span_id: str | None
+    response_id: str | None
+    at_ns: int
+
+
+@dataclass(slots=True)
+class CallFacts:
+    """What only the call's own span says, and a raw answer below it fills.
+
+    Numbers are NaN and texts None where nothing was said. ``is_estimated`` holds when the tokens
+    are the library's guess at an answer that broke off. ``refuses`` means that a part of the answer
+    is marked as a refusal.
+    """
+
+    is_chat: bool = True
+    response_id: str | None = None
+    request_model: str | None = None
+    response_model: str | None = None
+    ttft: float = math.nan
+    streaming: bool | None = None
+    input_tokens: float = math.nan
+    output_tokens: float = math.nan
+    cached_tokens: float = math.nan
+    cache_write_tokens: float = math.nan
+    reasoning_tokens: float = math.nan
+    cost_usd: float = math.nan
+    cache_hit: bool = False
+    finish_reasons: list[str] = field(default_factory=list)
+    refuses: bool = False
+    error_type: str | None = None
+    error_class: ErrorClass | None = None
+    is_estimated: bool = False
+    is_inferred: bool = False
+
+    def fill(self, other: CallFacts) -> None:
+        """Take from ``other``, which tells of the same call, what is missing here."""
+        for name in (
+            "ttft",
+            "input_tokens",
+            "output_tokens",
+            "cached_tokens",
+            "cache_write_tokens",
+            "reasoning_tokens",
+            "cost_usd",
+        ):
+            mine = getattr(self, name)
+            if mine != mine:
+                setattr(self, name, getattr(other, name))
+        if self.response_id is None:
+            self.response_id = other.response_id
+        if self.request_model is None:
+            self.request_model = other.request_model
+        if self.response_model is None:
+            self.response_model = other.response_model
+        if self.streaming is None:
+            self.streaming = other.streaming
+        if len(other.finish_reasons) > len(self.finish_reasons) and not self.is_estimated:
+            self.finish_reasons = other.finish_reasons
+        self.refuses = self.refuses or other.refuses
+
+
+class Sighting:
+    """One span as understood by itself.
+
+    ``is_entry`` holds for a server or consumer span, ``failed`` when the span ended in an error.
+    ``context`` is None for a span that says nothing of use; it is kept for its place in the trace.
+    ``call`` is set on spans that say they are a model call, or hold its raw answer.
+    ``settled`` is set once the call or tool run, if it is one, was handed on, ``verdicts_given``
+    once its guardrails' verdicts were.
+    """
+
+    __slots__ = (
+        "call",
+        "context",
+        "end",
+        "evaluations",
+        "failed",
+        "flags",
+        "guardrails",
+        "is_entry",
+        "name",
+        "parent_span_id",
+        "session",
+        "settled",
+        "span_id",
+        "start",
+        "trace_id",
+        "user",
+        "verdicts_given",
+    )
+
+    def __init__(
+        self,
+        trace_id: str,
+        span_id: str,
+        parent_span_id: str | None,
+        start: int,
+        end: int,
+        *,
+        is_entry: bool,
+        failed: bool,
+        name: str = "",
+    ) -> None:
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.parent_span_id = parent_span_id
+        self.start = start
+        self.end = end
+        self.is_entry = is_entry
+        self.failed = failed
+        self.name = name
+        self.context: Context | None = None
+        self.session: Ranked | None = None
+        self.user: Ranked | None = None
+        self.call: CallFacts | None = None
+        self.evaluations: tuple[Evaluation, ...] = ()
+        self.guardrails: tuple[Guardrail, ...] = ()
+        self.flags: tuple[Flag, ...] = ()
+        self.settled = False
+        self.verdicts_given = False
+
+
+class Note(NamedTuple):
+    """What a log record says of a span that is, or will be, in its trace.
+
+    ``call`` holds facts of that span's call, to fill its gaps; ``error_type`` an exception that was
+    logged there.
+    """
+
+    trace_id: str | None
+    span_id: str | None
+    at_ns: int
+    evaluation: Evaluation | None = None
+    guardrail: Guardrail | None = None
+    flag: Flag | None = None
+    call: CallFacts | None = None
+    error_type: str | None = None
+
+
+@dataclass(slots=True)
+class Sighted:
+    """What one reading of one or more OTLP requests yielded, in their order.
+
+    ``ends`` holds, by request, how many ``items`` there are up to its end. ``spans`` counts every
+    span read, ``records`` every log record, ``unreadable`` the requests that were not OTLP; facts
+    that were present but unusable (a negative token count) are counted by name in ``rejected``.
+    ``latest_ns`` is, by request, the latest end among its spans, None without any.
+    """
+
+    items: list[Sighting | Note] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    latest_ns: list[int | None] = field(default_factory=list)
+    spans: int = 0
+    records: int = 0
+    unreadable: int = 0
+    rejected: dict[str, int] = field(default_factory=dict)
+
+    def by_request(self) -> list[Sighted]:
+        """Return one part a request, in order; the counts are all with the first."""
+        parts = []
+        first = 0
+        for end, latest_ns in zip(self.ends, self.latest_ns, strict=True):
+            parts.append(Sighted(self.items[first:end], [end - first], [latest_ns]))
+            first = end
+        if parts:
+            parts[0].spans, parts[0].records = self.spans, self.records
+            parts[0].unreadable, parts[0].rejected = self.unreadable, self.rejected
+        return parts
+
+    def by_tick(self, tick_ns: int) -> list[Sighted]:
+        """Return the parts in which the items end between two ticks, requests one after another.
+
+        A recording's request may hold minutes of telemetry; on the time in the data it is taken as
+        if it had come bit by bit. What carries no time goes with what stands before it.
+        """
+        parts = []
+        for request in self.by_request():
+            groups: dict[int, list[Sighting | Note]] = {}
+            number = None
+            for item in request.items:
+                at_ns = item.end if isinstance(item, Sighting) else item.at_ns
+                number = at_ns // tick_ns if at_ns else number
+                groups.setdefault(number or 0, []).append(item)
+            if len(groups) < 2:
+                parts.append(request)
+                continue
+            for number in sorted(groups):
+                items = groups[number]
+                ends = [item.end for item in items if isinstance(item, Sighting)]
+                parts.append(Sighted(items, [len(items)], [max(ends, default=None)]))
+            first = parts[-len(groups)]
+            first.spans, first.records = request.spans, request.records
+            first.unreadable, first.rejected = request.unreadable, request.rejected
+        return parts
