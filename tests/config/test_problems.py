@@ -60,7 +60,7 @@ def problems_of(tmp_path: Path, text: str) -> list[Problem]:
             2,
             (
                 "read.alert_window: expected a known key, one of: keys, content_facts, "
-                "user_hash_key, dialects, cohort_flags, request_hold, request_linger, max_held_traces, "
+                "user_hash_key, dialects, cohort_flags, request_hold, request_linger, "
                 'max_held_traces, late_scores, max_remembered_calls, got "alert_window" '
                 "[config.unknown_key]\n"
                 "    hint: did you mean detect.alert_window? Check the indentation"

@@ -12,12 +12,25 @@ from hypothesis import strategies as st
 
 from tests.otlp.relay import until
 from tripswitch.drive.inbox import BATCH_RECORDS, Inbox
-from tripswitch.drive.link import JudgeLink, Record, RecordKind, RecordParser, encode, socket_pair
+from tripswitch.drive.link import (
+    SIGNAL_OF,
+    JudgeLink,
+    Record,
+    RecordKind,
+    RecordParser,
+    encode,
+    socket_pair,
+)
 from tripswitch.otlp.tap import Gap, Tap, Tapped
 
 ITEMS = st.lists(
     st.one_of(
-        st.builds(Tapped, st.binary(max_size=300), st.integers(0, 2**63)),
+        st.builds(
+            Tapped,
+            st.binary(max_size=300),
+            st.integers(0, 2**63),
+            st.sampled_from(sorted(SIGNAL_OF.values())),
+        ),
         st.builds(Gap, st.integers(1, 2**40), st.integers(0, 2**63)),
     ),
     max_size=20,
@@ -43,7 +56,7 @@ def test_records_survive_any_cutting_of_the_stream(
     assert [
         Gap(record.lost_requests, record.received_ns)
         if record.kind is RecordKind.LOST
-        else Tapped(record.body, record.received_ns)
+        else Tapped(record.body, record.received_ns, SIGNAL_OF[record.kind])
         for record in records
     ] == items
 

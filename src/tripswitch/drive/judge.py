@@ -17,7 +17,7 @@ import structlog
 from tripswitch.actions.dispatch import effects_of
 from tripswitch.actions.executor import Executor
 from tripswitch.config.loading import load_config, reloadable_difference, with_reloadable
-from tripswitch.drive.link import RecordKind
+from tripswitch.drive.link import SIGNAL_OF, RecordKind
 from tripswitch.drive.logs import place_of
 from tripswitch.drive.session import Arrival
 from tripswitch.errors import ConfigError, LedgerError
@@ -54,7 +54,7 @@ class Judged(Protocol):
         """Take up what was open when the last judge ended, and what was ever rolled back."""
 
     def feed(self, arrivals: Sequence[Arrival]) -> list[Command]:
-        """Judge forwarded ``ExportTraceServiceRequest`` bodies."""
+        """Judge forwarded requests of traces and logs."""
 
     def advance(self, now_ns: int) -> list[Command]:
         """Let wall time pass up to ``now_ns``."""
@@ -187,7 +187,8 @@ class Judge:
             if record.kind is RecordKind.LOST:
                 self._lose(record.lost_requests)
             else:
-                arrivals.append(Arrival(record.body, record.received_ns))
+                signal = SIGNAL_OF[record.kind]
+                arrivals.append(Arrival(record.body, record.received_ns, signal))
         if not arrivals:
             return
         self._counts["judge_batches_total"] += 1

@@ -20,10 +20,11 @@ import socket
 import struct
 from collections import deque
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
 
+from tripswitch.otlp.delivery import Signal
 from tripswitch.otlp.tap import Gap, Tap, Tapped
 
 if TYPE_CHECKING:
@@ -42,10 +43,15 @@ _log = structlog.get_logger(__name__)
 
 
 class RecordKind(IntEnum):
-    """What a record holds: an ``ExportTraceServiceRequest``, or how many requests were lost."""
+    """What a record holds: a request of traces or of logs, or how many requests were lost."""
 
     TRACES = 1
     LOST = 2
+    LOGS = 3
+
+
+SIGNAL_OF: Final = {RecordKind.TRACES: Signal.TRACES, RecordKind.LOGS: Signal.LOGS}
+_KIND_OF: Final = {signal: kind for kind, signal in SIGNAL_OF.items()}
 
 
 class Record(NamedTuple):
@@ -67,7 +73,7 @@ def encode(item: Tapped | Gap) -> tuple[bytes, bytes]:
     if isinstance(item, Gap):
         body = _COUNT.pack(item.requests)
         return _HEADER.pack(len(body), RecordKind.LOST, item.received_ns), body
-    return _HEADER.pack(len(item.body), RecordKind.TRACES, item.received_ns), item.body
+    return _HEADER.pack(len(item.body), _KIND_OF[item.signal], item.received_ns), item.body
 
 
 class RecordParser:

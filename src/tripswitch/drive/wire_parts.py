@@ -6,9 +6,10 @@ Secrets are taken out of the configuration here and live on only in the part tha
 from __future__ import annotations
 
 import resource
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tripswitch.otlp.acceptance import Acceptance
+from tripswitch.otlp.delivery import Signal
 from tripswitch.otlp.grpc_receiver import GrpcReceiver
 from tripswitch.otlp.grpc_upstream import GrpcUpstream
 from tripswitch.otlp.http_receiver import HttpReceiver
@@ -39,6 +40,10 @@ _PROTOCOLS = "receivers.otlp.protocols"
 # The spool, the link to the judge, the upstream, health and metrics.
 _OTHER_FILES = 768
 _FEWEST_CONNECTIONS = 64
+
+# One of these stands in every log request that tells of a model call; a test holds it to what the
+# judge reads. Searching the bytes costs next to nothing beside sending them to another process.
+LOG_MARKS: Final = (b"gen_ai.", b"feature_flag", b"guard.evaluation")
 
 
 def make_upstream(config: Config, room: Admission) -> Upstream:
@@ -84,7 +89,7 @@ def make_pipeline(
     return Pipeline(
         Acceptance(upstream, config.forward.acknowledge, spool),
         room,
-        Reading(tap, max_bytes=_largest_bytes(config)),
+        Reading(tap, max_bytes=_largest_bytes(config), marks={Signal.LOGS: LOG_MARKS}),
     )
 
 

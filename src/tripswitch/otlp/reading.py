@@ -22,11 +22,13 @@ from tripswitch.otlp.status_bodies import JSON, media_type
 from tripswitch.otlp.tap import Gap
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from tripswitch.otlp.delivery import Delivery
     from tripswitch.otlp.replies import Reply
     from tripswitch.otlp.tap import Tap
 
-READ_SIGNALS: Final = frozenset({Signal.TRACES})
+READ_SIGNALS: Final = frozenset({Signal.TRACES, Signal.LOGS})
 
 # Bodies waiting to be made into protobuf may take this much.
 MAX_WAITING_BYTES: Final = 32 << 20
@@ -37,13 +39,21 @@ _log = structlog.get_logger(__name__)
 class Reading:
     """Hands requests of ``signals`` to ``tap``, as protobuf of at most ``max_bytes`` each.
 
+    Of a signal in ``marks`` only requests that hold one of its marks are handed over: an
+    application's ordinary logs pass by in great volume.
+
     ``skipped`` counts requests not read because the upstream refused them for good, ``unreadable``
     those that are not what their headers say, ``dropped`` those that came while too many waited,
     ``errors`` faults of the reading itself.
     """
 
     def __init__(
-        self, tap: Tap, *, max_bytes: int, signals: frozenset[Signal] = READ_SIGNALS
+        self,
+        tap: Tap,
+        *,
+        max_bytes: int,
+        signals: frozenset[Signal] = READ_SIGNALS,
+        marks: Mapping[Signal, Sequence[bytes]] | None = None,
     ) -> None:
         self.skipped = 0
         self.unreadable = 0
@@ -52,6 +62,7 @@ class Reading:
         self._tap = tap
         self._max_bytes = max_bytes
         self._signals = signals
+        self._marks = marks or {}
         self._waiting: deque[Delivery] = deque()
         self._waiting_bytes = 0
         self._worker: asyncio.Task[None] | None = None
@@ -65,12 +76,17 @@ class Reading:
             return
         try:
             if _is_protobuf(delivery):
-                self._tap.offer(delivery.body, delivery.received_ns)
+                self._offer(delivery.body, delivery)
             else:
                 self._enqueue(delivery)
         except Exception as error:  # noqa: BLE001 - reading must never reach the sender
             self.errors += 1
             _log.error("tap_failed", error=type(error).__name__)
+
+    def _offer(self, body: bytes, delivery: Delivery) -> None:
+        marks = self._marks.get(delivery.signal)
+        if marks is None or any(mark in body for mark in marks):
+            self._tap.offer(body, delivery.received_ns, delivery.signal)
 
     async def settled(self) -> None:
         """Return once nothing waits to be made into protobuf."""
@@ -101,7 +117,7 @@ class Reading:
     async def _convert(self, delivery: Delivery) -> None:
         try:
             body = await asyncio.to_thread(protobuf_of, delivery, self._max_bytes)
-            self._tap.offer(body, delivery.received_ns)
+            self._offer(body, delivery)
         except WireError:
             self.unreadable += 1
             self._tap.remember(Gap(1, delivery.received_ns))

@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
+from tripswitch.otlp.delivery import Signal
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -27,10 +29,11 @@ _MINUTE_NS = 60_000_000_000
 
 
 class Tapped(NamedTuple):
-    """One forwarded request: its body as it came, and the wall time it came at."""
+    """One forwarded request: its body as it came, the wall time it came at, and its signal."""
 
     body: bytes
     received_ns: int
+    signal: Signal = Signal.TRACES
 
 
 class Gap(NamedTuple):
@@ -77,7 +80,7 @@ class Tap:
         if wake is not None and not self.is_empty():
             wake()
 
-    def offer(self, body: bytes, received_ns: int) -> bool:
+    def offer(self, body: bytes, received_ns: int, signal: Signal = Signal.TRACES) -> bool:
         """Hand a request over; return False, and count it, when there is no room."""
         self.offered_requests += 1
         cost = len(body) + ENTRY_BYTES
@@ -86,7 +89,7 @@ class Tap:
             self.dropped_bytes += len(body)
             self._remember(Gap(1, received_ns))
             return False
-        self._queue.append(Tapped(body, received_ns))
+        self._queue.append(Tapped(body, received_ns, signal))
         self.queued_bytes += cost
         if self._wake is not None:
             self._wake()
