@@ -4,8 +4,9 @@ In go what was observed (`Observed`), ticks, what became of commands (`RollbackO
 people confirmed (`Confirmed`); out come `Event`, `Notify` and `Rollback`. Time is an argument.
 The same inputs in the same order give the same outputs, to the byte, however they were batched:
 
-- requests are taken one after the other, each at its own time;
-- ticks fall on fixed boundaries of that time, and a batch that crosses one is split there;
+- every request is taken at its own time, and what came first counts first;
+- ticks fall on fixed boundaries of that time; a batch is split where it crosses one, and nowhere
+  else;
 - nothing depends on a clock, a random number, or the order of a set.
 
 Live, replay, demo and tests run this very class; they differ in who feeds it and who carries out
@@ -15,7 +16,7 @@ what it returns.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from itertools import accumulate, pairwise
 from typing import Final
 
 import numpy as np
@@ -23,30 +24,24 @@ import numpy as np
 from tripswitch.config.model import Config
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.decision import Decision
-from tripswitch.detect.families import serving_version
 from tripswitch.detect.findings import Findings
 from tripswitch.detect.intake import Intake
 from tripswitch.detect.judge import Judge
 from tripswitch.detect.roster import Roster
 from tripswitch.genai.requests import RequestAssembler
-from tripswitch.incidents.book import Book, Tracked, emit, with_rollback
+from tripswitch.incidents.book import Book
 from tripswitch.incidents.changes import ChangeLog
-from tripswitch.incidents.exemplars import Exemplar, Exemplars
+from tripswitch.incidents.exemplars import Exemplars
 from tripswitch.incidents.follow import Follower
-from tripswitch.incidents.plan import Facts, plan_rollback
-from tripswitch.model.calls import Calls, Observed, Score
+from tripswitch.incidents.offers import offers_of
+from tripswitch.incidents.response import Responder
+from tripswitch.model.calls import Calls, IntColumn, Observed
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_S
-from tripswitch.model.incident import Incident, RollbackPlan, RollbackState, Severity
-from tripswitch.model.messages import (
-    Command,
-    Confirmed,
-    Event,
-    EventName,
-    Rollback,
-    RollbackOutcome,
-)
+from tripswitch.model.incident import Incident, RollbackPlan
+from tripswitch.model.messages import Command, Confirmed, Event, EventName, RollbackOutcome
 from tripswitch.model.requests import Requests
-from tripswitch.model.verdict import Comparison, Verdict
+from tripswitch.model.scores import Scores
+from tripswitch.model.verdict import Verdict
 from tripswitch.windows.rings import Rows
 from tripswitch.windows.scopes import Scopes
 
@@ -70,6 +65,14 @@ class Engine:
         self.exemplars = Exemplars()
         self.book = Book()
         self.follower = Follower(self.book, self.scopes, self.comparisons, self.roster)
+        self.responder = Responder(
+            self.scopes,
+            self.comparisons,
+            self.book,
+            self.follower,
+            self.changes,
+            self.exemplars,
+        )
         self.now_ns = 0
         self._restored_ns = 0
         self.counts: dict[str, int] = dict.fromkeys(
@@ -94,19 +97,19 @@ class Engine:
 
         Times never go back; an earlier one counts as the latest seen.
         """
-        commands: list[Command] = []
         self.counts["reader_spans_total"] += observed.spans
         self.counts["reader_unreadable_requests_total"] += observed.unreadable
-        indices = np.arange(len(now_ns) + 1)
-        call_bounds = np.searchsorted(observed.calls.request_index, indices)
-        entry_bounds = np.searchsorted([item.request_index for item in observed.entries], indices)
-        score_bounds = np.searchsorted([item.request_index for item in observed.scores], indices)
-        for index, moment_ns in enumerate(now_ns):
-            commands.extend(self.advance(moment_ns))
-            calls = range(int(call_bounds[index]), int(call_bounds[index + 1]))
-            entries = slice(int(entry_bounds[index]), int(entry_bounds[index + 1]))
-            scores = slice(int(score_bounds[index]), int(score_bounds[index + 1]))
-            commands.extend(self._take(observed, calls, entries, scores))
+        moments_ns = list(accumulate(now_ns, max, initial=self.now_ns))[1:]
+        tick_ns = int(self.config.detect.tick * NS_PER_S)
+        ticks = [moment_ns // tick_ns for moment_ns in moments_ns]
+        starts = [
+            first for first in range(len(ticks)) if not first or ticks[first] != ticks[first - 1]
+        ]
+        commands: list[Command] = []
+        for first, last in pairwise([*starts, len(ticks)]):
+            commands.extend(self.advance(moments_ns[first]))
+            part = observed if len(starts) == 1 else observed.part(first, last)
+            commands.extend(self._take(part, range(first, last), moments_ns))
         return commands
 
     def advance(self, now_ns: int) -> list[Command]:
@@ -128,35 +131,12 @@ class Engine:
 
     def outcome(self, outcome: RollbackOutcome) -> list[Command]:
         """Take in what became of a rollback; an outcome of no open incident changes nothing."""
-        now_ns = self.now_ns or self._restored_ns
-        tracked = self.book.by_rollback(outcome.key)
-        plan = None if tracked is None else tracked.incident.rollback
-        if tracked is None or plan is None:
-            return []
-        states = {
-            "acknowledged": (RollbackState.ACKNOWLEDGED, EventName.ROLLBACK_ACKNOWLEDGED),
-            "unknown": (RollbackState.UNKNOWN, EventName.ROLLBACK_UNKNOWN),
-            "failed": (RollbackState.FAILED, EventName.ROLLBACK_FAILED),
-        }
-        state, name = states[outcome.state]
-        if plan.state in (state, RollbackState.CONFIRMED):
-            return []
-        with_rollback(tracked, state, outcome.detail)
-        if state is not RollbackState.FAILED:
-            self.follower.start_after_call(tracked, now_ns)
-        return emit(name, now_ns, tracked, outcome.detail)
+        return self.responder.outcome(outcome, self.now_ns or self._restored_ns)
 
     def confirm(self, confirmed: Confirmed) -> list[Command]:
         """Take a person's word; a recovered incident with every confirmation is resolved."""
         now_ns = self.now_ns or self._restored_ns
-        tracked = self.book.by_id(confirmed.incident_id)
-        if tracked is None:
-            return []
-        tracked.confirmations.add(confirmed.what)
-        link = f" ({confirmed.link})" if confirmed.link else ""
-        detail = f"{confirmed.what.replace('_', ' ')}, confirmed by {confirmed.by}{link}"
-        commands = emit(EventName.INCIDENT_UPDATED, now_ns, tracked, detail)
-        return commands + self.follower.resolve_if_complete(tracked, now_ns, self.config.incidents)
+        return self.responder.confirm(confirmed, now_ns, self.config)
 
     def lost(self, requests: int) -> None:
         """Note that ``requests`` were forwarded but never read in the current minute."""
@@ -181,68 +161,36 @@ class Engine:
     # --- what is done with it ---------------------------------------------------------------------
 
     def _take(
-        self, observed: Observed, calls: range, entries: slice, scores: slice
+        self, observed: Observed, arrivals: range, moments_ns: Sequence[int]
     ) -> list[Command]:
-        self._taken += 1
-        self.counts["reader_calls_total"] += len(calls)
-        batch = observed.calls.take(calls)
-        batch.request_index = np.zeros(len(batch), dtype=np.int64)
-        self.intake.add_calls(batch, self.now_ns, self.config)
-        new_scores = observed.scores[scores]
-        self.intake.add_scores(new_scores, self.now_ns, self.config)
-        roots = [entry._replace(request_index=0) for entry in observed.entries[entries]]
-        times = np.array([self.now_ns], dtype=np.int64)
-        self._take_requests(self.assembler.add(batch, roots, times))
-        self._offer_exemplars(batch, new_scores)
+        """Take what came with the OTLP requests ``arrivals``, all of them in one tick."""
+        self.now_ns = moments_ns[arrivals[-1]]
+        self._taken += len(arrivals)
+        self.counts["reader_calls_total"] += len(observed.calls)
+        now_ns = np.array(moments_ns, dtype=np.int64)
+        requests = self._close(observed, arrivals, now_ns)
+        self._count(observed.calls, Scores.of(observed.scores), requests, now_ns)
         return self._see_changes()
 
-    def _take_requests(self, requests: Requests) -> None:
-        self.intake.add_requests(requests, self.now_ns, self.config)
-        for row in range(len(requests)):
-            scope = requests.scope[row]
-            family = self.comparisons.families.get(scope.family())
-            yardstick = None if family is None else family.yardstick
-            is_slow = yardstick is not None and requests.latency[row] > yardstick.slow_s
-            tokens = float(requests.tokens[row])
-            for signal, badness in (
-                ("error_rate", 1.0 if requests.error[row] else 0.0),
-                ("p99_latency", float(requests.latency[row]) if is_slow else 0.0),
-                ("tokens_per_success", 0.0 if np.isnan(tokens) else tokens),
-            ):
-                if badness > 0:
-                    self.exemplars.add(
-                        scope.arm(),
-                        signal,
-                        Exemplar(
-                            badness,
-                            requests.trace_id[row],
-                            requests.tenant[row],
-                            None,
-                            int(requests.end[row]),
-                        ),
-                    )
+    def _close(self, observed: Observed, arrivals: range, now_ns: IntColumn) -> Requests:
+        """Return the requests that close, each with the OTLP request at which it did."""
+        closed = []
+        for arrival in arrivals:
+            part = observed if arrivals == range(1) else observed.part(arrival, arrival + 1)
+            calls, entries = part.calls, part.entries
+            if arrival > 0:
+                calls.request_index = np.zeros(len(calls), dtype=np.int64)
+                entries = [entry._replace(request_index=0) for entry in entries]
+            requests = self.assembler.add(calls, entries, now_ns[arrival : arrival + 1])
+            requests.request_index = np.full(len(requests), arrival)
+            closed.append(requests)
+        return closed[0] if len(closed) == 1 else Requests.joined(closed)
 
-    def _offer_exemplars(self, batch: Calls, scores: Sequence[Score]) -> None:
-        for row in range(len(batch)):
-            if batch.refusal[row]:
-                self.exemplars.add(
-                    batch.scope(row).arm(),
-                    "refusal_rate",
-                    Exemplar(
-                        1.0,
-                        batch.trace_id[row],
-                        batch.tenant[row],
-                        batch.session[row],
-                        int(batch.end[row]),
-                    ),
-                )
-        for score in scores:
-            if score.score < 1:
-                self.exemplars.add(
-                    score.scope.arm(),
-                    f"eval_score:{score.rubric}",
-                    Exemplar(1 - score.score, score.trace_id, score.tenant, None, score.end),
-                )
+    def _count(self, calls: Calls, scores: Scores, requests: Requests, now_ns: IntColumn) -> None:
+        counted = self.intake.add(
+            self.config, now_ns, calls=calls, scores=scores, requests=requests
+        )
+        self.exemplars.take(offers_of(calls, scores, requests, counted))
 
     def _see_changes(self) -> list[Command]:
         commands: list[Command] = []
@@ -257,16 +205,19 @@ class Engine:
                 detail = f"{change.after} seen on {record.scope.label()}" + (
                     f", where {change.before} served" if change.before else ""
                 )
-                commands.append(
-                    Event(EventName.CHANGE_SEEN, self.now_ns, None, change, detail=detail)
-                )
+                seen_ns = record.first_seen_ns
+                commands.append(Event(EventName.CHANGE_SEEN, seen_ns, None, change, detail=detail))
         return commands
 
     def _tick(self, boundary_ns: int) -> list[Command]:
         self.now_ns = max(self.now_ns, boundary_ns)
         self.counts["judge_ticks_total"] += 1
         minute_crossed = self.scopes.rings.advance(boundary_ns)
-        self._take_requests(self.assembler.expire(boundary_ns))
+        expired = self.assembler.expire(boundary_ns)
+        if len(expired):
+            expired.request_index = np.zeros(len(expired), dtype=np.int64)
+            now_ns = np.array([self.now_ns], dtype=np.int64)
+            self._count(Calls(), Scores(), expired, now_ns)
         total = self._lost + self._taken
         is_lossy = total > 0 and self._lost / total > _LOSSY_SHARE
         if minute_crossed:
@@ -281,7 +232,7 @@ class Engine:
         for verdict in self.findings.regressed(
             rows, decision, detect, boundary_ns, is_lossy=is_lossy
         ):
-            commands.extend(self._act_on(verdict))
+            commands.extend(self.responder.respond(verdict, self.now_ns, self.config))
         commands.extend(self.follower.tick(self.now_ns, self.config, minute_crossed=minute_crossed))
         return commands
 
@@ -306,89 +257,6 @@ class Engine:
             if self.book.covering(scope) is not None
             for row in rows
         }
-
-    def _act_on(self, verdict: Verdict) -> list[Command]:
-        key = self.book.key_of(verdict)
-        tracked = self.book.open.get(key)
-        if tracked is None:
-            return self._open(verdict)
-        commands: list[Command] = []
-        if self.book.join(tracked, verdict):
-            commands += emit(
-                EventName.INCIDENT_UPDATED, self.now_ns, tracked, f"joined by {verdict.why}"
-            )
-        if verdict.severity is Severity.PAGE and tracked.incident.severity is not Severity.PAGE:
-            self.book.escalate(tracked, verdict)
-            self._refresh_exemplars(tracked)
-            commands += emit(EventName.INCIDENT_ESCALATED, self.now_ns, tracked, verdict.why)
-            commands += self._plan(tracked, verdict)
-        return commands
-
-    def _open(self, verdict: Verdict) -> list[Command]:
-        key = self.book.key_of(verdict)
-        name = f"{verdict.signal}:{verdict.rubric}" if verdict.rubric else verdict.signal
-        tracked = self.book.open_incident(
-            key,
-            verdict,
-            self.now_ns,
-            self.config.incidents,
-            exemplars=self.exemplars.pick(
-                verdict.scope, (name,), verdict.onset_ns, self.config.incidents.exemplars
-            ),
-            tenants=self.exemplars.tenants(verdict.scope, (name,), verdict.onset_ns),
-            changes=self.changes.before(verdict.scope, self.now_ns),
-        )
-        commands = emit(EventName.INCIDENT_OPENED, self.now_ns, tracked, verdict.why)
-        if verdict.severity is Severity.PAGE:
-            commands += self._plan(tracked, verdict)
-        self.follower.start(tracked, self.now_ns)
-        return commands
-
-    def _refresh_exemplars(self, tracked: Tracked) -> None:
-        incident = tracked.incident
-        found = self.exemplars.pick(
-            incident.scope, incident.signals, incident.onset_ns, self.config.incidents.exemplars
-        )
-        tracked.incident = replace(
-            incident,
-            exemplars=found or incident.exemplars,
-            tenants=self.exemplars.tenants(incident.scope, incident.signals, incident.onset_ns)
-            or incident.tenants,
-        )
-
-    def _plan(self, tracked: Tracked, verdict: Verdict) -> list[Command]:
-        facts = self._facts(verdict)
-        if facts is None or tracked.incident.rollback is not None:
-            return []
-        plan = plan_rollback(verdict, facts, self.config, self.now_ns)
-        if plan is None:
-            return []
-        tracked.incident = replace(tracked.incident, rollback=plan)
-        text = f"{plan.target}: {plan.from_version} back to {plan.to_version} on "
-        text += f"{plan.pointer.label()} ({plan.state.value}"
-        detail = text + (f": {plan.reason})" if plan.reason else ")")
-        commands = emit(EventName.ROLLBACK_PLANNED, self.now_ns, tracked, detail)
-        if plan.state is RollbackState.PLANNED:
-            self.book.note_rollback(plan)
-            event = commands[0]
-            assert isinstance(event, Event)
-            commands.append(Rollback(plan.key, plan, event))
-        return commands
-
-    def _facts(self, verdict: Verdict) -> Facts | None:
-        arm = self.scopes.records.get(verdict.scope.arm())
-        family = self.comparisons.families.get(verdict.scope.family())
-        if arm is None or family is None or verdict.reference is None:
-            return None
-        good = verdict.reference.prompt_version
-        if verdict.comparison is Comparison.CONTROL and good is None:
-            good = serving_version(family, self.scopes, verdict.reference.population())
-        return Facts(
-            good_version=good,
-            first_seen_ns=arm.first_seen_ns,
-            found_running=arm.found_running,
-            past=frozenset(self.book.past_rollbacks),
-        )
 
     # --- what can be asked ------------------------------------------------------------------------
 

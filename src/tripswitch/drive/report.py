@@ -15,7 +15,7 @@ def status_of(engine: Engine) -> dict[str, Any]:
     """Return the scopes with their calls and verdicts, and the open incidents.
 
     ``scopes`` is a list in order of route, prompt, version, cohort; each has ``scope`` (the six
-    fields), ``calls_15m`` and ``signals``, one entry a signal and rubric.
+    fields), ``calls_15m`` and ``signals``, one entry a signal, rubric and direction, in that order.
     """
     by_scope: dict[Scope, list[Verdict]] = {}
     for verdict in engine.verdicts():
@@ -28,7 +28,7 @@ def status_of(engine: Engine) -> dict[str, Any]:
                 "scope": scope.as_json(),
                 "label": scope.label(),
                 "calls_15m": 0 if record is None else int(calls_in(engine.scopes, record, "15m")),
-                "signals": [_signal(verdict) for verdict in by_scope[scope]],
+                "signals": [_signal(verdict) for verdict in sorted(by_scope[scope], key=_order)],
             }
         )
     return {
@@ -41,6 +41,11 @@ def status_of(engine: Engine) -> dict[str, Any]:
             )
         ],
     }
+
+
+def _order(verdict: Verdict) -> tuple[str, str, str]:
+    # By name and not by when each was first judged, which depends on what arrived first.
+    return verdict.signal, verdict.rubric or "", verdict.direction
 
 
 def _signal(verdict: Verdict) -> dict[str, Any]:

@@ -7,14 +7,15 @@ is None and a number is NaN where the telemetry did not say.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tripswitch.model.scope import Scope
+from tripswitch.model.scope import Scope, ScopeColumn
 
 IntColumn = npt.NDArray[np.int64]
 FloatColumn = npt.NDArray[np.float64]
@@ -68,7 +69,8 @@ class Calls:
     ``start`` and ``end`` are nanoseconds since the epoch, ``ttft`` seconds, ``cost_usd`` US
     dollars, token counts whole numbers held as float so that NaN can mean "not said".
     ``is_chat`` is False for embeddings and rerankers, which are listed but judged nowhere.
-    ``request_index`` is the position of the OTLP request that carried the span.
+    ``request_index`` is the position of the OTLP request that carried the span. ``scopes`` says
+    the scopes once more, each once; it may be left out, and is then made when asked for.
     """
 
     trace_id: list[str] = field(default_factory=list)
@@ -108,6 +110,7 @@ class Calls:
     dialect: list[str] = field(default_factory=list)
     is_chat: list[bool] = field(default_factory=list)
     request_index: IntColumn = field(default_factory=_ints)
+    scopes: ScopeColumn | None = None
 
     def __len__(self) -> int:
         return len(self.trace_id)
@@ -123,16 +126,38 @@ class Calls:
             self.provider[row],
         )
 
+    def by_scope(self) -> ScopeColumn:
+        """Return the scopes of all rows as a column."""
+        if self.scopes is None:
+            self.scopes = ScopeColumn.of(
+                zip(
+                    self.route,
+                    self.prompt_name,
+                    self.prompt_version,
+                    self.cohort,
+                    self.request_model,
+                    self.provider,
+                    strict=True,
+                )
+            )
+        return self.scopes
+
     def take(self, rows: Sequence[int]) -> Calls:
         """Return the calls at ``rows``, in that order."""
         index = np.asarray(rows, dtype=np.int64)
         taken: dict[str, Any] = {}
-        for column in fields(self):
-            values = getattr(self, column.name)
-            taken[column.name] = (
+        for name in _COLUMNS:
+            values = getattr(self, name)
+            taken[name] = (
                 values[index] if isinstance(values, np.ndarray) else [values[row] for row in rows]
             )
-        return Calls(**taken)
+        return Calls(**taken, scopes=None if self.scopes is None else self.scopes.take(index))
+
+    def part(self, first: int, last: int) -> Calls:
+        """Return the calls from row ``first`` up to and without ``last``."""
+        rows = slice(first, last)
+        parts = {name: getattr(self, name)[rows] for name in _COLUMNS}
+        return Calls(**parts, scopes=self.by_scope().take(rows))
 
     def as_json(self, row: int) -> dict[str, Any]:
         """Return the call at ``row`` under the fixed names, as plain JSON values."""
@@ -174,6 +199,9 @@ class Calls:
             "tools": [tool._asdict() for tool in self.tools[row]],
             "dialect": self.dialect[row],
         }
+
+
+_COLUMNS: Final = tuple(column.name for column in fields(Calls) if column.name != "scopes")
 
 
 class Entry(NamedTuple):
@@ -224,6 +252,29 @@ class Observed:
     spans: int = 0
     unreadable: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
+
+    def part(self, first: int, last: int) -> Observed:
+        """Return what came with the OTLP requests from ``first`` up to and without ``last``.
+
+        Request indices stay as they are. What is only counted goes with request 0.
+        """
+        calls_at = self.calls.request_index.searchsorted((first, last)).tolist()
+        entries_at = [
+            bisect_left(self.entries, index, key=_request_index) for index in (first, last)
+        ]
+        scores_at = [bisect_left(self.scores, index, key=_request_index) for index in (first, last)]
+        part = Observed(
+            self.calls.part(*calls_at),
+            self.entries[slice(*entries_at)],
+            self.scores[slice(*scores_at)],
+        )
+        if first == 0:
+            part.spans, part.unreadable, part.rejected = self.spans, self.unreadable, self.rejected
+        return part
+
+
+def _request_index(item: Entry | Score) -> int:
+    return item.request_index
 
 
 def _number(value: float) -> float | None:

@@ -8,12 +8,15 @@ shows, and a throttled attempt with a good retry is no error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from itertools import chain
+from typing import Any, Final
 
 import numpy as np
 
 from tripswitch.model.calls import FloatColumn, IntColumn, Text
-from tripswitch.model.scope import Scope
+from tripswitch.model.scope import Scope, ScopeColumn
 
 
 @dataclass(slots=True)
@@ -23,7 +26,8 @@ class Requests:
     ``scope`` is the scope of the last attempt, ``trace_id`` and ``tenant`` its own; ``end`` is ns
     since the epoch, ``latency`` seconds, ``tokens`` input plus output over all calls and
     ``cost_usd`` their cost (NaN when no call said), ``calls`` how many calls it took. ``success``
-    means no error after retries and no refusal.
+    means no error after retries and no refusal. ``request_index`` is the position of the OTLP
+    request at which it closed, left empty where all closed at one. ``scopes`` is as in `Calls`.
     """
 
     trace_id: list[str] = field(default_factory=list)
@@ -38,6 +42,29 @@ class Requests:
     error_class: list[Text] = field(default_factory=list)
     refusal: list[bool] = field(default_factory=list)
     success: list[bool] = field(default_factory=list)
+    request_index: IntColumn = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    scopes: ScopeColumn | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Requests]) -> Requests:
+        """Return all rows of ``parts``, in order."""
+        columns: dict[str, Any] = {}
+        for name in _COLUMNS:
+            values = [getattr(part, name) for part in parts]
+            if isinstance(values[0], np.ndarray):
+                columns[name] = np.concatenate(values)
+            else:
+                columns[name] = list(chain.from_iterable(values))
+        return cls(**columns)
 
     def __len__(self) -> int:
         return len(self.trace_id)
+
+    def by_scope(self) -> ScopeColumn:
+        """Return the scopes of all rows as a column."""
+        if self.scopes is None:
+            self.scopes = ScopeColumn.of(self.scope)
+        return self.scopes
+
+
+_COLUMNS: Final = tuple(column.name for column in fields(Requests) if column.name != "scopes")
