@@ -3,7 +3,8 @@
 One run measures both sides in turns on the same requests, so that a busy machine slows both; what
 counts is the ratio of the medians. The official side parses with opentelemetry-proto and walks
 every attribute of every span, keeping the same keys: what a reader costs that does not yet
-understand anything.
+understand anything. Ours has three stages, each with those before it: the reader alone, the
+understanding of each span, and everything up to settled calls in the windows of the engine.
 
     python bench/read.py [--json] [--repeats N]
 """
@@ -23,9 +24,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from tripswitch.config.model import Read
+from tripswitch.config.model import Config, Read
+from tripswitch.drive.session import Arrival, Session
 from tripswitch.genai.understand import Understanding
-from tripswitch.genai.vocabulary import Vocabulary
+from tripswitch.genai.vocabulary import WANTED_EVENTS, Vocabulary
+from tripswitch.otlp.attributes import AttributeReader, Wanted
 from tripswitch.otlp.reader import read_spans
 
 SPANS_A_REQUEST = (16, 64, 512)
@@ -34,6 +37,8 @@ CONTENT_CHARS = (0, 8192)
 SPANS_A_REPEAT = 2048
 
 VOCABULARY = Vocabulary({}, content_facts=True)
+NOW_NS = 1_795_485_500_000_000_000
+OFFICIAL, READER, UNDERSTANDING, ENGINE = "official", "reader", "understanding", "engine"
 
 
 def request(spans: int, content_chars: int, first: int) -> bytes:
@@ -133,12 +138,21 @@ def _plain(value: AnyValue) -> object:
 
 def reader(requests: list[bytes]) -> int:
     """Read the spans into columns."""
-    return len(read_spans(requests, VOCABULARY.wanted, VOCABULARY.private))
+    attributes = AttributeReader(Wanted(VOCABULARY.wants, VOCABULARY.private))
+    return len(read_spans(requests, attributes, WANTED_EVENTS))
 
 
 def understanding(requests: list[bytes]) -> int:
-    """Read the spans into columns and understand every call."""
-    return len(Understanding(Read()).observe(requests).calls)
+    """Read the spans, and understand each of them by itself."""
+    return len(Understanding(Read()).traces(requests).items)
+
+
+def engine(requests: list[bytes]) -> int:
+    """Read the spans, settle their traces, and take the calls into the windows."""
+    session = Session(Config())
+    session.feed([Arrival(body, NOW_NS) for body in requests])
+    session.engine.flush()
+    return int(session.counters()["reader_calls_total"])
 
 
 def timed_us(work: Callable[[list[bytes]], int], requests: list[bytes]) -> float:
@@ -152,27 +166,27 @@ def timed_us(work: Callable[[list[bytes]], int], requests: list[bytes]) -> float
     return elapsed / SPANS_A_REPEAT * 1e6
 
 
+STAGES: dict[str, Callable[[list[bytes]], int]] = {
+    OFFICIAL: official,
+    READER: reader,
+    UNDERSTANDING: understanding,
+    ENGINE: engine,
+}
+
+
 def measure(spans: int, content_chars: int, repeats: int) -> dict[str, float | int]:
     """Return the medians of one setting, and what the official walk costs as a multiple."""
     requests = [request(spans, content_chars, first) for first in range(0, SPANS_A_REPEAT, spans)]
-    times: dict[str, list[float]] = {"official": [], "reader": [], "understanding": []}
+    times: dict[str, list[float]] = {name: [] for name in STAGES}
     for _ in range(repeats):
-        for name, work in (
-            ("official", official),
-            ("reader", reader),
-            ("understanding", understanding),
-        ):
+        for name, work in STAGES.items():
             times[name].append(timed_us(work, requests))
     medians = {name: statistics.median(values) for name, values in times.items()}
-    return {
-        "spans_a_request": spans,
-        "content_chars": content_chars,
-        "official_us_a_span": round(medians["official"], 2),
-        "reader_us_a_span": round(medians["reader"], 2),
-        "understanding_us_a_span": round(medians["understanding"], 2),
-        "official_over_reader": round(medians["official"] / medians["reader"], 2),
-        "official_over_understanding": round(medians["official"] / medians["understanding"], 2),
-    }
+    result: dict[str, float | int] = {"spans_a_request": spans, "content_chars": content_chars}
+    result |= {f"{name}_us_a_span": round(median, 2) for name, median in medians.items()}
+    for name in (READER, UNDERSTANDING, ENGINE):
+        result[f"official_over_{name}"] = round(medians[OFFICIAL] / medians[name], 2)
+    return result
 
 
 def main() -> None:
@@ -182,21 +196,19 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9, help="repeats of each side, in turns")
     arguments = parser.parse_args()
     if not arguments.json:
-        print("spans  content   official   reader  understood   official / reader, / understood")
+        print("spans  content  us a span: official, reader, understood, settled and windowed")
     for content_chars in CONTENT_CHARS:
         for spans in SPANS_A_REQUEST:
             result = measure(spans, content_chars, arguments.repeats)
             if arguments.json:
                 print(json.dumps(result))
             else:
-                print(
-                    f"{spans:>5}  {content_chars:>7}"
-                    f"  {result['official_us_a_span']:>6.1f} us"
-                    f"  {result['reader_us_a_span']:>4.1f} us"
-                    f"  {result['understanding_us_a_span']:>7.1f} us"
-                    f"   {result['official_over_reader']:.2f}, "
-                    f"{result['official_over_understanding']:.2f}"
+                costs = "  ".join(f"{result[f'{name}_us_a_span']:>7.1f}" for name in STAGES)
+                ratios = ", ".join(
+                    f"/ {name} {result[f'official_over_{name}']:.2f}"
+                    for name in (READER, UNDERSTANDING, ENGINE)
                 )
+                print(f"{spans:>5}  {content_chars:>7}  {costs}   official {ratios}")
             sys.stdout.flush()
 
 

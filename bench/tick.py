@@ -1,9 +1,9 @@
 """What one tick of the judge costs, by number of scopes.
 
-Arms of many routes, every second one beside a control, each with scores, refusals, errors and
-calls; every tick finds 20 fresh, seeded values in every series. A tick that crosses a minute also
-chooses controls and baselines anew, so both kinds are timed. What counts is the growth: 2.0 for
-twice the scopes is linear.
+Arms of many routes, every second one beside a control, each with every signal: scores, refusals
+both ways, errors, slow requests and tokens. Every tick finds 20 fresh, seeded values in every
+series. A tick that crosses a minute also chooses controls and baselines anew, so both kinds are
+timed. What counts is the growth: 2.0 for twice the scopes is linear.
 
     python bench/tick.py [--json] [--repeats N] [--most N] [--one-family]
 """
@@ -25,10 +25,12 @@ from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.intake import Intake
 from tripswitch.detect.judge import Judge
 from tripswitch.detect.roster import Roster
+from tripswitch.detect.yardsticks import Yardstick
 from tripswitch.model.calls import Calls, Score
 from tripswitch.model.clocktext import NS_PER_MINUTE, NS_PER_S
 from tripswitch.model.requests import Requests
 from tripswitch.model.scope import Scope
+from tripswitch.model.scores import Scores
 from tripswitch.windows.scopes import Scopes
 
 START_NS = 1_795_536_000 * NS_PER_S
@@ -58,6 +60,10 @@ class Filled:
                 for number in range(scopes // 2)
             ]
         self.arrive(1)
+        # Slow requests and tokens are judged once a yardstick says what is much.
+        for family in comparisons.families.values():
+            family.yardstick = Yardstick(2.0, 4.0, token_cap=1000.0, tokens_per_success=450.0)
+        self.arrive(1)
         if one_family:
             for number, arm in enumerate(self.arms):
                 self.scopes.records[arm].first_seen_ns -= (len(self.arms) - number) * NS_PER_S
@@ -84,15 +90,18 @@ class Filled:
             refusal=[bool(item) for item in self.rng.random(size) < 0.04],
             error_type=none,
             is_chat=[True] * size,
+            request_index=np.zeros(size, dtype=np.int64),
         )
-        self.intake.add_calls(calls, self.now_ns, self.config)
         scores = [
             Score("", "", arm, None, "faithfulness", float(score), self.now_ns, 0)
             for arm, score in zip(arms, self.rng.beta(8, 1, size), strict=True)
         ]
-        self.intake.add_scores(scores, self.now_ns, self.config)
-        self.intake.add_requests(
-            Requests(
+        self.intake.add(
+            self.config,
+            np.array([self.now_ns]),
+            calls=calls,
+            scores=Scores.of(scores),
+            requests=Requests(
                 trace_id=[""] * size,
                 scope=arms,
                 tenant=none,
@@ -105,9 +114,8 @@ class Filled:
                 error_class=none,
                 refusal=[False] * size,
                 success=[True] * size,
+                request_index=np.zeros(size, dtype=np.int64),
             ),
-            self.now_ns,
-            self.config,
         )
 
     def refill(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.detect.plain_intake import held
 from tests.genai.reading import read_all
 from tests.play import BAD, TARGET, Played, config, play, story
 from tests.traffic import START_NS, Arm, Behaviour, Plan, requests, rollout
@@ -21,6 +22,7 @@ from tripswitch.config.model import (
 from tripswitch.config.model import Rollback as RollbackConfig
 from tripswitch.drive.session import Arrival, Session
 from tripswitch.model.messages import Command, Confirmed, Event, Rollback, RollbackOutcome
+from tripswitch.model.scope import Scope
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +132,27 @@ def test_batching_and_repeats_change_nothing() -> None:
     assert any("incident.opened" in line for line in one_by_one)
     assert in_sevens == one_by_one
     assert repeated == one_by_one
+
+
+def test_batching_changes_nothing_that_is_held() -> None:
+    bodies = list(requests(story(), 3, seed=5, step_s=1.0))
+    # A clock that now and then goes back a little, and stands still.
+    times = [
+        START_NS + (index - 2 * (index % 5 == 0)) * 1_000_000_000 for index in range(len(bodies))
+    ]
+    arrivals = [Arrival(body, time) for body, time in zip(bodies, times, strict=True)]
+
+    def state(size: int) -> tuple[object, ...]:
+        session = Session(config(clock=Clock(source="wall")))
+        for at in range(0, len(arrivals), size):
+            session.feed(arrivals[at : at + size])
+        engine = session.engine
+        return held(engine.scopes, engine.comparisons), engine.exemplars._arms, session.counters()
+
+    one_by_one = state(1)
+    assert one_by_one[1]
+    assert state(7) == one_by_one
+    assert state(100) == one_by_one
 
 
 def test_a_change_in_every_arm_is_a_common_event_and_rolls_nothing_back() -> None:
@@ -312,6 +335,25 @@ def test_a_clock_ten_years_off_moves_nothing() -> None:
     commands += session.advance(START_NS + 260 * 10**9)
     assert commands == []
     assert session.counters()["reader_skewed_spans_total"] > 0
+
+
+def test_a_sender_whose_clock_is_off_drives_out_no_exemplars() -> None:
+    session = Session(config(clock=Clock(source="wall")))
+    for index, body in enumerate(requests(_flood(), 1, seed=3)):
+        session.feed([Arrival(body, START_NS + (index + 1) * 5 * 10**9)])
+    session.advance(START_NS + 100 * 10**9)
+    arm = Scope("/chat/refund", "refund-bot", "v18", "canary")
+    exemplars = session.engine.exemplars
+    shown = exemplars.pick(arm, ("refusal_rate",), START_NS, 3)
+    counted = exemplars.tenants(arm, ("refusal_rate",), START_NS)
+    assert len(shown) == 3
+    for years in (-10, 10):
+        off_ns = START_NS + years * 365 * 86_400 * 10**9
+        for body in requests(_flood(), 1, seed=4, start_ns=off_ns):
+            session.feed([Arrival(body, START_NS + 100 * 10**9)])
+    session.advance(START_NS + 150 * 10**9)
+    assert exemplars.pick(arm, ("refusal_rate",), START_NS, 3) == shown
+    assert exemplars.tenants(arm, ("refusal_rate",), START_NS) == counted
 
 
 def test_one_wrong_clock_does_not_move_the_time_of_a_replay() -> None:

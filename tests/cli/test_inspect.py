@@ -40,7 +40,12 @@ def test_json_is_one_object_a_call_with_the_fixed_names(recording: Path) -> None
     assert result.exit_code == 0
     calls = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(calls) == 2
-    names = set(Calls.__dataclass_fields__) - {"parent_span_id", "is_chat", "scopes"}
+    names = set(Calls.__dataclass_fields__) - {
+        "parent_span_id",
+        "is_chat",
+        "request_index",
+        "scopes",
+    }
     assert set(calls[0]) == names | {"latency"}
     assert result.stderr == ""
 

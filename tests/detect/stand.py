@@ -15,10 +15,12 @@ from tripswitch.detect.intake import Intake
 from tripswitch.detect.judge import Judge
 from tripswitch.detect.roster import Roster
 from tripswitch.detect.signals import CALLS, ERROR, REFUSAL, Kind, eval_measure
+from tripswitch.model.calls import Calls, Score
 from tripswitch.model.clocktext import NS_PER_MINUTE, NS_PER_S
 from tripswitch.model.incident import Severity
 from tripswitch.model.requests import Requests
 from tripswitch.model.scope import Scope
+from tripswitch.model.scores import Scores
 from tripswitch.model.verdict import Verdict
 from tripswitch.windows.rings import Floats, Rows
 from tripswitch.windows.scopes import Measure, Scopes
@@ -81,12 +83,11 @@ class Stand:
 
     def put(self, scope: Scope, measure: Measure, values: Floats, *, late_minutes: int = 0) -> None:
         """Add badness values of one measure to every scope that ``scope`` belongs to."""
-        _, records = self.intake._records(scope, self.now_ns)
+        leaves = self.intake.leaves
         minute = self.now_ns // NS_PER_MINUTE - late_minutes
-        for record in records:
-            row = self.scopes.row(record, measure)
-            if self.intake._is_judged(record):
-                self.comparisons.judge_series(record, measure, self.config.detect)
+        for record in leaves.see(scope, self.now_ns).records:
+            record.last_seen_ns = self.now_ns
+            row = leaves._row(record, measure, self.config.detect)
             size = len(values)
             self.scopes.rings.add(np.full(size, row), np.full(size, minute), values)
 
@@ -143,8 +144,25 @@ class Stand:
             error_class=[None] * size,
             refusal=refusals,
             success=[not (bad or no) for bad, no in zip(errors, refusals, strict=True)],
+            request_index=np.zeros(size, dtype=np.int64),
         )
-        self.intake.add_requests(batch, self.now_ns, self.config)
+        self.take(requests=batch)
+
+    def take(
+        self,
+        *,
+        calls: Calls | None = None,
+        scores: Iterable[Score] = (),
+        requests: Requests | None = None,
+    ) -> None:
+        """Let what came with one OTLP request arrive now."""
+        self.intake.add(
+            self.config,
+            np.array([self.now_ns]),
+            calls=calls or Calls(),
+            scores=Scores.of(list(scores)),
+            requests=requests or Requests(),
+        )
 
     def _badness(self, count: int, behaviour: Behaviour) -> Floats:
         """Return bimodal badness with the wanted mean: zeros, a soft middle, a few ones."""

@@ -266,7 +266,7 @@ def test_everything_stays_bounded_under_new_scopes_without_end(own_route: bool) 
                 stand.intake.forget(record.scope)
     assert len(stand.scopes.records) <= bound + 1
     assert len(stand.comparisons.families) <= bound + 1
-    assert len(stand.intake._belongs) <= bound
+    assert len(stand.intake.leaves.known) <= bound
     assert len(stand.roster) <= 10 * bound
     assert len(stand.roster.by_key) == int(stand.roster.used.sum())
     assert CONTROL in stand.scopes.records

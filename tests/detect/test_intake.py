@@ -40,7 +40,7 @@ def held(stand: Stand, scope: Scope, measure: Measure, window: str = "15m") -> t
 
 
 def take_scores(stand: Stand, *scores: Score) -> None:
-    stand.intake.add_scores(list(scores), stand.now_ns, stand.config)
+    stand.take(scores=scores)
 
 
 @pytest.mark.parametrize("scope", WIDTHS)
@@ -82,10 +82,10 @@ def take_calls(
         provider=none,
         refusal=refusals or [False] * size,
         error_class=errors or none,  # type: ignore[arg-type]
-        scopes=[LEAF._replace(request_model=None, provider=None)] * size,
         is_chat=is_chat or [True] * size,
+        request_index=np.zeros(size, dtype=np.int64),
     )
-    stand.intake.add_calls(calls, stand.now_ns, stand.config)
+    stand.take(calls=calls)
 
 
 def test_only_answered_chat_calls_can_refuse() -> None:

@@ -69,6 +69,11 @@ class Live:
         """Ask one of the HTTP listeners."""
         return httpx.get(f"http://{self.run_file['endpoints'][listener]}{path}", trust_env=False)
 
+    def post(self, path: str, content: Any) -> httpx.Response:
+        """Post ``content`` as JSON to the API."""
+        url = f"http://{self.run_file['endpoints']['api']}{path}"
+        return httpx.post(url, json=content, trust_env=False)
+
     def metrics(self) -> dict[str, float]:
         """Return every sample of the metrics page, by name and label values."""
         page = self.get("metrics", "/metrics").text

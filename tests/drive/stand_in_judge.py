@@ -1,7 +1,7 @@
 """A judge whose session does nothing but what a test needs; everything around it is the real one.
 
 Run as ``python -m tests.drive.stand_in_judge SESSION RECORD --link-fd N --config FILE``. SESSION is
-``recording``, ``raising`` or ``busy``; the file RECORD gets one line for each request fed.
+``real``, ``recording``, ``raising`` or ``busy``; RECORD gets one line for each request fed.
 """
 
 # ruff: noqa: ARG002 - the interface is given, most of it is not needed
@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from tripswitch.config.model import Config
+from tripswitch.drive.judge import Judged
 from tripswitch.drive.judge_process import run_judge
-from tripswitch.drive.session import Arrival
-from tripswitch.model.incident import Incident, RollbackPlan
+from tripswitch.drive.session import Arrival, Session
+from tripswitch.genai.sightings import Evaluation
+from tripswitch.model.incident import Change, Incident, RollbackPlan
 from tripswitch.model.messages import Command, RollbackOutcome
 
 PROMPT = "what a user asked in confidence"
@@ -33,6 +35,8 @@ class RecordingSession:
         self._record = record
         self._fed = 0
         self._lost = 0
+        self.posted_scores: list[Evaluation] = []
+        self.posted_changes: list[Change] = []
 
     def restore(self, incidents: Sequence[Incident], past_plans: Sequence[RollbackPlan]) -> None:
         """Nothing to restore."""
@@ -52,6 +56,19 @@ class RecordingSession:
     def outcome(self, outcome: RollbackOutcome) -> list[Command]:
         """Outcomes do nothing here."""
         return []
+
+    def scores(self, evaluations: Sequence[Evaluation], now_ns: int) -> None:
+        """Keep them."""
+        self.posted_scores.extend(evaluations)
+
+    def changes(self, changes: Sequence[Change]) -> list[Command]:
+        """Keep them."""
+        self.posted_changes.extend(changes)
+        return []
+
+    def telemetry(self) -> dict[str, Any]:
+        """Return what was fed."""
+        return {"fed": self._fed}
 
     def lost(self, requests: int, received_ns: int = 0) -> None:
         """Count them."""
@@ -93,7 +110,8 @@ class BusySession(RecordingSession):
         return super().feed(arrivals)
 
 
-SESSIONS: dict[str, Callable[[Config, Path], RecordingSession]] = {
+SESSIONS: dict[str, Callable[[Config, Path], Judged]] = {
+    "real": lambda config, _record: Session(config),
     "recording": RecordingSession,
     "raising": RaisingSession,
     "busy": BusySession,

@@ -8,10 +8,13 @@ import signal
 from pathlib import Path
 
 import psutil
+from typer.testing import CliRunner
 
 from tests.drive.live_process import Both, Live, digest, running
 from tests.drive.stand_in_judge import PROMPT
+from tests.genai.spans import CHAT, SpanOf, request_of
 from tests.otlp.relay import client, send, until
+from tripswitch.cli.app import app
 from tripswitch.otlp.grpc_receiver import TRACES_METHOD
 
 
@@ -141,6 +144,32 @@ def test_a_dead_judge_leaves_health_and_metrics_up(tmp_path: Path) -> None:
             ready = both.live.get("health", "/")
             assert (ready.status_code, ready.json()["judge"]) == (200, "down")
             await until(lambda: both.live.metric("judge_up") == 1)
+
+    asyncio.run(check())
+
+
+def test_scores_and_changes_are_posted_and_what_is_understood_is_shown(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with running(tmp_path, "real") as both:
+            call = SpanOf({**CHAT, "gen_ai.response.id": "r1", "http.route": "/chat"}, parent=0)
+            await send_all(both, [request_of(call)])
+            api = both.live.run_file["endpoints"]["api"]
+            score = {"response_id": "r1", "name": "tone", "score": 0.5}
+            posted = both.live.post("/v1/scores", [score, {"name": "tone"}])
+            assert (posted.status_code, posted.json()["accepted"]) == (202, 1)
+            assert posted.json()["refused"][0]["index"] == 1
+            change = {"kind": "flag", "to": "on", "route": "/chat"}
+            posted = both.live.post("/v1/changes", change)
+            assert (posted.status_code, posted.json()) == (202, {"accepted": 1, "refused": []})
+            events = both.live.get("api", "/v1/events").json()
+            assert [event["event"] for event in events] == ["change.seen"]
+            await until(lambda: both.live.get("api", "/v1/telemetry").json()["census"]["calls"], 60)
+            shown = await asyncio.to_thread(
+                CliRunner().invoke, app, ["inspect", "--live", "--api", f"http://{api}"]
+            )
+            assert shown.exit_code == 0
+            assert shown.stdout.startswith("1 calls in 1 spans")
+            assert "/chat" in shown.stdout
 
     asyncio.run(check())
 

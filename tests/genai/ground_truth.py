@@ -10,7 +10,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from tripswitch.config.model import Config, Read
-from tripswitch.drive.inspection import inspect
+from tripswitch.drive.inspection import Inspection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,9 +49,9 @@ def calls_in(*paths: Path) -> list[dict[str, Any]]:
     """Return every call of the recordings, as `tripswitch inspect --json` prints them."""
     config = Config(read=Read(keys=OWN_KEYS))
     return [
-        settled.calls.as_json(row)
-        for _, settled, _ in inspect(config, paths, on_problem=lambda _: None)
-        for row in range(len(settled.calls))
+        calls.as_json(row)
+        for calls in Inspection(config).calls(paths, on_problem=lambda _: None)
+        for row in range(len(calls))
     ]
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from unittest.mock import patch
+
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tripswitch.incidents import exemplars
 from tripswitch.incidents.changes import ChangeLog
-from tripswitch.incidents.exemplars import Exemplar, Exemplars
+from tripswitch.incidents.exemplars import Exemplar, Exemplars, Offers
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE
 from tripswitch.model.scope import Scope
 
@@ -72,3 +77,63 @@ def test_a_version_found_running_is_no_change_and_a_new_one_is() -> None:
     assert log.before(ARM, NOW_NS + 2) == (change,)
     assert log.before(ARM._replace(route="/other"), NOW_NS + 2) == ()
     assert log.before(ARM, NOW_NS + 25 * NS_PER_HOUR) == ()
+
+
+offer = st.tuples(
+    st.integers(0, 3),  # the OTLP request it came with, by which they are sorted
+    st.integers(0, 2),  # the arm
+    st.integers(0, 1),  # the signal
+    st.integers(-12, 0),  # minutes
+    st.sampled_from([0.25, 0.5, 0.75, 1.0]),
+    st.sampled_from([None, *[f"t{number}" for number in range(8)]]),
+)
+
+
+@given(st.lists(st.lists(st.lists(offer, max_size=25), max_size=3), min_size=1, max_size=4))
+def test_columns_of_offers_are_the_same_as_each_added_when_it_came(
+    batches: list[list[list[tuple[int, int, int, int, float, str | None]]]],
+) -> None:
+    wide, plain = Exemplars(), Exemplars()
+    with patch.multiple(exemplars, _MOST_TENANTS=3, _MOST_ARMS=2, _WORST=3, _FEW=4):
+        for batch in batches:
+            kinds = [_offers(sorted(kind, key=lambda item: item[0])) for kind in batch]
+            wide.take(kinds)
+            for each, index in _one_by_one(kinds):
+                arm, signal = each.arms[each.arm[index]], each.signals[each.signal[index]]
+                plain.add(arm, signal, each.exemplar(index))
+    assert _held(wide) == _held(plain)
+
+
+def _offers(kind: list[tuple[int, int, int, int, float, str | None]]) -> Offers:
+    arms = list(dict.fromkeys(item[1] for item in kind))
+    signals = list(dict.fromkeys(item[2] for item in kind))
+    ends = np.array([NOW_NS + item[3] * NS_PER_MINUTE for item in kind], dtype=np.int64)
+    return Offers(
+        arms=[ARM._replace(prompt_version=f"v{number}") for number in arms],
+        signals=[f"signal{number}" for number in signals],
+        arm=np.array([arms.index(item[1]) for item in kind], dtype=np.int64),
+        signal=np.array([signals.index(item[2]) for item in kind], dtype=np.int64),
+        arrival=np.array([item[0] for item in kind], dtype=np.int64),
+        moment_ns=ends,
+        end_ns=ends,
+        badness=np.array([item[4] for item in kind], dtype=np.float64),
+        rows=np.arange(len(kind)),
+        trace_id=[f"{number:032x}" for number in range(len(kind))],
+        tenant=[item[5] for item in kind],
+        session=None,
+    )
+
+
+def _one_by_one(kinds: list[Offers]) -> Iterator[tuple[Offers, int]]:
+    for arrival in range(4):
+        for each in kinds:
+            for index in np.flatnonzero(each.arrival == arrival).tolist():
+                yield each, index
+
+
+def _held(exemplars: Exemplars) -> list[object]:
+    return [
+        (arm, key, bucket.worst, sorted(bucket.tenants.items()))
+        for arm, buckets in exemplars._arms.items()
+        for key, bucket in sorted(buckets.items())
+    ]

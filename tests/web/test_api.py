@@ -3,29 +3,55 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from starlette.applications import Starlette
 
 from tests.web.asking import ask
 from tripswitch.errors import LedgerError
-from tripswitch.web.api import LONGEST_LIMIT, api_app
+from tripswitch.otlp.tokens import BearerTokens
+from tripswitch.web.api import LONGEST_LIMIT, MAX_POST_BYTES, Pages, api_app
+
+JSON = {"content-type": "application/json"}
+TOKEN = "a-token-of-the-deploy-script"
 
 
 def app(
-    status: dict[str, Any] | None = None, *, loopback_only: bool = True, broken: bool = False
+    status: dict[str, Any] | None = None,
+    *,
+    loopback_only: bool = True,
+    broken: bool = False,
+    tokens: BearerTokens | None = None,
 ) -> Starlette:
     def events(after: int, limit: int) -> list[dict[str, Any]]:
         if broken:
             raise LedgerError("the disk is gone", hint="look at it")
         return [{"after": after, "limit": limit}]
 
-    return api_app(
-        lambda: status or {},
-        lambda limit: [{"limit": limit}],
-        events,
-        loopback_only=loopback_only,
+    def take(document: Any) -> dict[str, Any]:
+        if not isinstance(document, list):
+            raise ValueError("expected a list")  # noqa: TRY004 - the API knows no other
+        return {"accepted": len(document), "refused": []}
+
+    pages = Pages(
+        status=lambda: status or {},
+        telemetry=lambda: {"census": {}},
+        incidents=lambda limit: [{"limit": limit}],
+        events=events,
+        post_scores=take,
+        post_changes=take,
+    )
+    return api_app(pages, tokens=tokens, loopback_only=loopback_only)
+
+
+def post(
+    target: Starlette, body: bytes = b"[{}]", headers: dict[str, str] | None = None, **asked: Any
+) -> httpx.Response:
+    return ask(
+        target, "/v1/scores", method="POST", body=body, headers=JSON | (headers or {}), **asked
     )
 
 
@@ -71,9 +97,61 @@ def test_a_ledger_that_cannot_be_read_is_503() -> None:
     assert "the disk is gone" in answer.json()["error"]
 
 
-def test_it_is_read_only() -> None:
-    for path in ("/v1/status", "/v1/incidents", "/v1/events"):
+def test_what_is_for_reading_takes_no_posts_and_the_other_way_round() -> None:
+    for path in ("/v1/status", "/v1/telemetry", "/v1/incidents", "/v1/events"):
         assert ask(app(), path, method="POST").status_code == 405
+    for path in ("/v1/scores", "/v1/changes"):
+        assert ask(app(), path).status_code == 405
+
+
+def test_posts_are_taken_and_told_what_became_of_them() -> None:
+    for path in ("/v1/scores", "/v1/changes"):
+        answer = ask(app(), path, method="POST", body=b"[{}, {}]", headers=JSON)
+        assert answer.status_code == 202
+        assert answer.json() == {"accepted": 2, "refused": []}
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b"{'secret': 1}", "not JSON at character 1"),
+        (b"\xff", "not JSON"),
+        (b"", "not JSON at character 0"),
+        (b"[" * 100_000, "nested too deep"),
+        (b"{}", "expected a list"),
+    ],
+)
+def test_a_post_that_cannot_be_read_is_400_and_quotes_nothing(body: bytes, sentence: str) -> None:
+    answer = post(app(), body)
+    assert (answer.status_code, answer.json()) == (400, {"error": sentence})
+
+
+def test_a_post_too_large_is_413() -> None:
+    answer = post(app(), b"[" + b" " * MAX_POST_BYTES + b"]")
+    assert answer.status_code == 413
+    assert "several lists" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_what_a_page_of_a_browser_may_send_without_asking_is_refused(kind: str) -> None:
+    assert post(app(), headers={"content-type": kind}).status_code == 415
+
+
+def test_beyond_this_machine_posts_need_a_token(tmp_path: Path) -> None:
+    widened = app(loopback_only=False)
+    answer = post(widened)
+    assert answer.status_code == 403
+    assert "telemetry.api.auth" in answer.json()["error"]
+    secret = tmp_path / "token"
+    secret.write_text(TOKEN + "\n")
+    guarded = app(loopback_only=False, tokens=BearerTokens("", str(secret), "telemetry.api.auth"))
+    assert post(guarded).status_code == 401
+    assert post(guarded, headers={"authorization": "Bearer another"}).status_code == 401
+    assert post(guarded, headers={"authorization": f"Bearer {TOKEN}"}).status_code == 202
+
+
+def test_a_name_of_a_page_for_this_machine_cannot_post() -> None:
+    assert post(app(), host="attacker.example").status_code == 400
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8317", "localhost:1", "[::1]:8317"])

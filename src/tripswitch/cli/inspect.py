@@ -1,7 +1,8 @@
-"""``tripswitch inspect``: what tripswitch sees in recorded telemetry, and what is missing.
+"""``tripswitch inspect``: what tripswitch sees in telemetry, and what is missing.
 
-With ``--json`` one JSON object a call under the fixed names; otherwise a summary. What could not be
-read goes to standard error with its place.
+Of recordings: with ``--json`` one JSON object a call under the fixed names, otherwise a summary;
+what could not be read goes to standard error with its place. Of a running tripswitch, with
+``--live``: the same summary since its start, or its JSON.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tripswitch.cli.asking import DEFAULT_API, ask
 from tripswitch.cli.inspect_summary import remarks, summary
 from tripswitch.config.loading import load_config
 from tripswitch.config.model import FACTS, Read
-from tripswitch.drive import inspection
+from tripswitch.drive.inspection import Inspection
 from tripswitch.errors import ConfigError
 from tripswitch.genai.census import Census
 
@@ -29,13 +31,16 @@ if TYPE_CHECKING:
 
 def inspect(
     paths: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             metavar="FILE...",
             help="OTLP JSON lines (.jsonl), raw requests (.binpb), or folders of these.",
         ),
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a call.")] = False,
+    ] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print one JSON object a call; with --live one in all."),
+    ] = False,
     key: Annotated[
         list[str] | None,
         typer.Option(
@@ -56,32 +61,43 @@ def inspect(
             help="A cohort name to look for in tags, besides control and canary; repeatable.",
         ),
     ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Ask a running tripswitch instead of reading files.")
+    ] = False,
+    api: Annotated[str, typer.Option(help="Address of its API, for --live.")] = DEFAULT_API,
 ) -> None:
-    """Show what tripswitch sees in recorded telemetry, and what is missing."""
+    """Show what tripswitch sees in telemetry, and what is missing."""
+    if live == bool(paths):
+        raise typer.BadParameter("name files, or --live, and not both", param_hint="FILE...")
+    if live:
+        found = ask(api, "/v1/telemetry")
+        if as_json:
+            sys.stdout.write(json.dumps(found, indent=2) + "\n")
+        else:
+            _show(found)
+        return
     configuration = load_config(config or (), os.environ)
     read = _with_own_keys(configuration.read, key or ())
-    census = Census()
-    counts: dict[str, int] = {}
     problems: list[FileProblem] = []
-    steps = inspection.inspect(
-        configuration.model_copy(update={"read": read}), paths, cohort or (), problems.append
-    )
+    inspection = Inspection(configuration.model_copy(update={"read": read}), cohort or ())
     try:
-        for sighted, settled, counts in steps:  # noqa: B007 - the last counts are the whole's
-            census.add_read(sighted)
-            census.add_calls(settled.calls)
+        for calls in inspection.calls(paths or (), problems.append):
             if as_json:
-                for row in range(len(settled.calls)):
-                    sys.stdout.write(json.dumps(settled.calls.as_json(row)) + "\n")
+                for row in range(len(calls)):
+                    sys.stdout.write(json.dumps(calls.as_json(row)) + "\n")
             _report(problems)
-        if not as_json:
-            sys.stdout.write(summary(census))
+        _show(inspection.telemetry(), only_remarks=as_json)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of a pipe has seen enough; without this the interpreter complains on exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return
-    for sentence in remarks(census, counts):
+
+
+def _show(telemetry: dict[str, Any], *, only_remarks: bool = False) -> None:
+    census = Census.from_json(telemetry["census"])
+    if not only_remarks:
+        sys.stdout.write(summary(census, telemetry["score_ranges"]))
+    for sentence in remarks(census, telemetry["counts"]):
         sys.stderr.write(sentence + "\n")
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _VALUES_SHOWN: Final = 3
 _VALUE_WIDTH: Final = 40
+_MAX_RANGES_SHOWN: Final = 50
 
 # What the counts of putting traces together mean, in the order they are told.
 _COUNTS: Final = {
@@ -30,7 +31,7 @@ _COUNTS: Final = {
 }
 
 
-def summary(census: Census) -> str:
+def summary(census: Census, score_ranges: Mapping[str, Mapping[str, float]]) -> str:
     """Return the summary, one fact a line: its share of the calls, then values or a remedy."""
     dialects = ", ".join(f"{_shown(name)} {count}" for name, count in census.dialects.most_common())
     lines = [
@@ -41,6 +42,12 @@ def summary(census: Census) -> str:
     if census.calls:
         lines += ["", f"{'fact':<18}{'calls having it':>16}"]
         lines += [_line(census, fact) for fact in COUNTED_FACTS]
+    if score_ranges:
+        lines += ["", "scores, as their range was learnt (evaluations in the configuration fix it)"]
+        lines += [
+            f"{_shown(name):<18}{found['low']:>8g} to {found['high']:g}"
+            for name, found in sorted(score_ranges.items())[:_MAX_RANGES_SHOWN]
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tripswitch.errors import TripswitchError
+from tripswitch.cli.asking import DEFAULT_API, ask
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-DEFAULT_API = "http://127.0.0.1:8317"
-
-_TIMEOUT_S = 5.0
 
 
 def status(
@@ -22,7 +18,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print the JSON of /v1/status.")] = False,
 ) -> None:
     """Show each scope and signal with its verdict, and the open incidents."""
-    now = _fetch(api)
+    now = ask(api, "/v1/status")
     if as_json:
         typer.echo(json.dumps(now, indent=2))
         return
@@ -35,23 +31,6 @@ def status(
         console.print(printable(f"{line}: {incident['why']}"), markup=False, highlight=False)
     if not now["incidents"]:
         console.print("no open incident", markup=False)
-
-
-def _fetch(api: str) -> dict[str, Any]:
-    import httpx
-
-    url = f"{api.rstrip('/')}/v1/status"
-    try:
-        # Loopback is meant; a proxy set for the outside would be asked for it in vain.
-        response = httpx.get(url, timeout=_TIMEOUT_S, trust_env=False)
-        response.raise_for_status()
-        content: dict[str, Any] = response.json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise TripswitchError(
-            f'no status from "{url}": {error}',
-            hint="is `tripswitch run` up, and is --api its telemetry.api.endpoint?",
-        ) from error
-    return content
 
 
 def _verdicts(now: dict[str, Any]) -> Table:

@@ -20,7 +20,7 @@ from tripswitch.config.prices_section import Prices
 from tripswitch.config.quantities import DurationS, Share, SizeBytes
 from tripswitch.config.section import LIVE, Section
 from tripswitch.config.spool_section import Spool
-from tripswitch.config.wire_sections import Exporters, Forward, Receivers
+from tripswitch.config.wire_sections import Auth, Exporters, Forward, Receivers
 
 FACTS = (
     "route",
@@ -561,6 +561,18 @@ class Listen(Section):
     )
 
 
+class ApiListen(Listen):
+    """The listener of the API."""
+
+    auth: Auth = Field(
+        default_factory=Auth,
+        description=(
+            "Who may post scores and changes. Without a token everybody on this machine, and "
+            "nobody else."
+        ),
+    )
+
+
 def _listen(endpoint: str, description: str) -> Any:
     return Field(default_factory=lambda: Listen(endpoint=endpoint), description=description)
 
@@ -570,7 +582,10 @@ class Telemetry(Section):
 
     metrics: Listen = _listen("localhost:8888", "Prometheus metrics, at /metrics.")
     health: Listen = _listen("localhost:13133", "Health checks for an orchestrator.")
-    api: Listen = _listen("127.0.0.1:8317", "Dashboard and API.")
+    api: ApiListen = Field(
+        default_factory=lambda: ApiListen(endpoint="127.0.0.1:8317"),
+        description="Dashboard and API.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="How much is logged."
     )

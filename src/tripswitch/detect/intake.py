@@ -1,9 +1,9 @@
 """Intake: calls, scores and requests into the rings of every scope they belong to.
 
-Each value goes to four scopes: the leaf, its arm, and the two references without a version (with
-and without the model) that other arms are compared with and recovery is judged on. A call goes to
-the slot of its end, moved to now when its clock runs ahead; one that ended longer ago than the
-rings reach, or lies further in the future, is counted as skewed, once as a call, and not judged.
+Batches move as columns: what Python would do row by row is done here once a leaf (see `leaves`),
+of which a batch has few. A call goes to the slot of its end, moved to now when its clock runs
+ahead; one that ended longer ago than the rings reach, or lies further in the future, is counted as
+skewed, once as a call, and not judged.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Final
 
 import numpy as np
 
-from tripswitch.config.model import Config
+from tripswitch.config.model import Config, Detect
 from tripswitch.detect.comparison import Comparisons
-from tripswitch.detect.families import Family, without_version
+from tripswitch.detect.counted import Batch, Counted, count
+from tripswitch.detect.leaves import FIXED, NOWHERE, UNMADE, WIDTHS, Leaves
 from tripswitch.detect.signals import (
     CALLS,
     ERROR,
@@ -25,19 +26,19 @@ from tripswitch.detect.signals import (
     TOKENS_RAW,
     eval_measure,
 )
-from tripswitch.model.calls import Calls, Score
+from tripswitch.model.calls import Calls, IntColumn
 from tripswitch.model.clocktext import NS_PER_MINUTE, NS_PER_S
 from tripswitch.model.requests import Requests
 from tripswitch.model.scope import Scope
-from tripswitch.windows.rings import MINUTES
-from tripswitch.windows.scopes import OVERFLOW, Measure, ScopeRecord, Scopes
+from tripswitch.model.scores import Scores
+from tripswitch.windows.histogram import Histogram
+from tripswitch.windows.rings import Floats
+from tripswitch.windows.scopes import Measure, Scopes
 
-_MOST_RUBRICS: Final = 32
-# Long enough for every arm that runs already to have shown itself, short enough that a rollout
-# seconds after the start is still seen as one.
-_FOUND_RUNNING_NS: Final = 60 * NS_PER_S
 # Beyond any agent's longest run, and its square far from what a float can hold.
 _MOST_TOKENS: Final = 1e8
+
+_PLACES: Final = {measure: place for place, measure in enumerate(FIXED)}
 
 
 class Intake:
@@ -45,186 +46,179 @@ class Intake:
 
     def __init__(self, scopes: Scopes, comparisons: Comparisons) -> None:
         self.scopes = scopes
-        self.comparisons = comparisons
+        self.leaves = Leaves(scopes, comparisons)
         self.skewed = 0
         self.refused_rubrics = 0
         self.refused_tokens = 0
-        self._belongs: dict[Scope, tuple[Family, list[ScopeRecord]]] = {}
-        self._known_of_family: dict[Scope, list[Scope]] = {}
-        self._latencies: list[tuple[int, float]] = []
-        self._tokens: list[tuple[int, float]] = []
-        self._rows: list[int] = []
-        self._minutes: list[int] = []
-        self._values: list[float] = []
 
-    def add_calls(self, calls: Calls, now_ns: int, config: Config) -> None:
-        """Count chat calls and, of those that were answered, the refusals."""
-        for row in range(len(calls)):
-            if not calls.is_chat[row]:
-                continue
-            minute = self._minute(int(calls.end[row]), now_ns, config)
-            if minute is None:
-                self.skewed += 1
-                continue
-            for record in self._records(calls.scope(row), now_ns)[1]:
-                self._put(record, CALLS, minute, 1.0, config)
-                if calls.error_class[row] is None:
-                    self._put(record, REFUSAL, minute, float(bool(calls.refusal[row])), config)
-        self._flush()
+    def add(
+        self,
+        config: Config,
+        now_ns: IntColumn,
+        *,
+        calls: Calls,
+        scores: Scores,
+        requests: Requests,
+    ) -> Counted:
+        """Count calls, scores and closed requests, in this order the kinds of what is returned.
+
+        ``now_ns`` holds the time of each OTLP request by request index, never going back.
+        """
+        is_chat = np.array(calls.is_chat, dtype=np.bool_)
+        counted = count(
+            [
+                Batch(calls.by_scope(), calls.end, calls.request_index, is_chat),
+                Batch(scores.scopes, scores.end, scores.request_index),
+                Batch(requests.by_scope(), requests.end, requests.request_index),
+            ],
+            now_ns,
+            int(config.windows.max_skew * NS_PER_S),
+        )
+        of_calls, of_scores, of_requests = counted.kinds
+        self.skewed += int(np.count_nonzero(is_chat)) - (of_calls.stop - of_calls.start)
+        if not len(counted.rows):
+            return counted
+        counted.meet(self.leaves)
+        values = _Values()
+        _take_calls(calls, counted, of_calls, values)
+        self._take_requests(requests, counted, of_requests, values)
+        rows, index = self._rows_of(values, counted, config.detect)
+        badness = 1.0 - scores.score[counted.rows[of_scores]]
+        self._add(
+            np.concatenate([rows, self._rubric_rows(scores, counted, of_scores, config.detect)]),
+            np.concatenate([counted.moment_ns[index], counted.moment_ns[of_scores]]),
+            np.concatenate([*values.values, badness]),
+        )
+        return counted
 
     def forget(self, scope: Scope) -> None:
         """Drop what is remembered of scopes that ``scope``, which made way, belongs to."""
-        for known in self._known_of_family.pop(scope.family(), ()):
-            del self._belongs[known]
+        self.leaves.forget(scope)
 
-    def add_scores(self, scores: list[Score], now_ns: int, config: Config) -> None:
-        """Count scores as badness in the scope of their call."""
-        for score in scores:
-            minute = self._minute(score.end, now_ns, config)
-            if minute is None:
-                continue
-            measure = eval_measure(score.rubric)
-            for record in self._records(score.scope, now_ns)[1]:
-                if measure not in record.series and self._rubrics(record) >= _MOST_RUBRICS:
-                    self.refused_rubrics += 1
-                    continue
-                self._put(record, measure, minute, 1.0 - score.score, config)
-        self._flush()
-
-    def add_requests(self, requests: Requests, now_ns: int, config: Config) -> None:
-        """Count closed requests: errors, latency, tokens by success."""
-        for row in range(len(requests)):
-            minute = self._minute(int(requests.end[row]), now_ns, config)
-            if minute is None:
-                continue
-            scope = requests.scope[row]
-            family, records = self._records(scope, now_ns)
-            for record in records:
-                self._put(record, ERROR, minute, float(requests.error[row]), config)
-                if not requests.error[row]:
-                    self._add_latency(record, family, float(requests.latency[row]), minute, config)
-                self._add_tokens(
-                    record,
-                    family,
-                    float(requests.tokens[row]),
-                    minute,
-                    config,
-                    is_error=requests.error[row],
-                    is_success=requests.success[row],
-                )
-        self._flush()
-
-    def _add_latency(
-        self, record: ScopeRecord, family: Family, latency_s: float, minute: int, config: Config
+    def _take_requests(
+        self, requests: Requests, counted: Counted, kind: slice, values: _Values
     ) -> None:
-        self._latencies.append((record.id, latency_s))
-        if family.yardstick is not None:
-            self._put(record, SLOW, minute, float(latency_s > family.yardstick.slow_s), config)
+        """Take closed requests: errors, latency, tokens by success."""
+        rows, codes = counted.rows[kind], counted.codes[kind]
+        if not len(rows):
+            return
+        ids = counted.ids()[codes]
+        error = np.array(requests.error, dtype=np.bool_)[rows]
+        values.put(ERROR, np.arange(kind.start, kind.stop), error.astype(np.float64))
+        answered = (~error).nonzero()[0]
+        latency = requests.latency[rows[answered]]
+        _add_widely(self.scopes.latencies, ids[answered], latency)
+        slow_s = counted.by_yardstick(lambda yardstick: yardstick.slow_s)[codes[answered]]
+        known = (~np.isnan(slow_s)).nonzero()[0]
+        is_slow = latency[known] > slow_s[known]
+        values.put(SLOW, answered[known] + kind.start, is_slow.astype(np.float64))
 
-    def _add_tokens(
-        self,
-        record: ScopeRecord,
-        family: Family,
-        tokens: float,
-        minute: int,
-        config: Config,
-        *,
-        is_error: bool,
-        is_success: bool,
-    ) -> None:
-        if tokens > _MOST_TOKENS:
-            self.refused_tokens += 1
-            tokens = float("nan")
-        if np.isnan(tokens):
-            if not is_error:
-                return
-            tokens = 0.0
-        if tokens > 0:
-            self._tokens.append((record.id, tokens))
-        self._put(record, TOKENS_RAW, minute, tokens, config)
-        if is_success:
-            self._put(record, TOKENS_OF_SUCCESS, minute, tokens, config)
-        if family.yardstick is not None:
-            badness = family.yardstick.token_badness(tokens, success=is_success)
-            if badness is not None:
-                self._put(record, TOKENS, minute, badness, config)
+        tokens = requests.tokens[rows]
+        absurd = tokens > _MOST_TOKENS
+        if absurd.any():
+            self.refused_tokens += int(np.count_nonzero(ids[absurd] != NOWHERE))
+            tokens = np.where(absurd, np.nan, tokens)
+        unsaid = np.isnan(tokens)
+        # A failure that cost nothing is a request without tokens; a success that did not say is
+        # left out.
+        said = (error | ~unsaid).nonzero()[0]
+        tokens = np.where(unsaid, 0.0, tokens)[said]
+        success = np.array(requests.success, dtype=np.bool_)[rows[said]]
+        some = (tokens > 0).nonzero()[0]
+        _add_widely(self.scopes.tokens, ids[said[some]], tokens[some])
+        position = said + kind.start
+        values.put(TOKENS_RAW, position, tokens)
+        values.put(TOKENS_OF_SUCCESS, position[success], tokens[success])
+        # As `Yardstick.token_badness`.
+        cap = counted.by_yardstick(lambda yardstick: yardstick.token_cap)[codes[said]]
+        usual = counted.by_yardstick(lambda one: one.tokens_per_success)[codes[said]]
+        badness = (np.minimum(tokens, cap) + np.where(success, 0.0, usual)) / (cap + usual)
+        known = (~np.isnan(badness)).nonzero()[0]
+        values.put(TOKENS, position[known], badness[known])
 
-    def _minute(self, end_ns: int, now_ns: int, config: Config) -> int | None:
-        reach_ns = int(config.windows.max_skew * NS_PER_S)
-        if not now_ns - reach_ns <= end_ns <= now_ns + reach_ns:
-            return None
-        now_minute = now_ns // NS_PER_MINUTE
-        return int(max(min(end_ns // NS_PER_MINUTE, now_minute), now_minute - MINUTES + 1))
+    def _rows_of(
+        self, values: _Values, counted: Counted, detect: Detect
+    ) -> tuple[IntColumn, IntColumn]:
+        """Return the ring rows of ``values``, shape (N, WIDTHS), and their place in ``counted``."""
+        index = np.concatenate([_NONE, *values.index])
+        sizes = [len(part) for part in values.index]
+        place = np.repeat(np.array(values.places, dtype=np.int64), sizes)
+        codes = counted.codes[index]
+        rows = counted.fixed()[codes, place]
+        unmade = (rows[:, 0] == UNMADE).nonzero()[0]
+        if len(unmade):
+            pairs = zip(place[unmade].tolist(), codes[unmade].tolist(), strict=True)
+            for one_place, code in dict.fromkeys(pairs):
+                leaf = counted.leaves[code]
+                assert leaf is not None
+                self.leaves.make(leaf, one_place, detect)
+            rows = counted.fixed()[codes, place]
+        return rows, index
 
-    def _records(self, scope: Scope, now_ns: int) -> tuple[Family, list[ScopeRecord]]:
-        """Return the family, and the records of arm, leaf and both references; the arm first."""
-        known = self._belongs.get(scope)
-        if known is not None:
-            for record in known[1]:
-                record.last_seen_ns = now_ns
-            return known
-        arm = scope.arm()
-        known_family = self.comparisons.families.get(scope.family())
-        first_seen_ns = now_ns if known_family is None else known_family.first_seen_ns
-        is_young = now_ns - first_seen_ns < _FOUND_RUNNING_NS
-        wanted = [scope, arm, without_version(scope), scope.population()]
-        records = [self.scopes.see(item, now_ns, found_running=is_young) for item in wanted]
-        # What is folded in whole makes no family of its own: families are bounded by scopes.
-        is_folded = all(record.scope == OVERFLOW for record in records)
-        family = self.comparisons.family_of(OVERFLOW if is_folded else scope, now_ns)
-        if is_folded:
-            return family, records[:1]
-        if records[1].scope == arm:
-            family.arms.setdefault(arm, records[1])
-        if records[0].scope == scope and scope != arm:
-            family.leaves.setdefault(arm, {}).setdefault(scope, records[0])
-        for reference in records[2:]:
-            if reference.scope.family() == family.scope:
-                family.references.setdefault(reference.scope, reference)
-        # A dict keeps order and drops the repeats; the arm comes first.
-        unique = list({id(record): record for record in (records[1], *records)}.values())
-        if all(record.scope != OVERFLOW for record in unique):
-            self._belongs[scope] = (family, unique)
-            self._known_of_family.setdefault(family.scope, []).append(scope)
-        return family, unique
+    def _rubric_rows(
+        self, scores: Scores, counted: Counted, kind: slice, detect: Detect
+    ) -> IntColumn:
+        """Return the ring rows of the scores, shape (N, WIDTHS)."""
+        rubrics = [scores.rubric[row] for row in counted.rows[kind].tolist()]
+        pairs: dict[tuple[int, str], int] = {}
+        numbers = [
+            pairs.setdefault(pair, len(pairs))
+            for pair in zip(counted.codes[kind].tolist(), rubrics, strict=True)
+        ]
+        rows = np.full((len(pairs), WIDTHS), NOWHERE)
+        refused = np.zeros(len(pairs), dtype=np.int64)
+        for (code, rubric), number in pairs.items():
+            leaf = counted.leaves[code]
+            assert leaf is not None
+            found = self.leaves.of_rubric(leaf, eval_measure(rubric), detect)
+            rows[number] = found
+            refused[number] = found[: len(leaf.records)].count(NOWHERE)
+        of_score = np.array(numbers, dtype=np.int64)
+        self.refused_rubrics += int(refused[of_score].sum())
+        return rows[of_score]
 
-    def _put(
-        self, record: ScopeRecord, measure: Measure, minute: int, value: float, config: Config
-    ) -> None:
-        if measure not in record.series:
-            self.scopes.row(record, measure)
-            if self._is_judged(record):
-                self.comparisons.judge_series(record, measure, config.detect)
-        self._rows.append(record.series[measure])
-        self._minutes.append(minute)
-        self._values.append(value)
+    def _add(self, rows: IntColumn, moments_ns: IntColumn, values: Floats) -> None:
+        flat = rows.ravel()
+        there = (flat != NOWHERE).nonzero()[0]
+        each = there // WIDTHS
+        minutes = moments_ns // NS_PER_MINUTE
+        self.scopes.rings.add(flat[there], minutes[each], values[each])
 
-    def _is_judged(self, record: ScopeRecord) -> bool:
-        family = self.comparisons.families.get(record.scope.family())
-        if family is None:
-            return False
-        return record.scope in family.arms or record.scope in family.leaves.get(
-            record.scope.arm(), {}
-        )
 
-    def _rubrics(self, record: ScopeRecord) -> int:
-        return sum(1 for measure in record.series if measure.rubric is not None)
+class _Values:
+    """Values of fixed measures, collected until all of a batch are there.
 
-    def _flush(self) -> None:
-        for histogram, pairs in (
-            (self.scopes.latencies, self._latencies),
-            (self.scopes.tokens, self._tokens),
-        ):
-            if pairs:
-                columns = np.array(pairs)
-                histogram.add(columns[:, 0].astype(np.int64), columns[:, 1])
-                pairs.clear()
-        if self._rows:
-            self.scopes.rings.add(
-                np.array(self._rows, dtype=np.int64),
-                np.array(self._minutes, dtype=np.int64),
-                np.array(self._values, dtype=np.float64),
-            )
-            self._rows.clear()
-            self._minutes.clear()
-            self._values.clear()
+    One entry a measure: its place in `FIXED`, and for each value its position in `Counted`.
+    """
+
+    def __init__(self) -> None:
+        self.places: list[int] = []
+        self.index: list[IntColumn] = []
+        self.values: list[Floats] = []
+
+    def put(self, measure: Measure, index: IntColumn, values: Floats) -> None:
+        self.places.append(_PLACES[measure])
+        self.index.append(index)
+        self.values.append(values)
+
+
+_NONE: Final[IntColumn] = np.zeros(0, dtype=np.int64)
+
+
+def _take_calls(calls: Calls, counted: Counted, kind: slice, values: _Values) -> None:
+    """Take chat calls and, of those that were answered, the refusals."""
+    rows = counted.rows[kind]
+    if not len(rows):
+        return
+    values.put(CALLS, np.arange(kind.start, kind.stop), np.ones(len(rows)))
+    answered = np.array([error is None for error in calls.error_class], dtype=np.bool_)
+    chosen = answered[rows].nonzero()[0]
+    refused = np.array(calls.refusal, dtype=np.bool_)[rows[chosen]]
+    values.put(REFUSAL, chosen + kind.start, refused.astype(np.float64))
+
+
+def _add_widely(histogram: Histogram, ids: IntColumn, values: Floats) -> None:
+    """Count each of ``values`` in all its scopes; ``ids`` is of shape (N, WIDTHS)."""
+    flat = ids.ravel()
+    there = (flat != NOWHERE).nonzero()[0]
+    histogram.add(flat[there], values[there // WIDTHS])

@@ -19,6 +19,7 @@ from tripswitch.actions.executor import Executor
 from tripswitch.config.loading import load_config, reloadable_difference, with_reloadable
 from tripswitch.drive.link import SIGNAL_OF, RecordKind
 from tripswitch.drive.logs import place_of
+from tripswitch.drive.posted import read_changes, read_scores
 from tripswitch.drive.session import Arrival
 from tripswitch.errors import ConfigError, LedgerError
 from tripswitch.model.incident import RollbackState
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from tripswitch.drive.config_edits import ConfigEdits
     from tripswitch.drive.inbox import Inbox
     from tripswitch.drive.link import Record
-    from tripswitch.model.incident import Incident, RollbackPlan
+    from tripswitch.drive.posted import Refused
+    from tripswitch.genai.sightings import Evaluation
+    from tripswitch.model.incident import Change, Incident, RollbackPlan
     from tripswitch.model.messages import Command, RollbackOutcome
     from tripswitch.store.ledger import Ledger
 
@@ -61,6 +64,15 @@ class Judged(Protocol):
 
     def outcome(self, outcome: RollbackOutcome) -> list[Command]:
         """Take in what became of a rollback."""
+
+    def scores(self, evaluations: Sequence[Evaluation], now_ns: int) -> None:
+        """Take scores that came by the API."""
+
+    def changes(self, changes: Sequence[Change]) -> list[Command]:
+        """Take changes that were posted."""
+
+    def telemetry(self) -> dict[str, Any]:
+        """Return what is understood of the telemetry, as JSON."""
 
     def lost(self, requests: int) -> None:
         """Mark the current minute: so many of its requests were forwarded but never read."""
@@ -93,6 +105,8 @@ class Judge:
         self._unrecorded: list[Command] = []
         self._consumed = 0
         self._counts = {
+            "api_changes_total": 0,
+            "api_scores_total": 0,
             "judge_batches_total": 0,
             "judge_errors_total": 0,
             "judge_requests_total": 0,
@@ -165,6 +179,24 @@ class Judge:
         self._counts["config_last_reload_ok"] = 1
         _log.info("config_reloaded", needs_restart=for_restart)
         return True
+
+    def post_scores(self, document: Any) -> dict[str, Any]:
+        """Take a list of scores; return how many, and which were refused. Raises ValueError."""
+        now_ns = time.time_ns()
+        scores, refused = read_scores(document, now_ns)
+        evaluations = [score.evaluation(now_ns) for score in scores]
+        self._guarded(lambda: self.session.scores(evaluations, now_ns))
+        self._counts["api_scores_total"] += len(scores)
+        return _taken(len(scores), refused)
+
+    def post_changes(self, document: Any) -> dict[str, Any]:
+        """Take a change or a list of them; return as `post_scores` does. Raises ValueError."""
+        now_ns = time.time_ns()
+        posted, refused = read_changes(document, now_ns)
+        changes = [change.change(now_ns) for change in posted]
+        self._record(self._guarded(lambda: self.session.changes(changes)) or [])
+        self._counts["api_changes_total"] += len(changes)
+        return _taken(len(changes), refused)
 
     def counters(self) -> dict[str, float]:
         """Return everything this process counts; labels follow a name as ``;label=value``."""
@@ -254,3 +286,7 @@ class Judge:
     def _count_fault(self, error: Exception) -> None:
         self._counts["judge_errors_total"] += 1
         _log.error("judge_fault", error=type(error).__name__, place=place_of(error))
+
+
+def _taken(count: int, refused: Sequence[Refused]) -> dict[str, Any]:
+    return {"accepted": count, "refused": [item.as_json() for item in refused]}

@@ -26,8 +26,9 @@ from tripswitch.drive.inbox import Inbox
 from tripswitch.drive.judge import Judge
 from tripswitch.drive.logs import configure_logs
 from tripswitch.errors import ConfigError, TripswitchError
+from tripswitch.otlp.tokens import BearerTokens
 from tripswitch.store.ledger import Ledger
-from tripswitch.web.api import api_app
+from tripswitch.web.api import Pages, api_app
 from tripswitch.web.listener import Listener
 
 if TYPE_CHECKING:
@@ -92,14 +93,28 @@ async def _serve_api(config: Config, judge: Judge, ledger: Ledger) -> Listener |
     if not endpoint:
         return None
     host, _ = split_endpoint(endpoint)
-    app = api_app(
-        judge.session.status, ledger.incidents, ledger.events, loopback_only=is_loopback(host)
+    pages = Pages(
+        status=judge.session.status,
+        telemetry=judge.session.telemetry,
+        incidents=ledger.incidents,
+        events=ledger.events,
+        post_scores=judge.post_scores,
+        post_changes=judge.post_changes,
     )
     try:
+        app = api_app(pages, tokens=_api_tokens(config), loopback_only=is_loopback(host))
         return await Listener.start(app, endpoint, "telemetry.api.endpoint")
     except ConfigError as error:
         _log.error("api_not_listening", problems=str(error))
         return None
+
+
+def _api_tokens(config: Config) -> BearerTokens | None:
+    auth = config.telemetry.api.auth
+    token = auth.bearer_token.get_secret_value()
+    if not (token or auth.bearer_token_file):
+        return None
+    return BearerTokens(token, auth.bearer_token_file, "telemetry.api.auth")
 
 
 def _options(argv: Sequence[str]) -> Any:

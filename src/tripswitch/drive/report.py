@@ -6,6 +6,8 @@ from typing import Any
 
 from tripswitch.detect.families import calls_in
 from tripswitch.engine import Engine
+from tripswitch.genai.census import Census
+from tripswitch.genai.traces import TraceBook
 from tripswitch.model.clocktext import rfc3339
 from tripswitch.model.scope import Scope
 from tripswitch.model.verdict import Verdict
@@ -15,7 +17,7 @@ def status_of(engine: Engine) -> dict[str, Any]:
     """Return the scopes with their calls and verdicts, and the open incidents.
 
     ``scopes`` is a list in order of route, prompt, version, cohort; each has ``scope`` (the six
-    fields), ``calls_15m`` and ``signals``, one entry a signal and rubric.
+    fields), ``calls_15m`` and ``signals``, one entry a signal, rubric and direction, in that order.
     """
     by_scope: dict[Scope, list[Verdict]] = {}
     for verdict in engine.verdicts():
@@ -28,7 +30,7 @@ def status_of(engine: Engine) -> dict[str, Any]:
                 "scope": scope.as_json(),
                 "label": scope.label(),
                 "calls_15m": 0 if record is None else int(calls_in(engine.scopes, record, "15m")),
-                "signals": [_signal(verdict) for verdict in by_scope[scope]],
+                "signals": [_signal(verdict) for verdict in sorted(by_scope[scope], key=_order)],
             }
         )
     return {
@@ -41,6 +43,11 @@ def status_of(engine: Engine) -> dict[str, Any]:
             )
         ],
     }
+
+
+def _order(verdict: Verdict) -> tuple[str, str, str]:
+    # By name and not by when each was first judged, which depends on what arrived first.
+    return verdict.signal, verdict.rubric or "", verdict.direction
 
 
 def _signal(verdict: Verdict) -> dict[str, Any]:
@@ -57,4 +64,16 @@ def _signal(verdict: Verdict) -> dict[str, Any]:
         "usual_samples": verdict.usual_samples,
         "evidence": float(f"{min(verdict.evidence, 1e12):.4g}"),
         "why": verdict.why,
+    }
+
+
+def telemetry_of(census: Census, traces: TraceBook) -> dict[str, Any]:
+    """Return what is understood of the telemetry: the census, how traces went, learnt ranges."""
+    return {
+        "census": census.as_json(),
+        "counts": traces.counters(),
+        "score_ranges": {
+            name: {"low": known.low, "high": known.high}
+            for name, known in traces.appraiser.ranges.known().items()
+        },
     }

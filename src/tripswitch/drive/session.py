@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 from tripswitch.config.model import Config
 from tripswitch.drive.data_clock import DataClock
-from tripswitch.drive.report import status_of
+from tripswitch.drive.report import status_of, telemetry_of
 from tripswitch.engine import Engine
-from tripswitch.genai.sightings import Sighted
+from tripswitch.genai.sightings import Evaluation, Sighted
 from tripswitch.genai.understand import DEFAULT_COHORTS, Understanding
 from tripswitch.model.clocktext import NS_PER_S
-from tripswitch.model.incident import Incident, RollbackPlan
+from tripswitch.model.incident import Change, Incident, RollbackPlan
 from tripswitch.model.messages import Command, Confirmed, RollbackOutcome
 from tripswitch.otlp.delivery import Signal
 
@@ -86,6 +86,21 @@ class Session:
         """Take in what a person confirmed."""
         return self.engine.confirm(confirmed)
 
+    def scores(self, evaluations: Sequence[Evaluation], now_ns: int) -> None:
+        """Take scores that came by the API."""
+        self.engine.take_scores(evaluations, self._now_ns(now_ns))
+
+    def changes(self, changes: Sequence[Change]) -> list[Command]:
+        """Take changes that were posted."""
+        return self.engine.take_changes(changes)
+
+    def telemetry(self) -> dict[str, Any]:
+        """Return what is understood of the telemetry, as JSON: the census since the start."""
+        return telemetry_of(self.engine.census, self.engine.traces)
+
+    def _now_ns(self, wall_ns: int) -> int:
+        return wall_ns if self._clock is None else self.engine.now_ns
+
     def lost(self, requests: int) -> None:
         """Note requests that were forwarded but never read, in the minute that is being filled."""
         self.engine.lost(requests)
@@ -109,6 +124,7 @@ class Session:
 
     def _read(self, arrivals: Sequence[Arrival]) -> Sighted:
         sighted = self._understanding.read([(arrival.signal, arrival.body) for arrival in arrivals])
+        self.engine.census.add_read(sighted)
         for fact, count in sighted.rejected.items():
             self._rejected[fact] = self._rejected.get(fact, 0) + count
         return sighted

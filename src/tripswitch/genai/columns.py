@@ -10,6 +10,7 @@ import numpy as np
 from tripswitch.genai.call_index import CallRef
 from tripswitch.model.calls import Calls, Score
 from tripswitch.model.requests import Requests
+from tripswitch.model.scope import ScopeColumn
 from tripswitch.model.settled import Settled
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tripswitch.genai.prices import PriceTable
     from tripswitch.genai.settling import Settling
     from tripswitch.model.calls import CostSource
+    from tripswitch.model.scope import Scope
 
 _INT_COLUMNS = ("start", "end")
 _FLOAT_COLUMNS = (
@@ -37,6 +39,7 @@ class Rows:
     def __init__(self, prices: PriceTable) -> None:
         self.prices = prices
         self._calls: list[tuple[Any, ...]] = []
+        self._scopes: list[Scope] = []
         self._requests: list[tuple[Any, ...]] = []
         self._scores: list[Score] = []
 
@@ -87,9 +90,9 @@ class Rows:
                 call.tools,
                 context.dialect,
                 facts.is_chat,
-                scope,
             )
         )
+        self._scopes.append(scope)
         call.refusal, call.cost_usd = refusal, cost_usd
         if facts.is_chat and appraised.rubrics:
             ref = CallRef(0, scope, inherited.tenant, span.end)
@@ -162,6 +165,8 @@ class Rows:
         if self._calls:
             columns: list[Any] = [list(column) for column in zip(*self._calls, strict=True)]
             settled.calls = Calls(*columns)
+            settled.calls.request_index = np.zeros(len(self._calls), dtype=np.int64)
+            settled.calls.scopes = ScopeColumn.of(self._scopes)
             for name in _INT_COLUMNS:
                 setattr(settled.calls, name, np.array(getattr(settled.calls, name), dtype=np.int64))
             for name in _FLOAT_COLUMNS:
@@ -174,8 +179,9 @@ class Rows:
                 setattr(requests, name, np.array(getattr(requests, name), dtype=np.int64))
             for name in ("latency", "tokens", "cost_usd"):
                 setattr(requests, name, np.array(getattr(requests, name), dtype=np.float64))
+            requests.request_index = np.zeros(len(self._requests), dtype=np.int64)
             settled.requests = requests
-        self._calls, self._requests, self._scores = [], [], []
+        self._calls, self._scopes, self._requests, self._scores = [], [], [], []
         return settled
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from tripswitch.genai.appraisal import Appraiser
 from tripswitch.genai.call_index import CallIndex, CallRef, response_key, span_key, trace_key
 from tripswitch.genai.columns import Rows
+from tripswitch.genai.novelties import Novelties
 from tripswitch.genai.prices import PriceTable
 from tripswitch.genai.seen import Seen
 from tripswitch.genai.settling import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tripswitch.config.model import Config
+    from tripswitch.model.incident import Change
     from tripswitch.model.settled import Settled
 
 _MAX_SPANS_BY_TRACE: Final = 4096
@@ -89,6 +91,8 @@ class TraceBook:
         self._responses: dict[str, int] = {}
         self._waiting: dict[str, list[tuple[int, Evaluation]]] = {}
         self._tally = Tally()
+        self._novelties = Novelties()
+        self._changes: list[Change] = []
         self.appraiser = Appraiser(config)
         self.index = CallIndex(
             round(config.read.late_scores * 1e9), config.read.max_remembered_calls
@@ -164,7 +168,9 @@ class TraceBook:
         return self._take()
 
     def _take(self) -> Settled:
-        return self._rows.take()
+        settled = self._rows.take()
+        settled.changes, self._changes = self._changes, []
+        return settled
 
     # --- what comes in ----------------------------------------------------------------------------
 
@@ -344,6 +350,7 @@ class TraceBook:
                 add_guardrail(call, guardrail)
             self._rows.add_call(call, appraised)
             call.is_handed_on = True
+            self._changes += self._novelties.of_call(call, self._now_ns)
             self._remember(call)
             for evaluation in call.evaluations:
                 self._seen.is_new(_evaluation_key(self._ref(call).key, evaluation))
@@ -413,6 +420,7 @@ class TraceBook:
         return {
             **self.counts,
             "double_counted": self._tally.double,
+            "ignored_changes": self._novelties.ignored,
             "model_judge_calls": self._tally.judged_by_model,
         }
 

@@ -191,6 +191,8 @@ class Understanding:
         return sighting
 
     def _context(self, facts: SpanFacts, rejected: dict[str, int]) -> Context:
+        if not facts.plan.is_memorable:
+            return facts.context(self._vocabulary.kinds, self._cohort_names)
         key = facts.common_key()
         try:
             found = self._contexts.get(key)

@@ -183,7 +183,8 @@ class Plan:
     ``common_keys`` and ``common_resource_keys`` are the keys, there on every such span and its
     resource, that `COMMON_FACTS` depend on. ``shows_call`` says that a model or tokens are named,
     ``shows_answer`` that an answer came; ``raw`` maps the parts of a provider's raw answer to their
-    keys; ``is_bare`` says that nothing here is of any use.
+    keys; ``is_bare`` says that nothing here is of any use. ``is_memorable`` says that the values of
+    the common keys may be remembered: none is a JSON document, which may hold anybody's text.
     """
 
     __slots__ = (
@@ -193,6 +194,7 @@ class Plan:
         "evaluations",
         "has_guardrail",
         "is_bare",
+        "is_memorable",
         "raw",
         "raw_provider",
         "rows",
@@ -226,6 +228,7 @@ class Plan:
         self.common_resource_keys = tuple(
             sorted({row.key for row in common if row.anywhere} & on_resource)
         )
+        self.is_memorable = not any(row.member for row in common)
         self.shows_call = any(fact in self.rows for fact in _CALL_FACTS)
         self.shows_answer = any(fact in self.rows for fact in _ANSWER_FACTS)
         self.has_guardrail = any(fact in self.rows for fact in _GUARDRAIL_FACTS)

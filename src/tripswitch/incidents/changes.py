@@ -1,4 +1,4 @@
-"""Changes seen in the telemetry: the first sight of a prompt version in a cohort of a route."""
+"""What changed lately: versions seen in the telemetry, other first sights, what people posted."""
 
 from __future__ import annotations
 
@@ -35,12 +35,21 @@ class ChangeLog:
         self._changes.append(change)
         return change
 
+    def note(self, change: Change) -> None:
+        """Note a change that was seen otherwise, or posted."""
+        self._changes.append(change)
+
     def before(self, scope: Scope, now_ns: int, most: int = 10) -> tuple[Change, ...]:
-        """Return the changes of the last 24 h on the family of ``scope``, newest first."""
-        family = scope.family()
+        """Return the changes of the last 24 h that can have touched ``scope``, newest first.
+
+        One without a route, or without a prompt, touches them all.
+        """
         fitting = [
             change
             for change in self._changes
-            if change.scope.family() == family and now_ns - change.time_ns <= _LOOK_BACK_NS
+            if 0 <= now_ns - change.time_ns <= _LOOK_BACK_NS
+            and change.scope.route in (None, scope.route)
+            and change.scope.prompt_name in (None, scope.prompt_name)
         ]
+        fitting.sort(key=lambda change: change.time_ns)
         return tuple(reversed(fitting))[:most]

@@ -8,9 +8,11 @@ tenant first, so that three traces tell three stories.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from tripswitch.model.calls import FloatColumn, IntColumn, Text
 from tripswitch.model.clocktext import NS_PER_MINUTE
 from tripswitch.model.scope import Scope
 
@@ -19,6 +21,9 @@ _BUCKETS: Final = 4
 _WORST: Final = 8
 _MOST_TENANTS: Final = 50
 _MOST_ARMS: Final = 2_000
+# Below so many offers columns cost more than they save.
+_FEW: Final = 16
+_NO_BAR: Final = float("-inf")
 
 
 class Exemplar(NamedTuple):
@@ -32,9 +37,64 @@ class Exemplar(NamedTuple):
 
 
 @dataclass(slots=True)
+class Offers:
+    """Bad calls as columns of equal length. ``rows`` are positions in the lists that come last.
+
+    ``arm`` and ``signal`` are positions in ``arms`` and ``signals``, each of which has an offer;
+    ``moment_ns`` is when it counts, ``arrival`` the index of the OTLP request it came with.
+    """
+
+    arms: list[Scope]
+    signals: list[str]
+    arm: IntColumn
+    signal: IntColumn
+    arrival: IntColumn
+    moment_ns: IntColumn
+    end_ns: IntColumn
+    badness: FloatColumn
+    rows: IntColumn
+    trace_id: Sequence[str]
+    tenant: Sequence[Text]
+    session: Sequence[Text] | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def exemplar(self, index: int) -> Exemplar:
+        """Return one offer as an object."""
+        row = int(self.rows[index])
+        return Exemplar(
+            float(self.badness[index]),
+            self.trace_id[row],
+            self.tenant[row],
+            None if self.session is None else self.session[row],
+            int(self.end_ns[index]),
+        )
+
+
+@dataclass(slots=True)
 class _Bucket:
     worst: list[Exemplar] = field(default_factory=list)
     tenants: Counter[str] = field(default_factory=Counter)
+
+    def count(self, tenants: Iterable[Text]) -> None:
+        """Count one bad call for each of ``tenants``, the first fifty of them."""
+        for tenant, calls in Counter(tenants).items():
+            if tenant is not None and (tenant in self.tenants or len(self.tenants) < _MOST_TENANTS):
+                self.tenants[tenant] += calls
+
+    def least(self) -> float:
+        """Return the badness that a call must exceed to be among the worst."""
+        return self.worst[-1].badness if len(self.worst) >= _WORST else _NO_BAR
+
+    def keep(self, exemplar: Exemplar) -> None:
+        """Keep ``exemplar`` if it is among the worst."""
+        if exemplar.badness <= self.least():
+            return
+        self.worst.append(exemplar)
+        # Ties go to the smaller trace id, so that the choice does not depend on arrival order.
+        self.worst.sort(key=lambda item: (-item.badness, item.trace_id))
+        del self.worst[_WORST:]
 
 
 class Exemplars:
@@ -45,28 +105,64 @@ class Exemplars:
 
     def add(self, arm: Scope, signal: str, exemplar: Exemplar) -> None:
         """Offer one bad call of ``arm``."""
+        self._add(arm, signal, exemplar, exemplar.end_ns // _BUCKET_NS)
+
+    def take(self, offers: Sequence[Offers]) -> None:
+        """Take bad calls of several kinds, as if each had been added when it came.
+
+        Of one OTLP request those of the first kind came first.
+        """
+        is_new = any(arm not in self._arms for each in offers for arm in each.arms)
+        # Which arms are dropped for new ones depends on the order of all that came.
+        if is_new or sum(len(each) for each in offers) <= _FEW:
+            for each, index in _in_order(offers):
+                arm, signal = each.arms[each.arm[index]], each.signals[each.signal[index]]
+                number = int(each.moment_ns[index]) // _BUCKET_NS
+                self._add(arm, signal, each.exemplar(index), number)
+        else:
+            for each in offers:
+                self._take_columns(each)
+
+    def _add(self, arm: Scope, signal: str, exemplar: Exemplar, number: int) -> None:
+        bucket = self._bucket(arm, signal, number)
+        bucket.count((exemplar.tenant,))
+        bucket.keep(exemplar)
+
+    def _take_columns(self, offers: Offers) -> None:
+        if not len(offers):
+            return
+        arms, signals = len(offers.arms), len(offers.signals)
+        number = offers.moment_ns // _BUCKET_NS
+        members: dict[int, list[int]] = {}
+        for index, group in enumerate(
+            ((number * arms + offers.arm) * signals + offers.signal).tolist()
+        ):
+            members.setdefault(group, []).append(index)
+        rows, badness = offers.rows.tolist(), offers.badness.tolist()
+        for group, indices in members.items():
+            rest, signal = divmod(group, signals)
+            bucket_number, arm = divmod(rest, arms)
+            bucket = self._bucket(offers.arms[arm], offers.signals[signal], bucket_number)
+            bucket.count([offers.tenant[rows[index]] for index in indices])
+            least = bucket.least()
+            for index in indices:
+                # Most cannot displace what is there, and the bar rises with each that can.
+                if badness[index] > least:
+                    bucket.keep(offers.exemplar(index))
+                    least = bucket.least()
+
+    def _bucket(self, arm: Scope, signal: str, number: int) -> _Bucket:
         buckets = self._arms.get(arm)
         if buckets is None:
             buckets = self._arms[arm] = {}
             if len(self._arms) > _MOST_ARMS:
                 self._arms.popitem(last=False)
-        number = exemplar.end_ns // _BUCKET_NS
         bucket = buckets.get((signal, number))
         if bucket is None:
             bucket = buckets[signal, number] = _Bucket()
             for old in [key for key in buckets if key[1] <= number - _BUCKETS]:
                 del buckets[old]
-        if exemplar.tenant is not None and (
-            exemplar.tenant in bucket.tenants or len(bucket.tenants) < _MOST_TENANTS
-        ):
-            bucket.tenants[exemplar.tenant] += 1
-        worst = bucket.worst
-        if len(worst) >= _WORST and exemplar.badness <= worst[-1].badness:
-            return
-        worst.append(exemplar)
-        # Ties go to the smaller trace id, so that the choice does not depend on arrival order.
-        worst.sort(key=lambda item: (-item.badness, item.trace_id))
-        del worst[_WORST:]
+        return bucket
 
     def pick(
         self, scope: Scope, signals: tuple[str, ...], onset_ns: int, most: int
@@ -114,6 +210,18 @@ class Exemplars:
     def forget(self, arm: Scope) -> None:
         """Drop an arm that made way."""
         self._arms.pop(arm, None)
+
+
+def _in_order(offers: Sequence[Offers]) -> list[tuple[Offers, int]]:
+    """Return every offer in order of arrival: by OTLP request, then kind, row and signal."""
+    keyed = [
+        (arrival, kind, row, signal, index)
+        for kind, each in enumerate(offers)
+        for index, (arrival, row, signal) in enumerate(
+            zip(each.arrival.tolist(), each.rows.tolist(), each.signal.tolist(), strict=True)
+        )
+    ]
+    return [(offers[kind], index) for _, kind, _, _, index in sorted(keyed)]
 
 
 def _covers(scope: Scope, arm: Scope) -> bool:

@@ -7,14 +7,13 @@ is None and a number is NaN where the telemetry did not say.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tripswitch.model.scope import Scope
+from tripswitch.model.scope import Scope, ScopeColumn
 
 IntColumn = npt.NDArray[np.int64]
 FloatColumn = npt.NDArray[np.float64]
@@ -68,7 +67,9 @@ class Calls:
     ``start`` and ``end`` are nanoseconds since the epoch, ``ttft`` seconds, ``cost_usd`` US
     dollars, token counts whole numbers held as float so that NaN can mean "not said".
     ``is_chat`` is False for embeddings and rerankers, which are listed but judged nowhere.
-    ``scopes`` holds the narrowest scope of each call.
+    ``request_index`` says which of the moments given beside a batch holds for the row. ``scopes``
+    says the narrowest scopes, each once; it may be left out, and is then made when asked for. Where
+    nobody said which model was asked for, a scope has the one that answered.
     """
 
     trace_id: list[str] = field(default_factory=list)
@@ -107,25 +108,32 @@ class Calls:
     tools: list[list[ToolExecution]] = field(default_factory=list)
     dialect: list[str] = field(default_factory=list)
     is_chat: list[bool] = field(default_factory=list)
-    scopes: list[Scope] = field(default_factory=list)
+    request_index: IntColumn = field(default_factory=_ints)
+    scopes: ScopeColumn | None = None
 
     def __len__(self) -> int:
         return len(self.trace_id)
 
     def scope(self, row: int) -> Scope:
         """Return the narrowest scope of the call at ``row``."""
-        return self.scopes[row]
+        scopes = self.by_scope()
+        return scopes.distinct[int(scopes.codes[row])]
 
-    def take(self, rows: Sequence[int]) -> Calls:
-        """Return the calls at ``rows``, in that order."""
-        index = np.asarray(rows, dtype=np.int64)
-        taken: dict[str, Any] = {}
-        for column in fields(self):
-            values = getattr(self, column.name)
-            taken[column.name] = (
-                values[index] if isinstance(values, np.ndarray) else [values[row] for row in rows]
+    def by_scope(self) -> ScopeColumn:
+        """Return the scopes of all rows as a column."""
+        if self.scopes is None:
+            self.scopes = ScopeColumn.of(
+                zip(
+                    self.route,
+                    self.prompt_name,
+                    self.prompt_version,
+                    self.cohort,
+                    self.request_model,
+                    self.provider,
+                    strict=True,
+                )
             )
-        return Calls(**taken)
+        return self.scopes
 
     def as_json(self, row: int) -> dict[str, Any]:
         """Return the call at ``row`` under the fixed names, as plain JSON values."""
@@ -173,7 +181,7 @@ class Score(NamedTuple):
     """One score of one call, with the scope of that call. ``end`` is the call's end in ns.
 
     ``score`` is 0..1 with higher better. The ids are those the score named, empty where it named
-    the provider's answer instead.
+    the provider's answer instead. ``request_index`` as in `Calls`.
     """
 
     trace_id: str
@@ -183,6 +191,7 @@ class Score(NamedTuple):
     rubric: str
     score: float
     end: int
+    request_index: int = 0
 
 
 def _number(value: float) -> float | None:

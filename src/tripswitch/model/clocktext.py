@@ -21,6 +21,18 @@ def rfc3339(time_ns: int) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
+def ns_of(text: str) -> int:
+    """Return the time of an RFC 3339 text; one without an offset is UTC. Raises ValueError.
+
+    >>> ns_of("2026-11-24T01:16:41.647Z")
+    1795483001647000000
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
 def minutes_text(duration_ns: int) -> str:
     """Return a duration in words, to the second below two minutes and to the minute above.
 

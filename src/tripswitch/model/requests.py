@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tripswitch.model.calls import FloatColumn, IntColumn, Text
-from tripswitch.model.scope import Scope
+from tripswitch.model.scope import Scope, ScopeColumn
 
 
 @dataclass(slots=True)
@@ -23,7 +23,8 @@ class Requests:
     ``scope`` is the scope of the last attempt, ``trace_id`` and ``tenant`` its own; ``end`` is ns
     since the epoch, ``latency`` seconds, ``tokens`` input plus output over all calls and
     ``cost_usd`` their cost (NaN when no call said), ``calls`` how many calls it took. ``success``
-    means no error after retries and no refusal.
+    means no error after retries and no refusal. ``request_index`` is the position of the OTLP
+    request at which it closed, left empty where all closed at one. ``scopes`` is as in `Calls`.
     """
 
     trace_id: list[str] = field(default_factory=list)
@@ -38,6 +39,14 @@ class Requests:
     error_class: list[Text] = field(default_factory=list)
     refusal: list[bool] = field(default_factory=list)
     success: list[bool] = field(default_factory=list)
+    request_index: IntColumn = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    scopes: ScopeColumn | None = None
 
     def __len__(self) -> int:
         return len(self.trace_id)
+
+    def by_scope(self) -> ScopeColumn:
+        """Return the scopes of all rows as a column."""
+        if self.scopes is None:
+            self.scopes = ScopeColumn.of(self.scope)
+        return self.scopes

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 
 class Scope(NamedTuple):
@@ -52,3 +57,26 @@ class Scope(NamedTuple):
         if self.provider:
             named.append(f"via {self.provider}")
         return " ".join(named)
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeColumn:
+    """The scopes of a batch as a column: each scope once, and which of them a row has.
+
+    ``codes`` holds one position in ``distinct`` a row. Some of ``distinct`` may have no row, as in
+    a part of a batch; no two of them are equal.
+    """
+
+    distinct: list[Scope]
+    codes: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, scopes: Iterable[tuple[str | None, ...]]) -> ScopeColumn:
+        """Return the column of ``scopes``, one a row: scopes, or their six fields."""
+        known: dict[tuple[str | None, ...], int] = {}
+        codes = [known.setdefault(scope, len(known)) for scope in scopes]
+        return cls([Scope(*fields) for fields in known], np.array(codes, dtype=np.int64))
+
+    def take(self, rows: npt.NDArray[np.int64] | slice) -> ScopeColumn:
+        """Return the column of some of the rows."""
+        return ScopeColumn(self.distinct, self.codes[rows])

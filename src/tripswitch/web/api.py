@@ -1,17 +1,23 @@
-"""The API: read-only JSON under ``/v1`` about what is judged and what happened.
+"""The API: JSON under ``/v1`` about what is judged and what happened, and what may be told to it.
 
-    GET /v1/status                        scopes, signals, estimates, verdicts
-    GET /v1/incidents?limit=N             the latest incidents, newest first
-    GET /v1/events?after=ID&limit=N       events with an id above ID, in order
+    GET  /v1/status                       scopes, signals, estimates, verdicts
+    GET  /v1/telemetry                    what is understood of the telemetry, and what is missing
+    GET  /v1/incidents?limit=N            the latest incidents, newest first
+    GET  /v1/events?after=ID&limit=N      events with an id above ID, in order
+    POST /v1/scores                       a list of scores of calls
+    POST /v1/changes                      a change, or a list of them
 
-Numbers that JSON cannot say (NaN, infinity) are null. Errors are ``{"error": sentence}``.
+Numbers that JSON cannot say (NaN, infinity) are null. Errors are ``{"error": sentence}``. A post
+needs a bearer token where one is configured; without one it is taken from this machine alone, and
+only as ``application/json``, which no page of a browser may send here.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -26,33 +32,47 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from tripswitch.otlp.tokens import BearerTokens
+
     Page = Callable[[Request], Any]
 
 DEFAULT_LIMIT = 100
 LONGEST_LIMIT = 1000
+MAX_POST_BYTES: Final = 4 << 20
 
 _LARGEST_ID = 2**63 - 1
 
 
-def api_app(
-    status: Callable[[], dict[str, Any]],
-    incidents: Callable[[int], list[dict[str, Any]]],
-    events: Callable[[int, int], list[dict[str, Any]]],
-    *,
-    loopback_only: bool,
-) -> Starlette:
-    """Return the API over three readers: status, latest incidents, events after an id.
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What the API reads, and whom it hands what was posted; a post may raise ValueError."""
+
+    status: Callable[[], dict[str, Any]]
+    telemetry: Callable[[], dict[str, Any]]
+    incidents: Callable[[int], list[dict[str, Any]]]
+    events: Callable[[int, int], list[dict[str, Any]]]
+    post_scores: Callable[[Any], dict[str, Any]]
+    post_changes: Callable[[Any], dict[str, Any]]
+
+
+def api_app(pages: Pages, *, tokens: BearerTokens | None, loopback_only: bool) -> Starlette:
+    """Return the API over ``pages``; ``tokens`` admit posts.
 
     ``loopback_only`` says that it listens on this machine alone; then it answers only to this
     machine's names, so that a web page cannot reach it under a name of its own (DNS rebinding).
     """
     routes = [
-        _get("/v1/status", lambda _request: status()),
-        _get("/v1/incidents", lambda request: incidents(_limit(request))),
+        _get("/v1/status", lambda _request: pages.status()),
+        _get("/v1/telemetry", lambda _request: pages.telemetry()),
+        _get("/v1/incidents", lambda request: pages.incidents(_limit(request))),
         _get(
             "/v1/events",
-            lambda request: events(_whole(request, "after", 0, 0, _LARGEST_ID), _limit(request)),
+            lambda request: pages.events(
+                _whole(request, "after", 0, 0, _LARGEST_ID), _limit(request)
+            ),
         ),
+        _post("/v1/scores", pages.post_scores, tokens, loopback_only=loopback_only),
+        _post("/v1/changes", pages.post_changes, tokens, loopback_only=loopback_only),
     ]
     hosts = ["localhost", "127.0.0.1", "[::1]"] if loopback_only else ["*"]
     return Starlette(
@@ -71,6 +91,47 @@ def _get(path: str, page: Page) -> Route:
 
     endpoint: Callable[[Request], Awaitable[Response]] = answer
     return Route(path, endpoint, methods=["GET"])
+
+
+def _post(
+    path: str,
+    take: Callable[[Any], dict[str, Any]],
+    tokens: BearerTokens | None,
+    *,
+    loopback_only: bool,
+) -> Route:
+    async def answer(request: Request) -> Response:
+        if tokens is None and not loopback_only:
+            sentence = "set telemetry.api.auth: without a token only this machine may post"
+            return _json({"error": sentence}, status_code=403)
+        if tokens is not None and not tokens.admits(request.headers.get("authorization", "")):
+            return _json({"error": "a bearer token is needed"}, status_code=401)
+        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+            return _json({"error": "send content-type: application/json"}, status_code=415)
+        body = bytearray()
+        async for piece in request.stream():
+            body += piece
+            if len(body) > MAX_POST_BYTES:
+                sentence = f"expected at most {MAX_POST_BYTES} bytes; send several lists"
+                return _json({"error": sentence}, status_code=413)
+        try:
+            return _json(take(_parsed(bytes(body))), status_code=202)
+        except ValueError as error:
+            return _json({"error": str(error)}, status_code=400)
+
+    endpoint: Callable[[Request], Awaitable[Response]] = answer
+    return Route(path, endpoint, methods=["POST"])
+
+
+def _parsed(body: bytes) -> Any:
+    """Return the JSON of a body. Raises ValueError with a sentence that quotes nothing of it."""
+    try:
+        return json.loads(body)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    except ValueError as error:
+        place = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        raise ValueError(f"not JSON{place}") from None
 
 
 def _limit(request: Request) -> int:

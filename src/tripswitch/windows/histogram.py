@@ -43,7 +43,8 @@ class Histogram:
 
     def add(self, rows: Rows, values: Floats) -> None:
         """Count one value each for ``rows``."""
-        np.add.at(self.counts, (rows, np.searchsorted(self.cuts, values)), 1.0)
+        cuts = np.searchsorted(self.cuts, values)
+        np.add.at(self.counts.reshape(-1), rows * self.counts.shape[1] + cuts, 1.0)
 
     def decay(self, frozen: npt.NDArray[np.bool_]) -> None:
         """Let a minute pass for every row that is not ``frozen``."""

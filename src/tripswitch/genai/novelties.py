@@ -1,0 +1,79 @@
+"""First sights: a model, a provider, a service version, a deployment, a guardrail new on a route.
+
+What is there in a route's first minute was there before it was watched, and is no change. Prompt
+versions are not looked at here: the windows know them by cohort.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+from tripswitch.model.incident import Change
+from tripswitch.model.scope import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tripswitch.genai.settling import Settling
+
+_SETTLING_IN_NS: Final = 60 * 10**9
+_MAX_ROUTES: Final = 1000
+# Of one kind on one route; a sender that makes up names is told apart from a rollout by this.
+_MAX_VALUES: Final = 256
+
+
+class _Route:
+    """What was seen on one route: by kind the values, the latest last, and since when."""
+
+    __slots__ = ("since_ns", "values")
+
+    def __init__(self, since_ns: int) -> None:
+        self.since_ns = since_ns
+        self.values: dict[str, dict[str, None]] = {}
+
+
+class Novelties:
+    """Notices what is new on a route; ``ignored`` counts what came beyond the bounds."""
+
+    def __init__(self) -> None:
+        self.ignored = 0
+        self._routes: OrderedDict[str | None, _Route] = OrderedDict()
+
+    def of_call(self, call: Settling, now_ns: int) -> list[Change]:
+        """Return the changes that a settled call shows."""
+        route_name = call.inherited.scope.route
+        route = self._routes.get(route_name)
+        if route is None:
+            route = self._routes[route_name] = _Route(now_ns)
+            if len(self._routes) > _MAX_ROUTES:
+                self._routes.popitem(last=False)
+        found: list[Change] = []
+        for kind, value in _facts(call):
+            known = route.values.setdefault(kind, {})
+            if value in known:
+                continue
+            if len(known) >= _MAX_VALUES:
+                self.ignored += 1
+                continue
+            before = next(reversed(known), None)
+            known[value] = None
+            if now_ns - route.since_ns >= _SETTLING_IN_NS:
+                scope = Scope(route_name)
+                found.append(Change(kind, call.span.end, scope, before, value))
+        return found
+
+
+def _facts(call: Settling) -> Iterator[tuple[str, str]]:
+    inherited = call.inherited
+    for kind, value in (
+        ("request_model", inherited.scope.request_model),
+        ("response_model", call.facts.response_model),
+        ("provider", inherited.scope.provider),
+        ("service_version", inherited.service_version),
+        ("deployment", inherited.deployment),
+    ):
+        if value is not None:
+            yield kind, value
+    for guardrail in call.guardrails:
+        yield "guardrail", guardrail.name

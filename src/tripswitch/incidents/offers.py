@@ -1,0 +1,121 @@
+"""Which of the calls, scores and requests of a batch are offered as exemplars, and of what.
+
+Only what is judged is offered: a sender whose clock is off shows no traces, and drives out none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tripswitch.detect.counted import Counted
+from tripswitch.incidents.exemplars import Offers
+from tripswitch.model.calls import Calls, FloatColumn, IntColumn, Text
+from tripswitch.model.requests import Requests
+from tripswitch.model.scope import Scope
+from tripswitch.model.scores import Scores
+
+
+def offers_of(
+    calls: Calls,
+    scores: Scores,
+    requests: Requests,
+    counted: Counted,
+) -> tuple[Offers, Offers, Offers]:
+    """Return what is bad among what was ``counted``: requests, then calls, then scores."""
+    of_calls, of_scores, of_requests = counted.kinds
+    return (
+        _of_requests(requests, counted, of_requests),
+        _of_calls(calls, counted, of_calls),
+        _of_scores(scores, counted, of_scores),
+    )
+
+
+def _of_requests(requests: Requests, counted: Counted, kind: slice) -> Offers:
+    rows = counted.rows[kind]
+    latency, tokens = requests.latency[rows], requests.tokens[rows]
+    slow_s = counted.by_yardstick(lambda yardstick: yardstick.slow_s)[counted.codes[kind]]
+    failed = np.array(requests.error, dtype=np.bool_)[rows].nonzero()[0]
+    slow = ((latency > slow_s) & (latency > 0)).nonzero()[0]
+    costly = (tokens > 0).nonzero()[0]
+    return _offers(
+        counted,
+        np.concatenate([failed, slow, costly]) + kind.start,
+        ["error_rate", "p99_latency", "tokens_per_success"],
+        np.repeat([0, 1, 2], [len(failed), len(slow), len(costly)]),
+        np.concatenate([np.ones(len(failed)), latency[slow], tokens[costly]]),
+        requests.end,
+        requests.trace_id,
+        requests.tenant,
+    )
+
+
+def _of_calls(calls: Calls, counted: Counted, kind: slice) -> Offers:
+    refused = np.array(calls.refusal, dtype=np.bool_)[counted.rows[kind]].nonzero()[0]
+    return _offers(
+        counted,
+        refused + kind.start,
+        ["refusal_rate"],
+        np.zeros(len(refused), dtype=np.int64),
+        np.ones(len(refused)),
+        calls.end,
+        calls.trace_id,
+        calls.tenant,
+        calls.session,
+    )
+
+
+def _of_scores(scores: Scores, counted: Counted, kind: slice) -> Offers:
+    rows = counted.rows[kind]
+    badness = 1 - scores.score[rows]
+    imperfect = (badness > 0).nonzero()[0]
+    rubrics: dict[str, int] = {}
+    of_rubric = [
+        rubrics.setdefault(scores.rubric[row], len(rubrics)) for row in rows[imperfect].tolist()
+    ]
+    return _offers(
+        counted,
+        imperfect + kind.start,
+        [f"eval_score:{rubric}" for rubric in rubrics],
+        np.array(of_rubric, dtype=np.int64),
+        badness[imperfect],
+        scores.end,
+        scores.trace_id,
+        scores.tenant,
+    )
+
+
+def _offers(
+    counted: Counted,
+    chosen: IntColumn,
+    signals: list[str],
+    signal: IntColumn,
+    badness: FloatColumn,
+    end_ns: IntColumn,
+    trace_id: Sequence[str],
+    tenant: Sequence[Text],
+    session: Sequence[Text] | None = None,
+) -> Offers:
+    codes = counted.codes[chosen]
+    arms: dict[Scope, int] = {}
+    of_code = np.zeros(len(counted.leaves), dtype=np.int64)
+    for code in dict.fromkeys(codes.tolist()):
+        leaf = counted.leaves[code]
+        assert leaf is not None
+        # Leaves may share an arm.
+        of_code[code] = arms.setdefault(leaf.arm, len(arms))
+    return Offers(
+        list(arms),
+        signals,
+        of_code[codes],
+        signal,
+        counted.arrival[chosen],
+        counted.moment_ns[chosen],
+        end_ns[counted.rows[chosen]],
+        badness,
+        counted.rows[chosen],
+        trace_id,
+        tenant,
+        session,
+    )
