@@ -13,23 +13,24 @@ from tripswitch.model.incident import Change
 from tripswitch.model.scope import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tripswitch.genai.settling import Settling
 
 _SETTLING_IN_NS: Final = 60 * 10**9
 _MAX_ROUTES: Final = 1000
 # Of one kind on one route; a sender that makes up names is told apart from a rollout by this.
 _MAX_VALUES: Final = 256
+_MAX_COMBINATIONS: Final = 1024
 
 
 class _Route:
     """What was seen on one route: by kind the values, the latest last, and since when."""
 
-    __slots__ = ("since_ns", "values")
+    __slots__ = ("combinations", "since_ns", "values")
 
     def __init__(self, since_ns: int) -> None:
         self.since_ns = since_ns
+        # What was seen together; most calls show one of a few and are done with by one look.
+        self.combinations: set[tuple[str | None, ...]] = set()
         self.values: dict[str, dict[str, None]] = {}
 
 
@@ -48,8 +49,17 @@ class Novelties:
             route = self._routes[route_name] = _Route(now_ns)
             if len(self._routes) > _MAX_ROUTES:
                 self._routes.popitem(last=False)
+        facts = _facts(call)
+        combination = tuple(value for _, value in facts)
+        if combination in route.combinations:
+            return []
+        if len(route.combinations) >= _MAX_COMBINATIONS:
+            route.combinations.clear()
+        route.combinations.add(combination)
         found: list[Change] = []
-        for kind, value in _facts(call):
+        for kind, value in facts:
+            if value is None:
+                continue
             known = route.values.setdefault(kind, {})
             if value in known:
                 continue
@@ -64,16 +74,13 @@ class Novelties:
         return found
 
 
-def _facts(call: Settling) -> Iterator[tuple[str, str]]:
+def _facts(call: Settling) -> list[tuple[str, str | None]]:
     inherited = call.inherited
-    for kind, value in (
+    return [
         ("request_model", inherited.scope.request_model),
         ("response_model", call.facts.response_model),
         ("provider", inherited.scope.provider),
         ("service_version", inherited.service_version),
         ("deployment", inherited.deployment),
-    ):
-        if value is not None:
-            yield kind, value
-    for guardrail in call.guardrails:
-        yield "guardrail", guardrail.name
+        *[("guardrail", guardrail.name) for guardrail in call.guardrails],
+    ]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from tripswitch.genai.call_index import span_key
 from tripswitch.genai.family import Inherited, chain_of, entry_of, is_whole
 from tripswitch.genai.spellings import folded
 from tripswitch.model.calls import Guardrail, ToolExecution
@@ -31,8 +32,8 @@ _CLEARLY_MORE: Final = 3
 class Settling:
     """One call that is settled, with everything its trace says of it.
 
-    ``refusal`` and ``cost_usd`` are as they were handed on; ``is_handed_on`` says that nothing can
-    be added any more.
+    ``key`` names the call as `span_key` does; ``refusal`` and ``cost_usd`` are as they were handed
+    on; ``is_handed_on`` says that nothing can be added any more.
     """
 
     __slots__ = (
@@ -44,6 +45,7 @@ class Settling:
         "guardrails",
         "inherited",
         "is_handed_on",
+        "key",
         "refusal",
         "span",
         "tools",
@@ -54,6 +56,7 @@ class Settling:
         self.chain = chain
         self.facts = facts
         self.entry = entry_of(chain)
+        self.key = span_key(span.trace_id, span.span_id)
         self.inherited: Inherited
         self.evaluations: list[Evaluation] = []
         self.guardrails: list[Guardrail] = []
@@ -96,7 +99,8 @@ def settle_calls(
     ]
     chains = {span.span_id: chain_of(span, spans) for span in candidates}
     candidates = [span for span in candidates if final or is_whole(chains[span.span_id])]
-    _mark_repeats(candidates, chains, tally)
+    if len(spans) > 1:
+        _mark_repeats(candidates, chains, tally)
     settled = []
     for span in sorted(candidates, key=lambda item: (item.end, item.start, item.span_id)):
         facts = span.call
@@ -108,8 +112,10 @@ def settle_calls(
             tally.judged_by_model += 1
             continue
         settled.append(Settling(span, chains[span.span_id], facts))
-    _fill_from_raw(settled, spans)
-    _fill_from_notes(settled, notes)
+    if len(spans) > 1:
+        _fill_from_raw(settled, spans)
+    if notes:
+        _fill_from_notes(settled, notes)
     flags = [flag for note in notes if (flag := note.flag) is not None]
     for call in settled:
         flagged = [flag for span in call.chain for flag in span.flags]

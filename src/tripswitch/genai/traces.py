@@ -333,7 +333,7 @@ class TraceBook:
         response_id = call.facts.response_id
         if response_id is None or call.facts.error_class is not None:
             return True
-        key = span_key(call.span.trace_id, call.span.span_id)
+        key = call.key
         first = self._responses.setdefault(response_id, key)
         if len(self._responses) > self._max_traces:
             del self._responses[next(iter(self._responses))]
@@ -353,7 +353,7 @@ class TraceBook:
             self._changes += self._novelties.of_call(call, self._now_ns)
             self._remember(call)
             for evaluation in call.evaluations:
-                self._seen.is_new(_evaluation_key(self._ref(call).key, evaluation))
+                self._seen.is_new(_evaluation_key(call.key, evaluation))
             if call.facts.is_chat:
                 entry_id = "" if call.entry is None else call.entry.span_id
                 groups.setdefault(entry_id, []).append(call)
@@ -365,7 +365,7 @@ class TraceBook:
             self._rows.add_request(members)
 
     def _remember(self, call: Settling) -> None:
-        keys = [span_key(call.span.trace_id, call.span.span_id), trace_key(call.span.trace_id)]
+        keys = [call.key, trace_key(call.span.trace_id)]
         if call.facts.response_id is not None:
             keys.append(response_key(call.facts.response_id))
         if call.entry is not None and call.entry is not call.span:
@@ -387,7 +387,7 @@ class TraceBook:
     @staticmethod
     def _ref(call: Settling) -> CallRef:
         return CallRef(
-            span_key(call.span.trace_id, call.span.span_id),
+            call.key,
             call.inherited.scope,
             call.inherited.tenant,
             call.span.end,
