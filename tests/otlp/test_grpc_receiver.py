@@ -226,6 +226,50 @@ def test_a_request_that_does_not_arrive_in_time_is_given_up_for_now() -> None:
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04" + bytes(5)
 
 
+def headers_frame(path: bytes) -> bytes:
+    """Return the HTTP/2 frame that opens a call of ``path``."""
+    pairs = (
+        (b":method", b"POST"),
+        (b":scheme", b"http"),
+        (b":path", path),
+        (b":authority", b"localhost"),
+        (b"te", b"trailers"),
+        (b"content-type", b"application/grpc"),
+    )
+    block = b"".join(
+        b"\x00" + b"".join(bytes([len(part)]) + part for part in pair) for pair in pairs
+    )
+    return len(block).to_bytes(3, "big") + b"\x01\x05" + (1).to_bytes(4, "big") + block
+
+
+def test_a_path_that_ends_grpcs_server_costs_no_request_under_way_and_others_are_served() -> None:
+    async def check() -> None:
+        hold = asyncio.Event()
+        async with (
+            Upstream(
+                lambda got: Reply(hold=hold if got.body == b"under way" else None)
+            ) as upstream,
+            relay(upstream.endpoint) as between,
+            client(between.endpoint) as channel,
+        ):
+            under_way = asyncio.create_task(send(channel, TRACES_METHOD, b"under way"))
+            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            host, _, port = between.endpoint.partition(":")
+            for restarts in (1, 2):
+                _, writer = await asyncio.open_connection(host, int(port))
+                writer.write(PREFACE + headers_frame(b"/\xff/Export"))
+                await until(lambda: between.receiver.restarts == restarts)  # noqa: B023 - awaited
+                async with client(between.endpoint) as another:
+                    call: Any = another.unary_unary(TRACES_METHOD, None, None)
+                    assert await call(b"others", timeout=10, wait_for_ready=True) == b""
+                writer.close()
+            hold.set()
+            assert await under_way == b""
+            assert between.pipeline.outcomes() == {"accepted": 3}
+
+    asyncio.run(check())
+
+
 @pytest.mark.parametrize("said", [b"", PREFACE, PREFACE[:10]], ids=["silent", "idle", "slow"])
 def test_two_thousand_idle_connections_leave_room_for_others(said: bytes) -> None:
     async def check() -> None:
@@ -252,5 +296,21 @@ def test_a_flood_of_headers_is_refused_and_others_are_served() -> None:
                     await send(channel, TRACES_METHOD, b"x", flood)
                 await send(channel, TRACES_METHOD, b"others")
             assert [got.body for got in upstream.got] == [b"others"]
+
+    asyncio.run(check())
+
+
+def test_a_fault_of_our_own_is_unavailable() -> None:
+    async def check() -> None:
+        async with (
+            Upstream() as upstream,
+            relay(upstream.endpoint) as between,
+            client(between.endpoint) as channel,
+        ):
+            between.pipeline.requests = None  # type: ignore[assignment]  # a fault on purpose
+            with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                await send(channel, TRACES_METHOD, b"x")
+            assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert between.pipeline.admission.in_flight_bytes == 0
 
     asyncio.run(check())
