@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import struct
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import grpc
@@ -17,6 +16,15 @@ import grpc.aio
 from structlog.testing import capture_logs
 
 from tests.otlp.raw_http import PROTOBUF, post
+from tests.otlp.raw_http2 import (
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    call,
+    frame,
+    headers_block,
+    opening,
+)
 from tests.otlp.relay import client, relay, until
 from tests.otlp.upstream import Upstream
 from tripswitch.otlp.delivery import Delivery, Signal
@@ -29,45 +37,13 @@ if TYPE_CHECKING:
 
     from tests.otlp.relay import Relay
 
-PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-
 # What tripswitch logs where something has gone wrong that it did not foresee.
 _FAULTS: Final = frozenset({"receive_failed", "forward_failed", "http_answer_failed", "tap_failed"})
 
-_DATA, _HEADERS, _SETTINGS = 0, 1, 4
-_END_STREAM, _END_HEADERS = 1, 4
 _END_S: Final = 20.0
+_PATH: Final = TRACES_METHOD.encode("ascii")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 (\d{3})")
 _DELIVERY: Final = Delivery("http", "/v1/traces", Signal.TRACES, (), b"x", 1, PROTOBUF)
-
-
-def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    """Return an HTTP/2 frame (RFC 9113 section 4.1)."""
-    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
-
-
-def headers_block(path: str, *more: tuple[bytes, bytes]) -> bytes:
-    """Return the headers of a gRPC call, none of them indexed (RFC 7541 section 6.2.2)."""
-    pairs = (
-        (b":method", b"POST"),
-        (b":scheme", b"http"),
-        (b":path", path.encode("ascii")),
-        (b":authority", b"localhost"),
-        (b"te", b"trailers"),
-        (b"content-type", b"application/grpc"),
-        *more,
-    )
-    return b"".join(b"\x00" + _literal(key) + _literal(value) for key, value in pairs)
-
-
-def call(message: bytes, *more: tuple[bytes, bytes]) -> bytes:
-    """Return all that a client sends for one call whose body is ``message``, framing and all."""
-    frames = [frame(_HEADERS, _END_HEADERS, 1, headers_block(TRACES_METHOD, *more))]
-    frames += [
-        frame(_DATA, 0, 1, message[start : start + (1 << 14)])
-        for start in range(0, len(message), 1 << 14)
-    ]
-    return PREFACE + frame(_SETTINGS, 0, 0, b"") + b"".join(frames) + frame(_DATA, 1, 1, b"")
 
 
 class WireTargets:
@@ -103,12 +79,12 @@ class WireTargets:
         """
         way, rest = (data[0] % 4 if data else 0), data[1:]
         if way == 1:
-            rest = PREFACE + frame(_SETTINGS, 0, 0, b"") + rest
+            rest = opening() + rest
         elif way == 2:
-            rest = call(rest, (b"grpc-encoding", b"gzip"))
+            rest = call(_PATH, rest, (b"grpc-encoding", b"gzip"))
         elif way == 3:
-            block = headers_block(TRACES_METHOD) + rest[: (1 << 14) - 200]
-            rest = PREFACE + frame(_SETTINGS, 0, 0, b"") + frame(_HEADERS, 5, 1, block)
+            block = headers_block(_PATH) + rest[: (1 << 14) - 200]
+            rest = opening() + frame(HEADERS, END_HEADERS | END_STREAM, 1, block)
         self._runner.run(self._attack(rest, self._between.endpoint))
 
     def answer(self, data: bytes) -> None:
@@ -208,8 +184,3 @@ async def _told(data: bytes, endpoint: str) -> bytes:
 
 async def _closed(server: asyncio.Server) -> None:
     server.close()
-
-
-def _literal(text: bytes) -> bytes:
-    assert len(text) < 0x7F
-    return bytes([len(text)]) + text

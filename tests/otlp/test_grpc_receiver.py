@@ -11,6 +11,8 @@ import pytest
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
+from tests.otlp.raw_http2 import call as call_of
+from tests.otlp.raw_http2 import opening
 from tests.otlp.relay import client, relay, send, until
 from tests.otlp.upstream import Reply, Upstream
 from tripswitch.errors import ConfigError
@@ -223,25 +225,6 @@ def test_a_request_that_does_not_arrive_in_time_is_given_up_for_now() -> None:
     asyncio.run(check())
 
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04" + bytes(5)
-
-
-def headers_frame(path: bytes) -> bytes:
-    """Return the HTTP/2 frame that opens a call of ``path``."""
-    pairs = (
-        (b":method", b"POST"),
-        (b":scheme", b"http"),
-        (b":path", path),
-        (b":authority", b"localhost"),
-        (b"te", b"trailers"),
-        (b"content-type", b"application/grpc"),
-    )
-    block = b"".join(
-        b"\x00" + b"".join(bytes([len(part)]) + part for part in pair) for pair in pairs
-    )
-    return len(block).to_bytes(3, "big") + b"\x01\x05" + (1).to_bytes(4, "big") + block
-
-
 def test_a_path_that_ends_grpcs_server_costs_no_request_under_way_and_others_are_served() -> None:
     async def check() -> None:
         hold = asyncio.Event()
@@ -257,7 +240,7 @@ def test_a_path_that_ends_grpcs_server_costs_no_request_under_way_and_others_are
             host, _, port = between.endpoint.partition(":")
             for restarts in (1, 2):
                 _, writer = await asyncio.open_connection(host, int(port))
-                writer.write(PREFACE + headers_frame(b"/\xff/Export"))
+                writer.write(call_of(b"/\xff/Export", b""))
                 await until(lambda: between.receiver.restarts == restarts)  # noqa: B023 - awaited
                 async with client(between.endpoint) as another:
                     call: Any = another.unary_unary(TRACES_METHOD, None, None)
@@ -270,7 +253,42 @@ def test_a_path_that_ends_grpcs_server_costs_no_request_under_way_and_others_are
     asyncio.run(check())
 
 
-@pytest.mark.parametrize("said", [b"", PREFACE, PREFACE[:10]], ids=["silent", "idle", "slow"])
+def test_who_sends_slowly_makes_way_where_all_places_are_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def check() -> None:
+        async with (
+            Upstream() as upstream,
+            relay(upstream.endpoint, max_concurrent_rpcs=2) as between,
+            client(between.endpoint) as channel,
+        ):
+            streams: Any = channel.stream_unary(TRACES_METHOD, None, None)
+            slow = []
+            for place in (1, 2):
+                slow.append(streams(timeout=60))
+                await until(lambda: between.receiver.in_flight == place)  # noqa: B023 - awaited
+            with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                await send(channel, TRACES_METHOD, b"too soon")
+            assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
+            monkeypatch.setattr("tripswitch.otlp.grpc_receiver._SLOW_S", 0.0)
+            await send(channel, TRACES_METHOD, b"others")
+            assert [got.body for got in upstream.got] == [b"others"]
+            assert await slow[0].code() is grpc.StatusCode.UNAVAILABLE
+            assert "did not arrive" in await slow[0].details()
+            assert not slow[1].done()
+            slow[1].cancel()
+            await until(lambda: between.receiver.in_flight == 0)
+            # One that ends before its message counts as one that did not arrive.
+            assert between.pipeline.outcomes() == {
+                "overloaded": 1,
+                "accepted": 1,
+                "transport_refused": 2,
+            }
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("said", [b"", opening(), opening()[:10]], ids=["silent", "idle", "slow"])
 def test_two_thousand_idle_connections_leave_room_for_others(said: bytes) -> None:
     async def check() -> None:
         async with Upstream() as upstream, relay(upstream.endpoint) as between:

@@ -7,6 +7,8 @@ Rules it obeys:
 - a request counts against ``max_concurrent_rpcs`` from its headers on and is refused *before* its
   body is read, so that memory is bounded by that number times ``max_recv_msg_size``; past the
   bytes that all receivers share it is refused as soon as its size is known;
+- where all places are taken, a request that has not arrived after a second makes way, so that who
+  sends slowly holds no place of others;
 - no fault of ours surfaces as UNKNOWN, which clients take for final;
 - refusal for lack of room is UNAVAILABLE with a hint of when to come back. gRPC's own limit would
   answer RESOURCE_EXHAUSTED, which Go clients and the Collector take for final.
@@ -62,6 +64,9 @@ _IDLE_MS = 300_000
 # gRPC's own 5 min would cut off clients whose keepalive was set for another server.
 _PING_INTERVAL_MS = 10_000
 
+# Until then a request is not slow, however many wait for its place.
+_SLOW_S = 1.0
+
 # How soon the end of a server is noticed, and how long what it had under way may still take.
 _LOOK_S = 0.1
 _LEAVE_S = 60.0
@@ -106,6 +111,7 @@ class GrpcReceiver:
         self._server = self._make_server()
         self._leaving: dict[asyncio.Task[None], grpc.aio.Server] = {}
         self._watching: asyncio.Task[None] | None = None
+        self._reading: dict[asyncio.Timeout, float] = {}
 
     async def start(self, endpoint: str) -> int:
         """Listen on ``endpoint`` (``host:port``) and return the port, which matters for port 0.
@@ -205,7 +211,7 @@ class GrpcReceiver:
                 details = "a bearer token is needed and none that is known was sent"
                 return await _reply(context, refusal(grpc.StatusCode.UNAUTHENTICATED, details))
             metadata = tuple(pair for pair in metadata if pair[0] != "authorization")
-        if self.in_flight >= self.max_concurrent_rpcs:
+        if self.in_flight >= self.max_concurrent_rpcs and not self._make_way():
             self.count(signal, "overloaded")
             return await _reply(context, self._too_many())
         self.in_flight += 1
@@ -217,16 +223,22 @@ class GrpcReceiver:
     async def _receive(
         self, method: str, signal: Signal, metadata: Metadata, context: Any
     ) -> bytes:
+        began_s = asyncio.get_running_loop().time()
+        reading = asyncio.timeout(self._read_timeout_s)
+        self._reading[reading] = began_s
         try:
-            async with asyncio.timeout(self._read_timeout_s):
+            async with reading:
                 body = await context.read()
         except TimeoutError:
             self.count(signal, "transport_refused")
-            details = f"the request did not arrive within {self._read_timeout_s:g} s"
+            seconds = asyncio.get_running_loop().time() - began_s
+            details = f"the request did not arrive within {seconds:.1f} s"
             return await _reply(context, back_pressure(details))
         except BaseException:
             self.count(signal, "cancelled")
             raise
+        finally:
+            self._reading.pop(reading, None)
         if not isinstance(body, bytes):
             self.count(signal, "transport_refused")
             max_bytes = self._max_recv_msg_bytes
@@ -249,6 +261,17 @@ class GrpcReceiver:
         except Exception as error:  # noqa: BLE001 - gRPC would make UNKNOWN of it, which is final
             _log.error("receive_failed", error=type(error).__name__)
             return back_pressure("tripswitch could not take the request")
+
+    def _make_way(self) -> bool:
+        """Give up the request that has been arriving for longest, where that is long enough."""
+        now_s = asyncio.get_running_loop().time()
+        for reading, began_s in self._reading.items():
+            if now_s - began_s < _SLOW_S:
+                return False
+            del self._reading[reading]
+            reading.reschedule(now_s)
+            return True
+        return False
 
     def count(self, signal: Signal, outcome: Outcome) -> None:
         """Count a request that ended before it had a body to export."""
