@@ -22,9 +22,9 @@ def run(
     ] = None,
 ) -> None:
     """Receive OTLP, forward it byte for byte, judge what passes, and act."""
-    # gRPC's core writes a line for every stranger that fails a handshake, and decides on that when
-    # it is loaded.
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    # gRPC's core writes a line for every stranger that fails a handshake or sends a bad header, and
+    # decides on that when it is loaded.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from tripswitch.drive.live import run_live
 
     paths = config or ([DEFAULT_CONFIG] if DEFAULT_CONFIG.is_file() else [])

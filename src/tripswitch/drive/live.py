@@ -6,12 +6,12 @@ import asyncio
 import os
 import resource
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from tripswitch.config.loading import load
-from tripswitch.drive.logs import configure_logs
+from tripswitch.drive.logs import configure_logs, place_of
 from tripswitch.drive.wire import Wire, judge_command
 
 if TYPE_CHECKING:
@@ -46,9 +46,17 @@ def _open_as_many_files_as_allowed() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def _name_the_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log a fault that nobody waited for, without its message: that may quote what was received."""
+    error = context.get("exception")
+    place = "" if error is None else place_of(error)
+    _log.error("task_failed", error=type(error).__name__, place=place)
+
+
 async def _live(config: Config, judge: Sequence[str]) -> None:
     asked_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_name_the_fault)
     for number in _SIGNALS:
         loop.add_signal_handler(number, asked_to_stop.set)
     wire = Wire(config, judge)

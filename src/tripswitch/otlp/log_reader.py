@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 
 from tripswitch.otlp.attributes import UnreadableError, Value, open_value
 from tripswitch.otlp.lean_schema import LeanLogRecord, LeanLogsRequest
+from tripswitch.otlp.request_bounds import is_too_much
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,9 +74,8 @@ class LogReader:
         for index, request in enumerate(requests):
             if self._mark.search(request) is None:
                 continue
-            try:
-                message = LeanLogsRequest.FromString(request)
-            except DecodeError:
+            message = _parsed(request)
+            if message is None:
                 table.unreadable += 1
                 continue
             for resource_logs in message.resource_logs:
@@ -130,3 +130,13 @@ class LogReader:
         except UnreadableError:
             table.bad_attributes += 1
             return None
+
+
+def _parsed(request: bytes) -> Any | None:
+    """Return the request as a message, None where it is none or has more parts than are read."""
+    if is_too_much(request):
+        return None
+    try:
+        return LeanLogsRequest.FromString(request)
+    except DecodeError:
+        return None

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 
 from tripswitch.otlp.attributes import Value
 from tripswitch.otlp.lean_schema import LeanRequest
+from tripswitch.otlp.request_bounds import is_too_much
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +59,7 @@ class SpanTable:
 
     ``read`` counts every span of every readable request, ``bad_ids`` those left out because an id
     is of the wrong length or zero, ``bad_attributes`` the attributes that would not open, and
-    ``unreadable`` the requests that are not OTLP.
+    ``unreadable`` the requests that are not OTLP or have too many parts.
     """
 
     trace_id: list[str] = field(default_factory=list)
@@ -110,9 +111,8 @@ class _Reading:
     def read(self, requests: Sequence[bytes]) -> SpanTable:
         table = self._table
         for index, request in enumerate(requests):
-            try:
-                message = LeanRequest.FromString(request)
-            except DecodeError:
+            message = _parsed(request)
+            if message is None:
                 table.unreadable += 1
                 continue
             before = len(table)
@@ -183,6 +183,16 @@ def _links(links: Any) -> Sequence[SpanLink]:
         for link in links[:_MAX_LINKS]
         if len(link.trace_id) == 16 and len(link.span_id) == 8
     ]
+
+
+def _parsed(request: bytes) -> Any | None:
+    """Return the request as a message, None where it is none or has more parts than are read."""
+    if is_too_much(request):
+        return None
+    try:
+        return LeanRequest.FromString(request)
+    except DecodeError:
+        return None
 
 
 def _times(times_ns: list[int]) -> npt.NDArray[np.int64]:
