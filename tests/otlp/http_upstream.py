@@ -89,9 +89,7 @@ class HttpUpstream:
             self,
             "127.0.0.1:0",
             "tests",
-            limits=ConnectionLimits(100_000),
-            idle_timeout_s=60,
-            max_header_bytes=1 << 20,
+            limits=ConnectionLimits(100_000, idle_timeout_s=60, max_header_bytes=1 << 20),
             grace_s=0,
             tls=self._tls,
         )

@@ -123,9 +123,9 @@ async def listen_http(config: Config, receiver: HttpReceiver) -> Listener:
         receiver,
         http.endpoint,
         f"{_PROTOCOLS}.http.endpoint",
-        limits=ConnectionLimits(http.max_connections, http.read_header_timeout),
-        max_header_bytes=http.max_header_size,
-        idle_timeout_s=http.idle_timeout,
+        limits=ConnectionLimits(
+            http.max_connections, http.read_header_timeout, http.idle_timeout, http.max_header_size
+        ),
         grace_s=config.forward.grace,
         tls=None if tls is None else tls.ssl_context(),
     )

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _GRACE_S = 2
-_IDLE_S = 5
 _BACKLOG = 128
 
 
@@ -41,8 +40,6 @@ class Listener:
         endpoint: str,
         *,
         limits: ConnectionLimits | None = None,
-        max_header_bytes: int = 16 << 10,
-        idle_timeout_s: float = _IDLE_S,
         grace_s: float = _GRACE_S,
         tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -51,7 +48,7 @@ class Listener:
         protocol: Any = self.limits.protocol()
         # Uvicorn counts these two in whole seconds where it checks, and takes any where it waits.
         times: dict[str, Any] = {
-            "timeout_keep_alive": idle_timeout_s,
+            "timeout_keep_alive": self.limits.idle_timeout_s,
             "timeout_graceful_shutdown": grace_s,
         }
         self._server = _Guest(
@@ -62,7 +59,6 @@ class Listener:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                h11_max_incomplete_event_size=max_header_bytes,
                 ssl_context_factory=None if tls is None else lambda _config, _default: tls,
                 http=protocol,
                 ws="none",
