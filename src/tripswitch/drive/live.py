@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import resource
 import signal
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
 from tripswitch.config.loading import load
 from tripswitch.drive.logs import configure_logs
+from tripswitch.drive.process import settle_memory
 from tripswitch.drive.wire import Wire, judge_command
+from tripswitch.errors import TripswitchError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from tripswitch.config.model import Config
 
@@ -53,6 +57,7 @@ async def _live(config: Config, judge: Sequence[str]) -> None:
         loop.add_signal_handler(number, asked_to_stop.set)
     wire = Wire(config, judge)
     await wire.start()
+    settle_memory()
     try:
         await asked_to_stop.wait()
     finally:
@@ -62,3 +67,17 @@ async def _live(config: Config, judge: Sequence[str]) -> None:
         _log.info("stopping")
         await wire.stop()
         _log.info("stopped")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the wire on the files that ``arguments`` name; return the exit code.
+
+    0 after a signal, 2 where the configuration or an address cannot be used.
+    """
+    parser = argparse.ArgumentParser(prog="tripswitch run", description="Started by it.")
+    parser.add_argument("--config", type=Path, action="append", default=[])
+    try:
+        return run_live(parser.parse_args(arguments).config)
+    except TripswitchError as error:
+        sys.stderr.write(f"tripswitch: {error}\n")
+        return 2

@@ -15,13 +15,13 @@ import asyncio
 import contextlib
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import structlog
 
+from tripswitch.drive.process import JUDGE, command_of
 from tripswitch.drive.supervisor import Supervisor
 from tripswitch.drive.wire_metrics import wire_metrics
 from tripswitch.drive.wire_parts import (
@@ -60,7 +60,7 @@ _log = structlog.get_logger(__name__)
 def judge_command(config_paths: Sequence[Path]) -> tuple[str, ...]:
     """Return the command that starts a judge on ``config_paths``."""
     files = [word for path in config_paths for word in ("--config", str(path))]
-    return (sys.executable, "-P", "-m", "tripswitch.drive.judge_process", *files)
+    return command_of(JUDGE, *files)
 
 
 class Wire:
