@@ -74,6 +74,7 @@ MAY_BE_SOCKETS = frozenset(
     {
         "otlp/acceptance.py",
         "otlp/crossing.py",
+        "otlp/current_upstream.py",
         "otlp/grpc_health.py",
         "otlp/grpc_receiver.py",
         "otlp/grpc_upstream.py",

@@ -90,10 +90,9 @@ class HttpUpstream:
             "127.0.0.1:0",
             "tests",
             limits=ConnectionLimits(100_000, idle_timeout_s=60, max_header_bytes=1 << 20),
-            grace_s=0,
             tls=self._tls,
         )
-        self._stack.push_async_callback(listener.stop)
+        self._stack.push_async_callback(listener.stop, 0)
         scheme = "http" if self._tls is None else "https"
         self.url = f"{scheme}://{listener.endpoint}"
         return self

@@ -8,15 +8,15 @@ that an edit takes effect at the next tick; the others need a restart.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
 
-from tripswitch.config.endpoints import OptionalListenEndpoint
 from tripswitch.config.quantities import DurationS, Share, SizeBytes
 from tripswitch.config.section import LIVE, Section
 from tripswitch.config.spool_section import Spool
+from tripswitch.config.telemetry_section import Telemetry
 from tripswitch.config.wire_sections import Exporters, Forward, Receivers
 
 FACTS = (
@@ -53,6 +53,7 @@ class Tap(Section):
         description=(
             "Most bytes waiting to be read; when full, further requests are counted, not read."
         ),
+        json_schema_extra=LIVE,
     )
 
 
@@ -505,29 +506,6 @@ class Storage(Section):
     """Where state is kept."""
 
     directory: str = Field("state", description="Folder of the ledger; made when missing.")
-
-
-class Listen(Section):
-    """An HTTP listener of tripswitch's own."""
-
-    endpoint: OptionalListenEndpoint = Field(
-        ..., description="Address to listen on; empty switches it off."
-    )
-
-
-def _listen(endpoint: str, description: str) -> Any:
-    return Field(default_factory=lambda: Listen(endpoint=endpoint), description=description)
-
-
-class Telemetry(Section):
-    """What tripswitch says about itself."""
-
-    metrics: Listen = _listen("localhost:8888", "Prometheus metrics, at /metrics.")
-    health: Listen = _listen("localhost:13133", "Health checks for an orchestrator.")
-    api: Listen = _listen("127.0.0.1:8317", "Dashboard and API.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="How much is logged."
-    )
 
 
 class Clock(Section):

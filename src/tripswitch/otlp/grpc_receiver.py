@@ -81,6 +81,7 @@ class GrpcReceiver:
     ) -> None:
         self.max_concurrent_rpcs = max_concurrent_rpcs
         self.in_flight = 0
+        self._most_rpcs = max_concurrent_rpcs * _HARD_LIMIT_FACTOR
         self.health = HealthService()
         self._pipeline = pipeline
         self._max_recv_msg_bytes = max_recv_msg_bytes
@@ -129,6 +130,21 @@ class GrpcReceiver:
         """Say not serving, take no new request, give those under way ``grace_s`` seconds."""
         await self.health.drain()
         await self._server.stop(grace_s)
+
+    def use(
+        self, *, max_concurrent_rpcs: int, read_timeout_s: float, tokens: BearerTokens | None
+    ) -> bool:
+        """Hold requests to these settings from now on.
+
+        Return False where gRPC, which has a limit of its own from the start, stands in the way of
+        so many at once; the others are in force all the same.
+        """
+        self._read_timeout_s = read_timeout_s
+        self._tokens = tokens
+        if max_concurrent_rpcs > self._most_rpcs:
+            return False
+        self.max_concurrent_rpcs = max_concurrent_rpcs
+        return True
 
     async def export(self, method: str, context: Any) -> bytes:
         """Serve one call. Raises only what ends a gRPC call: an abort or a cancellation."""

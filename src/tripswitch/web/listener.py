@@ -40,17 +40,11 @@ class Listener:
         endpoint: str,
         *,
         limits: ConnectionLimits | None = None,
-        grace_s: float = _GRACE_S,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.limits = limits or ConnectionLimits()
         protocol: Any = self.limits.protocol()
-        # Uvicorn counts these two in whole seconds where it checks, and takes any where it waits.
-        times: dict[str, Any] = {
-            "timeout_keep_alive": self.limits.idle_timeout_s,
-            "timeout_graceful_shutdown": grace_s,
-        }
         self._server = _Guest(
             uvicorn.Config(
                 app,
@@ -63,7 +57,6 @@ class Listener:
                 http=protocol,
                 ws="none",
                 loop="asyncio",
-                **times,
             )
         )
         self._sockets = bound
@@ -90,8 +83,10 @@ class Listener:
         await listener._server.up.wait()
         return listener
 
-    async def stop(self) -> None:
-        """Answer what is under way, then close."""
+    async def stop(self, grace_s: float = _GRACE_S) -> None:
+        """Answer what is under way, for at most ``grace_s``, then close."""
+        # Uvicorn counts it in whole seconds where it checks, and takes any where it waits.
+        self._server.config.timeout_graceful_shutdown = grace_s  # type: ignore[assignment]
         self._server.should_exit = True
         await self._task
         for bound in self._sockets:
