@@ -56,12 +56,13 @@ class HttpUpstream:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Serve one request."""
-        body = b""
+        pieces: list[bytes] = []
         more = True
         while more:
             message = await receive()
-            body += message.get("body", b"")
+            pieces.append(message.get("body", b""))
             more = message.get("more_body", False)
+        body = b"".join(pieces)
         target = scope["raw_path"].decode()
         if scope["query_string"]:
             target += "?" + scope["query_string"].decode()

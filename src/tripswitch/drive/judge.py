@@ -190,6 +190,8 @@ class Judge:
         while batch := await self._inbox.batch():
             self._feed(batch)
             self._consumed += len(batch)
+            # Megabytes, which would be kept until the next batch is there.
+            del batch
             self._inbox.send({"consumed": self._consumed})
             await asyncio.sleep(0)
 
