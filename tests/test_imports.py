@@ -74,9 +74,12 @@ MAY_BE_SOCKETS = frozenset(
     {
         "otlp/acceptance.py",
         "otlp/crossing.py",
+        "otlp/current_upstream.py",
         "otlp/grpc_health.py",
         "otlp/grpc_receiver.py",
         "otlp/grpc_upstream.py",
+        "otlp/http_connection.py",
+        "otlp/http_pool.py",
         "otlp/http_receiver.py",
         "otlp/http_upstream.py",
         "otlp/pipeline.py",

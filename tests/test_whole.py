@@ -280,13 +280,13 @@ def test_an_edited_line_is_used_and_a_bad_edit_is_refused(tmp_path: Path) -> Non
                 await _send(live, BODIES[:-24])
                 bad = file.read_text().replace("page_points: 95", "page_points: ninety")
                 file.write_text(bad)
-                await until(lambda: live.metric("config_reload_failures_total") >= 1, 30)
-                assert live.metric("config_last_reload_ok") == 0
+                await until(lambda: live.metric("config_reload_failures_total.judge") >= 1, 30)
+                assert live.metric("config_last_reload_ok.judge") == 0
                 assert "page_points" in live.log()
                 assert "ninety" in live.log()
                 assert "incident.opened" not in _events(live)
                 file.write_text(yaml.safe_dump(deaf | {"detect": {}}))
-                await until(lambda: live.metric("config_last_reload_ok") == 1, 30)
+                await until(lambda: live.metric("config_last_reload_ok.judge") == 1, 30)
                 await _send(live, BODIES[-24:])
                 await until(lambda: "incident.opened" in _events(live), 30)
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tripswitch.actions.call import Call
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -64,6 +66,33 @@ def test_three_times_500_is_one_id_four_times_and_one_acknowledgement(ledger: Le
     assert counted["actions_attempts_total", "rollback", "gateway", "retry"] == 3
     assert counted["actions_attempts_total", "rollback", "gateway", "done"] == 1
     assert counted["actions_settled_total", "rollback", "gateway", "done"] == 1
+
+
+def test_every_attempt_is_told_with_its_answer_and_nothing_of_its_content(ledger: Ledger) -> None:
+    calls: list[Call] = []
+    outcomes: list[RollbackOutcome] = []
+    ledger.outbox.put([effect("rb-1"), notification("n-1", target="pager")])
+
+    async def story(settings: Any) -> None:
+        async with running(ledger.outbox, settings, outcomes, on_call=calls.append):
+            await until(lambda: len(calls) == 5)
+
+    with Receiver(Answer(500), Answer(504), OK) as receiver, Receiver(Answer(410)) as pager:
+        receiver.status = lambda _: says(state="unknown")
+        asyncio.run(
+            story(config(gateway=receiver.url, status=receiver.status_url, pager=pager.url))
+        )
+    told = [(call.action, call.attempt, call.state, call.status, call.is_error) for call in calls]
+    assert ("notify", 1, "failed", 410, True) in told
+    assert [each for each in told if each[0] != "notify"] == [
+        ("rollback", 1, "retry", 500, True),
+        ("rollback", 2, "unknown", 504, True),
+        ("read_back", 1, "not_applied", 200, False),
+        ("rollback", 3, "done", 200, False),
+    ]
+    assert {call.key for call in calls} == {"rb-1", "n-1"}
+    assert {call.target for call in calls} == {"gateway", "pager"}
+    assert all(0 < call.start_ns <= call.end_ns for call in calls)
 
 
 def test_a_target_that_is_down_gets_the_call_when_it_is_back(ledger: Ledger) -> None:

@@ -15,6 +15,7 @@ from tripswitch.config.model import Config
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from tripswitch.actions.call import Call
     from tripswitch.model.messages import RollbackOutcome
     from tripswitch.model.outbox import Outbox
 
@@ -49,9 +50,18 @@ async def running(
     settings: Config,
     outcomes: list[RollbackOutcome],
     now_ns: Callable[[], int] = time.time_ns,
+    on_call: Callable[[Call], None] = lambda _call: None,
 ) -> AsyncIterator[Executor]:
     """Run an executor until the block ends; it fails the test when `run` raised."""
-    executor = Executor(outbox, settings, outcomes.append, now_ns, pace=FAST, share=lambda: 0.5)
+    executor = Executor(
+        outbox,
+        settings,
+        outcomes.append,
+        now_ns,
+        pace=FAST,
+        share=lambda: 0.5,
+        on_call=on_call,
+    )
     task = asyncio.create_task(executor.run())
     try:
         yield executor

@@ -220,15 +220,39 @@ def test_edits_of_the_file_are_taken_or_refused_while_running(tmp_path: Path) ->
             await until(lambda: live.metric("stand_in_page_points") == 5)
             live.write_config(page_points="7")
             await until(lambda: live.metric("stand_in_page_points") == 7)
-            assert live.metric("config_reloads_total") == 1
+            assert live.metric("config_reloads_total.judge") == 1
             live.write_config(page_points='"five"')
-            await until(lambda: live.metric("config_reload_failures_total") == 1)
-            assert live.metric("config_last_reload_ok") == 0
+            await until(lambda: live.metric("config_reload_failures_total.judge") == 1)
+            assert live.metric("config_last_reload_ok.judge") == 0
             assert live.metric("stand_in_page_points") == 7
             assert "page_points" in live.log()
             live.write_config(page_points="6")
             await until(lambda: live.metric("stand_in_page_points") == 6)
-            assert live.metric("config_last_reload_ok") == 1
+            assert live.metric("config_last_reload_ok.judge") == 1
+
+    asyncio.run(check())
+
+
+def test_the_wire_follows_the_file_too_and_names_what_needs_a_restart(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with running(tmp_path) as both, client(both.live.endpoint) as channel:
+            live = both.live
+            await send(channel, TRACES_METHOD, b"before")
+            live.write_config(tap_bytes=2 << 20)
+            await until(lambda: live.metric("tap_capacity_bytes") == 2 << 20)
+            assert live.metric("config_reloads_total.wire") == 1
+            assert live.metric("config_needs_restart") == 0
+            file = tmp_path / "tripswitch.yaml"
+            moved = file.read_text().replace(str(tmp_path / "state"), str(tmp_path / "elsewhere"))
+            file.write_text(moved)
+            await until(lambda: live.metric("config_needs_restart") == 1)
+            assert "storage.directory" in live.log()
+            live.write_config(tap_bytes=2 << 20, page_points='"five"')
+            await until(lambda: live.metric("config_reload_failures_total.wire") == 1)
+            assert live.metric("config_last_reload_ok.wire") == 0
+            # All on the connection that was there before.
+            await send(channel, TRACES_METHOD, b"after")
+            assert [got.body for got in both.upstream.got] == [b"before", b"after"]
 
     asyncio.run(check())
 

@@ -56,15 +56,16 @@ class HttpUpstream:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Serve one request."""
-        body = b""
+        pieces: list[bytes] = []
         more = True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 # What arrived of the body is no request.
                 return
-            body += message.get("body", b"")
+            pieces.append(message.get("body", b""))
             more = message.get("more_body", False)
+        body = b"".join(pieces)
         target = scope["raw_path"].decode()
         if scope["query_string"]:
             target += "?" + scope["query_string"].decode()
@@ -92,13 +93,10 @@ class HttpUpstream:
             self,
             "127.0.0.1:0",
             "tests",
-            limits=ConnectionLimits(100_000),
-            idle_timeout_s=60,
-            max_header_bytes=1 << 20,
-            grace_s=0,
+            limits=ConnectionLimits(100_000, idle_timeout_s=60, max_header_bytes=1 << 20),
             tls=self._tls,
         )
-        self._stack.push_async_callback(listener.stop)
+        self._stack.push_async_callback(listener.stop, 0)
         scheme = "http" if self._tls is None else "https"
         self.url = f"{scheme}://{listener.endpoint}"
         return self

@@ -107,7 +107,6 @@ async def relay(
         "127.0.0.1:0",
         "receivers.otlp.protocols.http.endpoint",
         limits=limits,
-        grace_s=0,
         tls=None if server_tls is None else server_tls.ssl_context(),
     )
     scheme = "http" if server_tls is None else "https"
@@ -116,7 +115,7 @@ async def relay(
         yield Relay(receiver, http, pipeline, to, tap, f"127.0.0.1:{port}", url, limits)
     finally:
         await receiver.stop(0)
-        await listener.stop()
+        await listener.stop(0)
         await to.close()
 
 

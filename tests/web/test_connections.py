@@ -170,3 +170,127 @@ def test_strangers_cannot_fill_the_log_and_faults_are_named_without_their_words(
     assert "in confidence" not in said.out + said.err + caplog.text
     assert "Invalid HTTP" not in said.out + said.err + caplog.text
     assert said.out.count("http_answer_failed") == 1
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with target, header names and body."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    names = b",".join(name for name, _ in scope["headers"])
+    said = b"|".join((scope["raw_path"], scope["query_string"], names, body))
+    length = str(len(said)).encode()
+    headers = [(b"content-length", length)]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": said})
+
+
+async def read_answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """Return status line and body."""
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    length = int(head.lower().partition(b"content-length: ")[2].split()[0])
+    return head.partition(b"\r\n")[0], await reader.readexactly(length)
+
+
+@pytest.mark.parametrize("framing", [b"content-length: 3\r\n\r\nabc", b""])
+def test_a_request_that_asks_for_another_protocol_is_served_in_this_one(framing: bytes) -> None:
+    async def check() -> None:
+        listener = await start(ConnectionLimits(), echo)
+        reader, writer = await open_to(listener)
+        chunks = b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+        asking = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: x\r\n"
+        request = b"POST /a//b?c=%2F HTTP/1.1\r\nhost: x\r\n" + asking + (framing or chunks)
+        for _ in range(2):
+            # Two in one packet, then one byte by byte.
+            writer.write(request * 2)
+            for byte in request:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(0)
+            for _ in range(3):
+                status, said = await read_answer(reader)
+                path, query, names, body = said.split(b"|")
+                assert (status, path, query, body) == (
+                    b"HTTP/1.1 200 OK",
+                    b"/a//b",
+                    b"c=%2F",
+                    b"abc",
+                )
+                assert b"upgrade" not in names.split(b",")
+        writer.close()
+        await listener.stop()
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"POST / HTTP/1.1\r\nhost: x\r\n" + b"x: y\r\n" * 600 + b"\r\n",
+        b"POST /" + b"p" * 3000 + b" HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+        b"POST /\xe9 HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_or_beyond_the_limits_is_400(said: bytes) -> None:
+    async def check() -> None:
+        listener = await start(ConnectionLimits(max_header_bytes=2000), echo)
+        reader, writer = await open_to(listener)
+        writer.write(said)
+        status, _ = await read_answer(reader)
+        assert status == b"HTTP/1.1 400 Bad Request"
+        assert await is_cut_off(reader)
+        writer.close()
+        await listener.stop()
+
+    asyncio.run(check())
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [
+        (b"POST / HTTP/1.1\r\nx: ", b"y" * 100),
+        (CHUNKED + b"1;", b"y" * 100),
+        (CHUNKED + b"0\r\nx-trailer: ", b"y" * 100),
+        (CHUNKED + b"0\r\n", b"x: y\r\n"),
+    ],
+)
+def test_framing_without_content_that_never_ends_is_cut_off(begin: bytes, more: bytes) -> None:
+    async def check() -> None:
+        listener = await start(ConnectionLimits(max_header_bytes=2000), echo)
+        reader, writer = await open_to(listener)
+        writer.write(begin)
+        sent = 0
+        while not reader.at_eof() and not writer.is_closing() and sent < 1000:
+            writer.write(more)
+            sent += 1
+            await asyncio.sleep(0.001)
+        # Some of it was under way when the end came.
+        assert sent < 1000
+        writer.close()
+        await listener.stop()
+
+    asyncio.run(check())
+
+
+def test_trailers_are_nobodys_and_do_not_spoil_the_next_request() -> None:
+    async def check() -> None:
+        listener = await start(ConnectionLimits(), echo)
+        reader, writer = await open_to(listener)
+        head = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+        writer.write((head + b"1\r\na\r\n0\r\nauthorization: no\r\n\r\n") * 2)
+        for _ in range(2):
+            _, said = await read_answer(reader)
+            assert said == b"/||transfer-encoding|a"
+        writer.close()
+        await listener.stop()
+
+    asyncio.run(check())

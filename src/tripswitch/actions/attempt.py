@@ -8,7 +8,7 @@ say whether the request behind it was carried out, so they count like a lost ans
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -30,13 +30,14 @@ class Attempt:
     """The end of one attempt and one sentence on it.
 
     ``retry_after_s`` is what the receiver asked for, None when nothing; ``endpoint_gone`` says
-    that it wants no more calls.
+    that it wants no more calls; ``status`` is that of its answer, None without one.
     """
 
     state: AttemptState
     detail: str
     retry_after_s: float | None = None
     endpoint_gone: bool = False
+    status: int | None = None
 
 
 _LOST_ANSWERS = (408, 502, 504)
@@ -44,6 +45,10 @@ _LOST_ANSWERS = (408, 502, 504)
 
 def judge(exchange: Exchange) -> Attempt:
     """Return what an exchange amounts to, whatever was asked for."""
+    return replace(_judged(exchange), status=exchange.status)
+
+
+def _judged(exchange: Exchange) -> Attempt:
     status = exchange.status
     if status is None:
         state = AttemptState.UNKNOWN if exchange.sent else AttemptState.RETRY

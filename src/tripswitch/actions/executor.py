@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from tripswitch.actions import steps
+from tripswitch.actions.attempt import AttemptState
 from tripswitch.actions.backoff import Pace
+from tripswitch.actions.call import Call
 from tripswitch.actions.exchange import open_client
 from tripswitch.actions.targets import open_targets
 from tripswitch.errors import LedgerError
@@ -44,7 +46,8 @@ class Executor:
 
     ``on_outcome`` is told what became of each rollback, on the event loop, after it is recorded;
     "unknown" may be followed by the other two. ``now_ns`` is the wall clock, ``share`` a random
-    number from 0 to 1 for the back-off. ``counters`` counts by (metric, kind, target, result).
+    number from 0 to 1 for the back-off. ``on_call`` is told of every attempt. ``counters`` counts
+    by (metric, kind, target, result).
     Raises `ConfigError` when an address or a secret in ``config`` cannot be used.
     """
 
@@ -57,6 +60,7 @@ class Executor:
         *,
         pace: Pace | None = None,
         share: Callable[[], float] = random.random,
+        on_call: Callable[[Call], None] = lambda _call: None,
     ) -> None:
         self.counters: Counter[tuple[str, str, str, str]] = Counter()
         self._outbox = outbox
@@ -64,6 +68,7 @@ class Executor:
         self._now_ns = now_ns
         self._pace = pace or Pace()
         self._share = share
+        self._on_call = on_call
         self._client = open_client()
         self._targets, self._notifiers = open_targets(config, self._client, outbox.instance, now_ns)
         self._readable = {one.name for one in config.rollback.targets if one.status_url}
@@ -170,8 +175,9 @@ class Executor:
         call = target.plan(effect)
         if not self._outbox.begin(effect.key):
             return None
+        start_ns = self._now_ns()
         attempt = await target.apply(call, lambda: self._outbox.mark_leaving(effect.key))
-        self._note(effect, attempt)
+        self._note(effect, attempt, start_ns)
         return steps.after_rollback(
             effect,
             attempt,
@@ -186,11 +192,25 @@ class Executor:
             return steps.unknown_for_good(effect.last_result)
         if not self._outbox.begin_read_back(effect.key):
             return None
+        start_ns = self._now_ns()
         snapshot = await target.snapshot(effect)
         said = {True: "applied", False: "not_applied", None: "no_answer"}[snapshot.applied]
         self.counters["actions_read_backs_total", effect.kind, effect.target, said] += 1
         _LOG.info("action.read_back", key=effect.key, target=effect.target, said=said)
         self._read_backs[effect.key] += 1
+        self._on_call(
+            Call(
+                "read_back",
+                effect.target,
+                effect.key,
+                self._read_backs[effect.key],
+                said,
+                snapshot.applied is None,
+                snapshot.status,
+                start_ns,
+                self._now_ns(),
+            )
+        )
         return steps.after_read_back(
             effect,
             snapshot,
@@ -205,8 +225,9 @@ class Executor:
             return steps.refused(effect, reason)
         if not self._outbox.begin(effect.key):
             return None
+        start_ns = self._now_ns()
         attempt = await notifier.send(effect)
-        self._note(effect, attempt)
+        self._note(effect, attempt, start_ns)
         return steps.after_notification(
             effect,
             attempt,
@@ -226,7 +247,20 @@ class Executor:
             return "the endpoint answered 410 and is not called again before a restart"
         return ""
 
-    def _note(self, effect: Effect, attempt: Attempt) -> None:
+    def _note(self, effect: Effect, attempt: Attempt, start_ns: int) -> None:
+        self._on_call(
+            Call(
+                "rollback" if effect.kind is EffectKind.ROLLBACK else "notify",
+                effect.target,
+                effect.key,
+                effect.attempts + 1,
+                attempt.state.value,
+                attempt.state is not AttemptState.DONE,
+                attempt.status,
+                start_ns,
+                self._now_ns(),
+            )
+        )
         self.counters["actions_attempts_total", effect.kind, effect.target, attempt.state] += 1
         if attempt.endpoint_gone:
             self._gone.add((effect.kind, effect.target))

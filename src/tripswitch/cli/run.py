@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -22,10 +23,10 @@ def run(
     ] = None,
 ) -> None:
     """Receive OTLP, forward it byte for byte, judge what passes, and act."""
-    # gRPC's core writes a line for every stranger that fails a handshake or sends a bad header, and
-    # decides on that when it is loaded.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    from tripswitch.drive.live import run_live
+    from tripswitch.drive.process import WIRE, command_of, environment_of
 
     paths = config or ([DEFAULT_CONFIG] if DEFAULT_CONFIG.is_file() else [])
-    raise typer.Exit(run_live(paths))
+    command = command_of(WIRE, *(word for path in paths for word in ("--config", str(path))))
+    sys.stdout.flush()
+    # The process goes on under its number, without what only the command line needs.
+    os.execve(sys.executable, command, environment_of(os.environ))  # noqa: S606 - ourselves

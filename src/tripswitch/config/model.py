@@ -8,19 +8,19 @@ that an edit takes effect at the next tick; the others need a restart.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
 
 from tripswitch.config.dialect_section import DialectSection
-from tripswitch.config.endpoints import OptionalListenEndpoint
 from tripswitch.config.evaluations_section import EvaluationRule
 from tripswitch.config.prices_section import Prices
 from tripswitch.config.quantities import DurationS, Share, SizeBytes
 from tripswitch.config.section import LIVE, Section
 from tripswitch.config.spool_section import Spool
-from tripswitch.config.wire_sections import Auth, Exporters, Forward, Receivers
+from tripswitch.config.telemetry_section import Telemetry
+from tripswitch.config.wire_sections import Exporters, Forward, Receivers
 
 FACTS = (
     "route",
@@ -56,6 +56,7 @@ class Tap(Section):
         description=(
             "Most bytes waiting to be read; when full, further requests are counted, not read."
         ),
+        json_schema_extra=LIVE,
     )
 
 
@@ -551,44 +552,6 @@ class Storage(Section):
     """Where state is kept."""
 
     directory: str = Field("state", description="Folder of the ledger; made when missing.")
-
-
-class Listen(Section):
-    """An HTTP listener of tripswitch's own."""
-
-    endpoint: OptionalListenEndpoint = Field(
-        ..., description="Address to listen on; empty switches it off."
-    )
-
-
-class ApiListen(Listen):
-    """The listener of the API."""
-
-    auth: Auth = Field(
-        default_factory=Auth,
-        description=(
-            "Who may post scores and changes. Without a token everybody on this machine, and "
-            "nobody else."
-        ),
-    )
-
-
-def _listen(endpoint: str, description: str) -> Any:
-    return Field(default_factory=lambda: Listen(endpoint=endpoint), description=description)
-
-
-class Telemetry(Section):
-    """What tripswitch says about itself."""
-
-    metrics: Listen = _listen("localhost:8888", "Prometheus metrics, at /metrics.")
-    health: Listen = _listen("localhost:13133", "Health checks for an orchestrator.")
-    api: ApiListen = Field(
-        default_factory=lambda: ApiListen(endpoint="127.0.0.1:8317"),
-        description="Dashboard and API.",
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="How much is logged."
-    )
 
 
 class Clock(Section):

@@ -16,7 +16,12 @@ Every field of `tripswitch.yaml`. Generated from the model with `tripswitch sche
 commented file is [config/tripswitch.yaml](../../config/tripswitch.yaml), the errors are in
 [config-errors.md](config-errors.md).
 
-A field that reloads takes effect at the next tick after an edit; the others need a restart.
+A field that reloads takes effect within seconds of an edit, without a request or a connection being
+dropped; what is under way finishes as it began. The others need a restart, and an edit of one is
+named in the log and counted in `tripswitch_config_needs_restart` until then. So are the few edits
+of a field that reloads which cannot be taken while running: TLS of a receiver switched on or off,
+clients asked for certificates over gRPC for the first time or no more, and `max_concurrent_rpcs`
+above sixteen times what it was at the start.
 """
 
 

@@ -17,20 +17,23 @@ from tripswitch.config.endpoints import (
     UpstreamEndpoint,
 )
 from tripswitch.config.quantities import DurationS, SizeBytes
-from tripswitch.config.section import Section
+from tripswitch.config.section import LIVE, Section
 
 # gRPC and connection keys are written by each hop itself.
-_HEADER_NAME = r"^[a-z0-9][a-z0-9_.-]*$"
+HEADER_NAME = r"^[a-z0-9][a-z0-9_.-]*$"
 
 
 class ServerTls(Section):
-    """TLS of a listener; without files it is off."""
+    """TLS of a listener; without files it is off. Switching it on or off needs a restart."""
 
-    cert_file: str = Field("", description="PEM file of the certificate chain.")
-    key_file: str = Field("", description="PEM file of the key to it.")
+    cert_file: str = Field(
+        "", description="PEM file of the certificate chain.", json_schema_extra=LIVE
+    )
+    key_file: str = Field("", description="PEM file of the key to it.", json_schema_extra=LIVE)
     client_ca_file: str = Field(
         "",
         description="PEM file of the authorities whose certificates clients must show (mTLS).",
+        json_schema_extra=LIVE,
     )
     min_version: Literal["1.2", "1.3"] = Field(
         "1.2", description="Oldest TLS accepted. Over gRPC it is 1.2 and cannot be raised."
@@ -46,6 +49,7 @@ class Auth(Section):
             "Token every request must carry as `Authorization: Bearer ...`; write it as "
             "${env:NAME}. The header is then not sent on to the upstream."
         ),
+        json_schema_extra=LIVE,
     )
     bearer_token_file: str = Field(
         "",
@@ -53,6 +57,7 @@ class Auth(Section):
             "File with one accepted token a line, read again when it changes; several lines let "
             "a token be replaced without a gap."
         ),
+        json_schema_extra=LIVE,
     )
 
 
@@ -79,6 +84,7 @@ class GrpcReceiver(Section):
             "Requests in flight at once; more are refused with a retryable code. Worst-case "
             "memory of the receiver is this times max_recv_msg_size."
         ),
+        json_schema_extra=LIVE,
     )
     max_connections: int = Field(
         16_384,
@@ -90,7 +96,11 @@ class GrpcReceiver(Section):
         ),
     )
     read_timeout: DurationS = Field(
-        30.0, gt=0, le=3600, description="Longest a whole request may take to arrive."
+        30.0,
+        gt=0,
+        le=3600,
+        description="Longest a whole request may take to arrive.",
+        json_schema_extra=LIVE,
     )
     tls: ServerTls = Field(default_factory=ServerTls, description="TLS; off without files.")
     auth: Auth = Field(default_factory=Auth, description="Who may send.")
@@ -110,6 +120,7 @@ class HttpReceiver(Section):
             "own; without any, every path is taken."
         ),
         examples=[["", "/api/public/otel"]],
+        json_schema_extra=LIVE,
     )
     max_request_body_size: SizeBytes = Field(
         64 << 20,
@@ -119,12 +130,14 @@ class HttpReceiver(Section):
             "Largest body accepted, as it comes and also unpacked wherever it is unpacked; "
             "larger ones are refused with 413."
         ),
+        json_schema_extra=LIVE,
     )
     max_concurrent_requests: int = Field(
         64,
         ge=1,
         le=10_000,
         description="Requests at the upstream or the disk at once; more are refused with 503.",
+        json_schema_extra=LIVE,
     )
     max_connections: int = Field(
         1024,
@@ -133,18 +146,35 @@ class HttpReceiver(Section):
         description=(
             "Connections at once; beyond it the one that has been silent longest is closed."
         ),
+        json_schema_extra=LIVE,
     )
     max_header_size: SizeBytes = Field(
-        32 << 10, ge=1 << 10, le=1 << 20, description="Most bytes of request line and headers."
+        32 << 10,
+        ge=1 << 10,
+        le=1 << 20,
+        description="Most bytes of request line and headers.",
+        json_schema_extra=LIVE,
     )
     read_header_timeout: DurationS = Field(
-        10.0, gt=0, le=3600, description="Longest the headers of a request may take to arrive."
+        10.0,
+        gt=0,
+        le=3600,
+        description="Longest the headers of a request may take to arrive.",
+        json_schema_extra=LIVE,
     )
     read_timeout: DurationS = Field(
-        30.0, gt=0, le=3600, description="Longest a whole body may take to arrive."
+        30.0,
+        gt=0,
+        le=3600,
+        description="Longest a whole body may take to arrive.",
+        json_schema_extra=LIVE,
     )
     idle_timeout: DurationS = Field(
-        60.0, gt=0, le=3600, description="Longest a connection stays open between requests."
+        60.0,
+        gt=0,
+        le=3600,
+        description="Longest a connection stays open between requests.",
+        json_schema_extra=LIVE,
     )
     tls: ServerTls = Field(default_factory=ServerTls, description="TLS; off without files.")
     auth: Auth = Field(default_factory=Auth, description="Who may send.")
@@ -169,6 +199,7 @@ class OtlpReceiver(Section):
             "Most bytes of requests under way at once, over both protocols; more are refused "
             "with a retryable code."
         ),
+        json_schema_extra=LIVE,
     )
 
 
@@ -182,15 +213,23 @@ class ClientTls(Section):
     """TLS towards an upstream."""
 
     ca_file: str = Field(
-        "", description="PEM file of the authorities to trust; empty trusts the system's."
+        "",
+        description="PEM file of the authorities to trust; empty trusts the system's.",
+        json_schema_extra=LIVE,
     )
-    cert_file: str = Field("", description="PEM file of the certificate to show (mTLS).")
-    key_file: str = Field("", description="PEM file of the key to it.")
+    cert_file: str = Field(
+        "", description="PEM file of the certificate to show (mTLS).", json_schema_extra=LIVE
+    )
+    key_file: str = Field("", description="PEM file of the key to it.", json_schema_extra=LIVE)
     server_name_override: str = Field(
-        "", description="Name the upstream's certificate must have, where it is not its host's."
+        "",
+        description="Name the upstream's certificate must have, where it is not its host's.",
+        json_schema_extra=LIVE,
     )
     min_version: Literal["1.2", "1.3"] = Field(
-        "1.2", description="Oldest TLS accepted. Over gRPC it is 1.2 and cannot be raised."
+        "1.2",
+        description="Oldest TLS accepted. Over gRPC it is 1.2 and cannot be raised.",
+        json_schema_extra=LIVE,
     )
 
 
@@ -198,7 +237,9 @@ class GrpcClientTls(ClientTls):
     """TLS towards an upstream over gRPC, whose address does not say whether there is any."""
 
     insecure: bool = Field(
-        True, description="true talks plain text; false TLS, for anything beyond this machine."
+        True,
+        description="true talks plain text; false TLS, for anything beyond this machine.",
+        json_schema_extra=LIVE,
     )
 
 
@@ -214,6 +255,7 @@ class OtlpExporter(Section):
             "Longest wait for the upstream when the client set no deadline; a client's own "
             "deadline always wins when it is shorter."
         ),
+        json_schema_extra=LIVE,
     )
     headers: dict[str, SecretStr] = Field(
         default_factory=dict,
@@ -222,31 +264,27 @@ class OtlpExporter(Section):
             "secrets as ${env:NAME}."
         ),
         examples=[{"x-tenant": "${env:TENANT:-default}"}],
-        json_schema_extra={"propertyNames": {"pattern": _HEADER_NAME}},
+        json_schema_extra={**LIVE, "propertyNames": {"pattern": HEADER_NAME}},
     )
 
     @field_validator("headers")
     @classmethod
     def _lower_case_names(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
-        lower = {name.lower(): value for name, value in headers.items()}
-        for name, value in lower.items():
-            text = value.get_secret_value()
-            if not _is_header_name(name) or not (text.isascii() and text.isprintable()):
-                raise PydanticCustomError(
-                    "format",
-                    "expected header names of a-z, 0-9, '-', '_' and '.', and printable values",
-                )
-        return lower
+        return checked_headers(headers)
 
 
 class OtlpGrpcExporter(OtlpExporter):
     """The upstream that every request is forwarded to over gRPC, byte for byte."""
 
     endpoint: UpstreamEndpoint = Field(
-        "localhost:14317", description="Your OpenTelemetry Collector's OTLP/gRPC address."
+        "localhost:14317",
+        description="Your OpenTelemetry Collector's OTLP/gRPC address.",
+        json_schema_extra=LIVE,
     )
     compression: Literal["none", "gzip", "deflate"] = Field(
-        "none", description="Compression on the way to the upstream."
+        "none",
+        description="Compression on the way to the upstream.",
+        json_schema_extra=LIVE,
     )
     tls: GrpcClientTls = Field(default_factory=GrpcClientTls, description="TLS, off by default.")
 
@@ -261,12 +299,14 @@ class OtlpHttpExporter(OtlpExporter):
             "whatever stands before /v1/traces there."
         ),
         examples=["http://localhost:14318"],
+        json_schema_extra=LIVE,
     )
     compression: Literal["none", "gzip", "deflate", "zstd"] = Field(
         "none",
         description=(
             "Compression of requests that came over gRPC; those that came over HTTP keep theirs."
         ),
+        json_schema_extra=LIVE,
     )
     tls: ClientTls = Field(default_factory=ClientTls, description="TLS, where it is https://.")
 
@@ -291,13 +331,28 @@ class Forward(Section):
             "upstream-or-disk: once the upstream has accepted it, or else once it is on disk. "
             "upstream: the upstream's answer, nothing is kept. disk: once it is on disk."
         ),
+        json_schema_extra=LIVE,
     )
     grace: DurationS = Field(
         5.0,
         ge=0,
         le=600,
         description="How long requests under way may take to finish when tripswitch stops.",
+        json_schema_extra=LIVE,
     )
+
+
+def checked_headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    """Return ``headers`` with lower-case names. Raises where one cannot be sent over gRPC."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    for name, value in lower.items():
+        text = value.get_secret_value()
+        if not _is_header_name(name) or not (text.isascii() and text.isprintable()):
+            raise PydanticCustomError(
+                "format",
+                "expected header names of a-z, 0-9, '-', '_' and '.', and printable values",
+            )
+    return lower
 
 
 def _is_header_name(name: str) -> bool:

@@ -16,9 +16,10 @@ import structlog
 
 from tripswitch.actions.dispatch import effects_of
 from tripswitch.actions.executor import Executor
-from tripswitch.config.loading import load_config, reloadable_difference, with_reloadable
+from tripswitch.config.loading import load_config, with_reloadable
 from tripswitch.drive.link import SIGNAL_OF, RecordKind
-from tripswitch.drive.logs import place_of
+from tripswitch.drive.logs import configure_logs, place_of
+from tripswitch.drive.own_traces import OwnTraces
 from tripswitch.drive.posted import read_changes, read_scores
 from tripswitch.drive.session import Arrival
 from tripswitch.errors import ConfigError, LedgerError
@@ -44,6 +45,9 @@ HEARTBEAT_S = 1.0
 _MOST_UNRECORDED = 10_000
 
 _EXECUTOR_GRACE_S = 3.0
+
+# Spans of the last calls are worth this much of the time there is to stop.
+_OWN_TRACES_S = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -101,7 +105,10 @@ class Judge:
         self.session = session
         self._ledger = ledger
         self._inbox = inbox
-        self._executor = Executor(ledger.outbox, config, self._take_outcome)
+        self._own_traces = OwnTraces(config.telemetry.otlp)
+        self._executor = Executor(
+            ledger.outbox, config, self._take_outcome, on_call=self._own_traces.record
+        )
         self._unrecorded: list[Command] = []
         self._consumed = 0
         self._counts = {
@@ -112,9 +119,9 @@ class Judge:
             "judge_requests_total": 0,
             "ledger_errors_total": 0,
             "ledger_dropped_commands_total": 0,
-            "config_reloads_total": 0,
-            "config_reload_failures_total": 0,
-            "config_last_reload_ok": 1,
+            "config_reloads_total;process=judge": 0,
+            "config_reload_failures_total;process=judge": 0,
+            "config_last_reload_ok;process=judge": 1,
         }
 
     def restore(self) -> None:
@@ -154,30 +161,33 @@ class Judge:
             if not acting.done():
                 await self._executor.close(_EXECUTOR_GRACE_S)
             await asyncio.gather(acting, return_exceptions=True)
+            await self._own_traces.stop(_OWN_TRACES_S)
 
     async def follow(
         self, edits: ConfigEdits, paths: Sequence[Path], environ: Mapping[str, str]
     ) -> None:
         """Take good edits of the files, refuse bad ones in words; the old ones stay in force."""
         async for _ in edits:
-            self.reload(paths, environ)
+            if self.reload(paths, environ):
+                configure_logs(self.config.telemetry.log_level, "judge")
+            await self._own_traces.reload(self.config.telemetry.otlp, _OWN_TRACES_S)
 
     def reload(self, paths: Sequence[Path], environ: Mapping[str, str]) -> bool:
         """Read the files again; return whether what they say is in force now."""
         try:
             edited = load_config(paths, environ)
         except ConfigError as error:
-            self._counts["config_reload_failures_total"] += 1
-            self._counts["config_last_reload_ok"] = 0
+            self._counts["config_reload_failures_total;process=judge"] += 1
+            self._counts["config_last_reload_ok;process=judge"] = 0
             _log.error("config_refused", problems=str(error), kept="the configuration before it")
             return False
-        for_restart = reloadable_difference(self.config, edited)
         self.config = with_reloadable(self.config, edited)
         self._guarded(lambda: self.session.reload(self.config))
         self._executor.reload(self.config)
-        self._counts["config_reloads_total"] += 1
-        self._counts["config_last_reload_ok"] = 1
-        _log.info("config_reloaded", needs_restart=for_restart)
+        self._counts["config_reloads_total;process=judge"] += 1
+        self._counts["config_last_reload_ok;process=judge"] = 1
+        # Which fields need a restart is said by the wire, once for both.
+        _log.info("config_reloaded")
         return True
 
     def post_scores(self, document: Any) -> dict[str, Any]:
@@ -204,12 +214,16 @@ class Judge:
         for (name, *values), count in self._executor.counters.items():
             labels = zip(("kind", "target", "result"), values, strict=True)
             counts[name + "".join(f";{label}={value}" for label, value in labels if value)] = count
+        for result, count in self._own_traces.results.items():
+            counts[f"own_spans_total;result={result}"] = count
         return counts | self._counts | {"ledger_unrecorded_commands": len(self._unrecorded)}
 
     async def _judge_batches(self) -> None:
         while batch := await self._inbox.batch():
             self._feed(batch)
             self._consumed += len(batch)
+            # Megabytes, which would be kept until the next batch is there.
+            del batch
             self._inbox.send({"consumed": self._consumed})
             await asyncio.sleep(0)
 

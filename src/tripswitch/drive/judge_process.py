@@ -1,4 +1,4 @@
-"""The judge's process: ``python -m tripswitch.drive.judge_process --link-fd N --config FILE ...``.
+"""The judge's process: ``python -m tripswitch.drive.process judge --link-fd N --config FILE ...``.
 
 Started by the wire and never by hand. It ends when the wire closes the link, and with the wire
 when that dies: the kernel sees to it where it can, and the end of the link everywhere.
@@ -25,6 +25,7 @@ from tripswitch.drive.config_edits import ConfigEdits
 from tripswitch.drive.inbox import Inbox
 from tripswitch.drive.judge import Judge
 from tripswitch.drive.logs import configure_logs
+from tripswitch.drive.process import settle_memory
 from tripswitch.errors import ConfigError, TripswitchError
 from tripswitch.otlp.tokens import BearerTokens
 from tripswitch.store.ledger import Ledger
@@ -76,6 +77,7 @@ async def _judge(
         judge = Judge(config, open_session(config), ledger, inbox)
         judge.restore()
         api = await _serve_api(config, judge, ledger)
+        settle_memory()
         following = asyncio.create_task(judge.follow(edits, paths, os.environ))
         try:
             await judge.run({"api": "" if api is None else api.endpoint})
@@ -137,12 +139,8 @@ def _die_with_parent() -> None:
             raise SystemExit(0)
 
 
-def main() -> int:
-    """Run the judge with the real session."""
+def main(arguments: Sequence[str]) -> int:
+    """Run the judge with the real session; return its exit code."""
     from tripswitch.drive.session import Session
 
-    return run_judge(sys.argv[1:], Session)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return run_judge(arguments, Session)

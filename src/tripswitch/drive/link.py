@@ -77,27 +77,41 @@ def encode(item: Tapped | Gap) -> tuple[bytes, bytes]:
 
 
 class RecordParser:
-    """Cuts a stream of bytes into records; keeps at most one unfinished record."""
+    """Cuts a stream of bytes into records; keeps at most one unfinished record.
+
+    A body is kept in the pieces it came in and joined once: bodies of megabytes would otherwise be
+    copied three times, and take that much memory.
+    """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._header = b""
+        self._begun: tuple[RecordKind, int] | None = None
+        self._pieces: list[bytes] = []
+        self._missing_bytes = 0
 
     def feed(self, data: bytes) -> list[Record]:
         """Return the records that ``data`` completes, in order. Raises ValueError on bad kinds."""
-        self._buffer += data
-        records = []
-        start = 0
-        while len(self._buffer) - start >= _HEADER.size:
-            length, kind, received_ns = _HEADER.unpack_from(self._buffer, start)
-            end = start + _HEADER.size + length
-            if len(self._buffer) < end:
-                break
-            body = bytes(self._buffer[start + _HEADER.size : end])
-            records.append(Record(RecordKind(kind), received_ns, body))
-            start = end
-        if start:
-            del self._buffer[:start]
-        return records
+        records: list[Record] = []
+        at = 0
+        while True:
+            if self._begun is None:
+                wanted = _HEADER.size - len(self._header)
+                self._header += data[at : at + wanted]
+                at += wanted
+                if len(self._header) < _HEADER.size:
+                    return records
+                self._missing_bytes, kind, received_ns = _HEADER.unpack(self._header)
+                self._begun = RecordKind(kind), received_ns
+                self._header = b""
+            piece = data[at : at + self._missing_bytes]
+            at += len(piece)
+            self._missing_bytes -= len(piece)
+            self._pieces.append(piece)
+            if self._missing_bytes:
+                return records
+            records.append(Record(*self._begun, b"".join(self._pieces)))
+            self._pieces.clear()
+            self._begun = None
 
 
 def frame(content: Mapping[str, Any]) -> bytes:

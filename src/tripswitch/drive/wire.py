@@ -15,13 +15,16 @@ import asyncio
 import contextlib
 import json
 import os
-import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import structlog
 
+from tripswitch.config.telemetry_section import OwnOtlp
+from tripswitch.drive.own_metrics import OwnMetrics, add_results
+from tripswitch.drive.process import JUDGE, command_of
 from tripswitch.drive.supervisor import Supervisor
 from tripswitch.drive.wire_metrics import wire_metrics
 from tripswitch.drive.wire_parts import (
@@ -29,11 +32,14 @@ from tripswitch.drive.wire_parts import (
     make_grpc_receiver,
     make_http_receiver,
     make_pipeline,
+    make_server_tls,
     make_spool,
     make_upstream,
 )
+from tripswitch.drive.wire_reload import reload_wire
 from tripswitch.errors import ConfigError
 from tripswitch.otlp.admission import Admission
+from tripswitch.otlp.current_upstream import CurrentUpstream
 from tripswitch.otlp.tap import Tap
 from tripswitch.web.health import Health, health_app
 from tripswitch.web.listener import Listener, bound_endpoint
@@ -46,6 +52,7 @@ if TYPE_CHECKING:
 
     from tripswitch.config.model import Config
     from tripswitch.otlp.spool.spool import Spool
+    from tripswitch.web.connections import ConnectionLimits
     from tripswitch.web.metrics import Metric
 
 RUN_FILE = "run.json"
@@ -54,6 +61,7 @@ _DRAIN_S = 2.0
 _DRAIN_AGAIN_S = 1.0
 _JUDGE_STOP_S = 5.0
 _WRITE_AGAIN_S = 5.0
+_OWN_METRICS_S = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -61,7 +69,17 @@ _log = structlog.get_logger(__name__)
 def judge_command(config_paths: Sequence[Path]) -> tuple[str, ...]:
     """Return the command that starts a judge on ``config_paths``."""
     files = [word for path in config_paths for word in ("--config", str(path))]
-    return (sys.executable, "-P", "-m", "tripswitch.drive.judge_process", *files)
+    return command_of(JUDGE, *files)
+
+
+@dataclass(slots=True)
+class Reloads:
+    """What became of edits of the configuration; ``for_restart`` are fields that wait for one."""
+
+    taken: int = 0
+    refused: int = 0
+    is_last_ok: bool = True
+    for_restart: tuple[str, ...] = ()
 
 
 class Wire:
@@ -75,14 +93,17 @@ class Wire:
     def __init__(self, config: Config, judge: Sequence[str]) -> None:
         self.endpoints: dict[str, str] = {}
         self.tap = Tap(config.tap.max_bytes)
-        room = Admission(config.receivers.otlp.max_in_flight_bytes)
-        self.upstream = make_upstream(config, room)
+        self.room = Admission(config.receivers.otlp.max_in_flight_bytes)
+        self.upstream = CurrentUpstream(make_upstream(config, self.room))
         self.spool = make_spool(config)
-        self.pipeline = make_pipeline(config, self.upstream, self.tap, self.spool, room)
-        self.grpc = make_grpc_receiver(config, self.pipeline)
+        self.pipeline = make_pipeline(config, self.upstream, self.tap, self.spool, self.room)
+        self.grpc_tls = make_server_tls(config, "grpc")
+        self.http_tls = make_server_tls(config, "http")
+        self.grpc = make_grpc_receiver(config, self.pipeline, self.grpc_tls)
         self.http = make_http_receiver(config, self.pipeline)
         self.supervisor = Supervisor(judge, self.tap, self._judge_changed)
-        self._config = config
+        self.config = config
+        self.reloads = Reloads()
         self.started_s = time.time()
         self._state: Literal["starting", "ready", "stopping"] = "starting"
         self._draining: asyncio.Task[None] | None = None
@@ -90,23 +111,24 @@ class Wire:
         self._listeners: list[Listener] = []
         self._directory = Path(config.storage.directory)
         self._writing_again: asyncio.TimerHandle | None = None
+        self._own_metrics: OwnMetrics | None = None
+        self._own_metrics_settings = OwnOtlp()
+        self._own_metrics_past: dict[str, int] = dict.fromkeys(("sent", "failed", "dropped"), 0)
 
     async def start(self) -> None:
         """Start everything. Raises ConfigError when an address or the folder cannot be had."""
         try:
             _make_folder(self._directory)
             if self.spool is not None:
-                await self.spool.open()
-                drain = self._keep_draining(self.spool)
-                self._draining = asyncio.get_running_loop().create_task(drain)
-            telemetry = self._config.telemetry
+                await self._open(self.spool)
+            telemetry = self.config.telemetry
             await self._listen("health", health_app(self.health), telemetry.health.endpoint)
             await self._listen("metrics", metrics_app(self.metrics), telemetry.metrics.endpoint)
-            protocols = self._config.receivers.otlp.protocols
+            protocols = self.config.receivers.otlp.protocols
             port = await self.grpc.start(protocols.grpc.endpoint)
             self.endpoints["otlp_grpc"] = bound_endpoint(protocols.grpc.endpoint, port)
             if protocols.http.endpoint:
-                self._http_listener = await listen_http(self._config, self.http)
+                self._http_listener = await listen_http(self.config, self.http, self.http_tls)
                 self.endpoints["otlp_http"] = self._http_listener.endpoint
         except BaseException:
             await self.stop()
@@ -115,13 +137,14 @@ class Wire:
         _log.info("listening", **self.endpoints, upstream=self.upstream.endpoint)
         self.supervisor.start()
         self._write_run_file()
+        await self.send_own_metrics()
 
     async def stop(self) -> None:
         """Stop everything, in the order of the module text."""
         self._state = "stopping"
-        stopping = [self.grpc.stop(self._config.forward.grace)]
+        stopping = [self.grpc.stop(self.config.forward.grace)]
         if self._http_listener is not None:
-            stopping.append(self._http_listener.stop())
+            stopping.append(self._http_listener.stop(self.config.forward.grace))
         await asyncio.gather(*stopping)
         await self._stop_draining()
         await self.pipeline.reading.settled()
@@ -129,9 +152,47 @@ class Wire:
             _log.warning("tap_not_drained", requests=len(self.tap))
         await self.supervisor.stop(_JUDGE_STOP_S)
         await self.upstream.close()
+        if self._own_metrics is not None:
+            await self._own_metrics.stop(_OWN_METRICS_S)
         for listener in self._listeners:
             await listener.stop()
         self._remove_run_file()
+
+    async def reload(self, edited: Config) -> list[str]:
+        """Use ``edited`` from now on; return the paths of the fields that need a restart.
+
+        Raises ConfigError, and leaves everything as it was, where it cannot be used.
+        """
+        return await reload_wire(self, edited)
+
+    @property
+    def http_limits(self) -> ConnectionLimits | None:
+        """Return the limits of the HTTP receiver's connections, None where there is none."""
+        return None if self._http_listener is None else self._http_listener.limits
+
+    async def add_spool(self, spool: Spool | None) -> None:
+        """Open a spool where none was needed before. Raises ConfigError where it cannot be."""
+        if spool is not None:
+            await self._open(spool)
+            self.spool = spool
+
+    async def send_own_metrics(self) -> None:
+        """Send metrics by OTLP as the configuration now says, at another place or not at all."""
+        wanted = self.config.telemetry.otlp
+        if wanted == self._own_metrics_settings:
+            return
+        left, self._own_metrics = self._own_metrics, None
+        self._own_metrics_settings = wanted
+        if left is not None:
+            await left.stop(_OWN_METRICS_S)
+            self._own_metrics_past = add_results(self._own_metrics_past, left.results)
+        if wanted.endpoint and wanted.metrics:
+            self._own_metrics = OwnMetrics(wanted, self.metrics)
+
+    def own_metrics_results(self) -> dict[str, int]:
+        """Return what became of the exports of metrics by OTLP."""
+        own = self._own_metrics
+        return add_results(self._own_metrics_past, {} if own is None else own.results)
 
     def health(self) -> Health:
         """Return how the process stands."""
@@ -140,6 +201,11 @@ class Wire:
     def metrics(self) -> list[Metric]:
         """Return the wire's numbers and the last ones that a judge gave."""
         return wire_metrics(self)
+
+    async def _open(self, spool: Spool) -> None:
+        await spool.open()
+        drain = self._keep_draining(spool)
+        self._draining = asyncio.get_running_loop().create_task(drain)
 
     async def _keep_draining(self, spool: Spool) -> None:
         while True:

@@ -64,6 +64,7 @@ JUDGE_TEXTS = {
     "actions_read_backs_total": "Questions to a target what became of a rollback, by answer.",
     "actions_recovered_total": "Effects that a crash had cut off and that were settled after it.",
     "actions_faults_total": "Faults inside the executor.",
+    "own_spans_total": "Spans of its own that were sent by OTLP, failed to be, or were dropped.",
     "actions_ledger_errors_total": "Times the ledger on disk refused to be read or written.",
 }
 
@@ -76,8 +77,23 @@ def wire_metrics(wire: Wire) -> list[Metric]:
         *([] if wire.spool is None else spool_metrics(wire.spool)),
         *_tap_metrics(wire),
         *_process_metrics(wire),
-        *named(wire.supervisor.last_counters, JUDGE_TEXTS),
+        *named({**wire.supervisor.last_counters, **_reloads(wire)}, JUDGE_TEXTS),
+        gauge(
+            "config_needs_restart",
+            "Edited fields of the configuration that wait for a restart.",
+            len(wire.reloads.for_restart),
+        ),
     ]
+
+
+def _reloads(wire: Wire) -> dict[str, float]:
+    """Return what the wire counts under the same names as the judge."""
+    reloads = wire.reloads
+    return {
+        "config_reloads_total;process=wire": reloads.taken,
+        "config_reload_failures_total;process=wire": reloads.refused,
+        "config_last_reload_ok;process=wire": reloads.is_last_ok,
+    }
 
 
 def _receiver_metrics(wire: Wire) -> list[Metric]:
@@ -202,6 +218,11 @@ def _tap_metrics(wire: Wire) -> list[Metric]:
             reading.skipped,
         ),
         counter(
+            "tap_own_requests_total",
+            "Requests not judged because a tripswitch sent them about itself.",
+            reading.own,
+        ),
+        counter(
             "tap_unreadable_requests_total",
             "Requests forwarded but not judged because their encoding or JSON cannot be read.",
             reading.unreadable,
@@ -242,6 +263,12 @@ def _process_metrics(wire: Wire) -> list[Metric]:
         gauge("judge_up", "1 while a judge is ready, 0 while none is.", supervisor.is_up),
         counter("judge_restarts_total", "Judges started after the first.", supervisor.restarts),
         gauge("start_time_seconds", "When the wire started, s since the epoch.", wire.started_s),
+        by_label(
+            "own_metrics_exports_total",
+            "Exports of these metrics by OTLP: sent; failed; dropped, one being under way still.",
+            "result",
+            dict(wire.own_metrics_results()),
+        ),
         Metric("process_resident_bytes", "gauge", "Memory resident, by process.", samples),
         Metric("build_info", "gauge", "The version that runs; always 1.", (build,)),
     ]

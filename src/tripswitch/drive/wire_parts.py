@@ -6,7 +6,7 @@ Secrets are taken out of the configuration here and live on only in the part tha
 from __future__ import annotations
 
 import resource
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tripswitch.otlp.acceptance import Acceptance
 from tripswitch.otlp.delivery import Signal
@@ -67,7 +67,7 @@ def make_upstream(config: Config, room: Admission) -> Upstream:
     return GrpcUpstream(
         grpc.endpoint,
         timeout_s=grpc.timeout,
-        largest_bytes=_largest_bytes(config),
+        largest_bytes=largest_bytes(config),
         headers=_texts(grpc.headers),
         compression=grpc.compression,
         tls=tls,
@@ -89,51 +89,107 @@ def make_pipeline(
     return Pipeline(
         Acceptance(upstream, config.forward.acknowledge, spool),
         room,
-        Reading(tap, max_bytes=_largest_bytes(config), marks={Signal.LOGS: LOG_MARKS}),
+        Reading(tap, max_bytes=largest_bytes(config), marks={Signal.LOGS: LOG_MARKS}),
     )
 
 
-def make_grpc_receiver(config: Config, pipeline: Pipeline) -> GrpcReceiver:
-    """Return the gRPC receiver. Raises ConfigError when its certificates cannot be used."""
+def make_grpc_receiver(config: Config, pipeline: Pipeline, tls: ServerTls | None) -> GrpcReceiver:
+    """Return the gRPC receiver. Raises ConfigError when its tokens cannot be read."""
     grpc = config.receivers.otlp.protocols.grpc
     return GrpcReceiver(
         pipeline,
         max_recv_msg_bytes=grpc.max_recv_msg_size,
-        max_concurrent_rpcs=grpc.max_concurrent_rpcs,
         max_connections=_connections(grpc.max_connections, config),
-        read_timeout_s=grpc.read_timeout,
-        tls=_server_tls(grpc.tls, f"{_PROTOCOLS}.grpc.tls"),
-        tokens=_tokens(grpc.auth, f"{_PROTOCOLS}.grpc.auth"),
+        tls=tls,
+        **grpc_settings(config),
     )
+
+
+def grpc_settings(config: Config) -> dict[str, Any]:
+    """Return what a running gRPC receiver can be told; see `GrpcReceiver.use`.
+
+    Raises ConfigError where its tokens cannot be read.
+    """
+    grpc = config.receivers.otlp.protocols.grpc
+    return {
+        "max_concurrent_rpcs": grpc.max_concurrent_rpcs,
+        "read_timeout_s": grpc.read_timeout,
+        "tokens": _tokens(grpc.auth, f"{_PROTOCOLS}.grpc.auth"),
+    }
 
 
 def make_http_receiver(config: Config, pipeline: Pipeline) -> HttpReceiver:
     """Return the HTTP receiver. Raises ConfigError when its tokens cannot be read."""
-    http = config.receivers.otlp.protocols.http
-    return HttpReceiver(
-        pipeline,
-        max_body_bytes=http.max_request_body_size,
-        max_concurrent_requests=http.max_concurrent_requests,
-        read_timeout_s=http.read_timeout,
-        path_prefixes=http.path_prefixes,
-        tokens=_tokens(http.auth, f"{_PROTOCOLS}.http.auth"),
-    )
+    return HttpReceiver(pipeline, **http_settings(config))
 
 
-async def listen_http(config: Config, receiver: HttpReceiver) -> Listener:
-    """Serve the HTTP receiver. Raises ConfigError when its address or certificates fail."""
+def http_settings(config: Config) -> dict[str, Any]:
+    """Return what a running HTTP receiver can be told; see `HttpReceiver.use`.
+
+    Raises ConfigError where its tokens cannot be read.
+    """
     http = config.receivers.otlp.protocols.http
-    tls = _server_tls(http.tls, f"{_PROTOCOLS}.http.tls")
+    return {
+        "max_body_bytes": http.max_request_body_size,
+        "max_concurrent_requests": http.max_concurrent_requests,
+        "read_timeout_s": http.read_timeout,
+        "path_prefixes": http.path_prefixes,
+        "tokens": _tokens(http.auth, f"{_PROTOCOLS}.http.auth"),
+    }
+
+
+def http_limits(config: Config) -> dict[str, Any]:
+    """Return the settings of `ConnectionLimits` for the HTTP receiver."""
+    http = config.receivers.otlp.protocols.http
+    return {
+        "max_connections": http.max_connections,
+        "header_timeout_s": http.read_header_timeout,
+        "idle_timeout_s": http.idle_timeout,
+        "max_header_bytes": http.max_header_size,
+    }
+
+
+async def listen_http(config: Config, receiver: HttpReceiver, tls: ServerTls | None) -> Listener:
+    """Serve the HTTP receiver. Raises ConfigError when its address cannot be had."""
     return await Listener.start(
         receiver,
-        http.endpoint,
+        config.receivers.otlp.protocols.http.endpoint,
         f"{_PROTOCOLS}.http.endpoint",
-        limits=ConnectionLimits(http.max_connections, http.read_header_timeout),
-        max_header_bytes=http.max_header_size,
-        idle_timeout_s=http.idle_timeout,
-        grace_s=config.forward.grace,
+        limits=ConnectionLimits(**http_limits(config)),
         tls=None if tls is None else tls.ssl_context(),
     )
+
+
+def make_server_tls(config: Config, protocol: str) -> ServerTls | None:
+    """Return the TLS of the receiver of ``protocol``, None where it is off.
+
+    Raises ConfigError where its certificates cannot be used.
+    """
+    section: ServerTlsSection = getattr(config.receivers.otlp.protocols, protocol).tls
+    files = server_files(section)
+    return None if files is None else ServerTls(files, f"{_PROTOCOLS}.{protocol}.tls")
+
+
+def server_files(section: ServerTlsSection) -> ServerFiles | None:
+    """Return the files of a listener, None where TLS is off."""
+    if not section.cert_file:
+        return None
+    return ServerFiles(
+        section.cert_file, section.key_file, section.client_ca_file, section.min_version
+    )
+
+
+def spool_settings(config: Config) -> dict[str, Any]:
+    """Return what a running spool can be told; see `Spool.use`."""
+    spool = config.spool
+    return {
+        "max_bytes": spool.max_bytes,
+        "max_age_s": spool.max_age,
+        "segment_bytes": spool.segment_bytes,
+        "dead_letter_bytes": spool.dead_letter_bytes,
+        "drain_bytes_per_s": spool.drain_bytes_per_s,
+        "drain_in_flight": spool.drain_in_flight,
+    }
 
 
 def _connections(wanted: int, config: Config) -> int:
@@ -145,22 +201,14 @@ def _connections(wanted: int, config: Config) -> int:
     return max(_FEWEST_CONNECTIONS, min(wanted, open_files - elsewhere))
 
 
-def _largest_bytes(config: Config) -> int:
+def largest_bytes(config: Config) -> int:
+    """Return the largest request that a receiver accepts."""
     protocols = config.receivers.otlp.protocols
     return max(protocols.grpc.max_recv_msg_size, protocols.http.max_request_body_size)
 
 
 def _texts(headers: Mapping[str, SecretStr]) -> dict[str, str]:
     return {name: value.get_secret_value() for name, value in headers.items()}
-
-
-def _server_tls(section: ServerTlsSection, field: str) -> ServerTls | None:
-    if not section.cert_file:
-        return None
-    files = ServerFiles(
-        section.cert_file, section.key_file, section.client_ca_file, section.min_version
-    )
-    return ServerTls(files, field)
 
 
 def _client_tls(section: ClientTlsSection, field: str) -> ClientTls:

@@ -109,6 +109,20 @@ class Acceptance:
         """Return whether requests go straight to disk for now."""
         return self.mode == "upstream-or-disk" and self._failures >= FAILURES_IN_A_ROW
 
+    def use(self, mode: Mode, spool: Spool | None) -> None:
+        """Decide by ``mode`` from now on; see the class."""
+        if mode != "upstream" and spool is None:
+            raise ValueError(f"forward.acknowledge: {mode} needs a spool")
+        self.mode = mode
+        self._spool = spool
+
+    def forget_failures(self) -> None:
+        """Begin anew with an upstream that is another one now."""
+        self._failures = 0
+        self._probe_at_s = 0.0
+        if self._spool is not None:
+            self._spool.wake()
+
     async def settle(self, delivery: Delivery, remaining_s: float | None) -> Settled:
         """Return the answer to ``delivery``; ``remaining_s`` is what its client still waits."""
         if self._spool is None or self.mode == "upstream":

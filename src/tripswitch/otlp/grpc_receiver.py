@@ -99,6 +99,7 @@ class GrpcReceiver:
         self.max_concurrent_rpcs = max_concurrent_rpcs
         self.in_flight = 0
         self.restarts = 0
+        self._most_rpcs = max_concurrent_rpcs * _HARD_LIMIT_FACTOR
         self.health = HealthService()
         self._pipeline = pipeline
         self._max_recv_msg_bytes = max_recv_msg_bytes
@@ -200,6 +201,21 @@ class GrpcReceiver:
         leaving = asyncio.get_running_loop().create_task(server.stop(_LEAVE_S))
         self._leaving[leaving] = server
         leaving.add_done_callback(self._leaving.pop)
+
+    def use(
+        self, *, max_concurrent_rpcs: int, read_timeout_s: float, tokens: BearerTokens | None
+    ) -> bool:
+        """Hold requests to these settings from now on.
+
+        Return False where gRPC, which has a limit of its own from the start, stands in the way of
+        so many at once; the others are in force all the same.
+        """
+        self._read_timeout_s = read_timeout_s
+        self._tokens = tokens
+        if max_concurrent_rpcs > self._most_rpcs:
+            return False
+        self.max_concurrent_rpcs = max_concurrent_rpcs
+        return True
 
     async def export(self, method: str, context: Any) -> bytes:
         """Serve one call. Raises only what ends a gRPC call: an abort or a cancellation."""

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from tripswitch.otlp.delivery import Metadata
 
+OWN_TELEMETRY: Final = "x-tripswitch-own-telemetry"
+"""Marks what a tripswitch sends about itself: to be forwarded like anything else, never judged."""
+
 _OF_ONE_HOP: Final = frozenset(
     {
         "connection",

@@ -89,9 +89,27 @@ class HttpReceiver:
         path_prefixes: Sequence[str] = (),
         tokens: BearerTokens | None = None,
     ) -> None:
-        self.max_concurrent_requests = max_concurrent_requests
         self.in_flight = 0
         self._pipeline = pipeline
+        self.use(
+            max_body_bytes=max_body_bytes,
+            max_concurrent_requests=max_concurrent_requests,
+            read_timeout_s=read_timeout_s,
+            path_prefixes=path_prefixes,
+            tokens=tokens,
+        )
+
+    def use(
+        self,
+        *,
+        max_body_bytes: int,
+        max_concurrent_requests: int,
+        read_timeout_s: float,
+        path_prefixes: Sequence[str],
+        tokens: BearerTokens | None,
+    ) -> None:
+        """Hold requests to these settings from now on."""
+        self.max_concurrent_requests = max_concurrent_requests
         self._max_body_bytes = max_body_bytes
         self._read_timeout_s = read_timeout_s
         self._prefixes = tuple(prefix.rstrip("/") for prefix in path_prefixes)

@@ -3,24 +3,24 @@
 A request that came over HTTP goes out as it came: method, path and query below the configured
 prefix, end-to-end headers, and the body with its content-encoding. Status, end-to-end headers and
 body of the answer come back likewise. An upstream that cannot be reached, or hangs up before it
-has answered, is UNAVAILABLE; one that hangs up on a connection that had been idle is asked once
-more, since that says nothing about the request.
+has answered, is UNAVAILABLE.
 
-Source: OTLP specification, "OTLP/HTTP"; RFC 9112 section 9.3.1 (retrying).
+Source: OTLP specification, "OTLP/HTTP".
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 import grpc
-import httpx
 import structlog
 
 from tripswitch.otlp.crossing import is_heavy, to_http
 from tripswitch.otlp.delivery import Delivery
 from tripswitch.otlp.headers import of_an_http_reply, overridden
+from tripswitch.otlp.http_connection import HungUpError
+from tripswitch.otlp.http_pool import MAX_RESPONSE_BYTES, HttpPool, origin_of
 from tripswitch.otlp.replies import HttpReply, refusal
 from tripswitch.otlp.upstream import time_upstream
 
@@ -31,13 +31,6 @@ if TYPE_CHECKING:
     from tripswitch.otlp.tls import ClientTls
 
 HttpCompression = Literal["none", "gzip", "deflate", "zstd"]
-
-MAX_RESPONSE_BYTES: Final = 4 << 20
-"""Most of an answer that is read; OTLP recommends 4 MiB."""
-
-# The Collector closes connections that were idle for a minute.
-_IDLE_S: Final = 30.0
-_MAX_CONNECTIONS: Final = 256
 
 _log = structlog.get_logger(__name__)
 
@@ -63,13 +56,11 @@ class HttpUpstream:
         self.endpoint = endpoint
         self.timeout_s = timeout_s
         self.in_flight = 0
-        self._url = httpx.URL(endpoint)
-        self._prefix = self._url.raw_path.partition(b"?")[0].rstrip(b"/")
+        self._origin = origin_of(endpoint)
         self._headers = dict(headers or {})
         self._compression = "identity" if compression == "none" else compression
         self._tls = tls
-        self._pool = self._connect()
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._pool = HttpPool(self._origin, tls)
 
     async def send(self, delivery: Delivery, remaining_s: float | None) -> Reply:
         """Send a request, made into HTTP where it came over gRPC; see `Upstream.send`."""
@@ -81,12 +72,12 @@ class HttpUpstream:
                 return crossed
             self._connect_anew_where_needed()
             async with asyncio.timeout(left_s):
-                return await self._post_twice(crossed)
+                return await self._post(crossed)
         except TimeoutError:
             return refusal(
                 grpc.StatusCode.DEADLINE_EXCEEDED, f"the upstream did not answer in {left_s:.1f} s"
             )
-        except httpx.HTTPError as error:
+        except (HungUpError, OSError) as error:
             _log.debug("upstream_unreachable", error=type(error).__name__)
             return refusal(
                 grpc.StatusCode.UNAVAILABLE,
@@ -100,10 +91,7 @@ class HttpUpstream:
 
     async def close(self) -> None:
         """Close every connection; requests under way fail."""
-        for task in self._leaving:
-            task.cancel()
-        await asyncio.gather(*self._leaving, return_exceptions=True)
-        await self._pool.aclose()
+        self._pool.close()
 
     async def _crossed(self, delivery: Delivery) -> Delivery | Reply:
         if delivery.protocol == "http":
@@ -112,69 +100,39 @@ class HttpUpstream:
             return await asyncio.to_thread(to_http, delivery, self._compression)
         return to_http(delivery, self._compression)
 
-    async def _post_twice(self, delivery: Delivery) -> HttpReply:
-        try:
-            return await self._post(delivery)
-        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-            return await self._post(delivery)
-
     async def _post(self, delivery: Delivery) -> HttpReply:
-        response = await self._pool.handle_async_request(self._request(delivery))
-        try:
-            pieces: list[bytes] = []
-            size = 0
-            async for piece in response.aiter_raw():
-                size += len(piece)
-                if size > MAX_RESPONSE_BYTES:
-                    _log.warning("upstream_answer_cut", max_bytes=MAX_RESPONSE_BYTES)
-                    return HttpReply(response.status_code)
-                pieces.append(piece)
-        finally:
-            await response.aclose()
+        answer = await self._pool.post(self._head(delivery), delivery.body)
+        if answer.body is None:
+            _log.warning("upstream_answer_cut", max_bytes=MAX_RESPONSE_BYTES)
+            return HttpReply(answer.status)
         headers = (
-            (key.decode("latin-1").lower(), value.decode("latin-1"))
-            for key, value in response.headers.raw
+            (key.decode("latin-1"), value.decode("latin-1")) for key, value in answer.headers
         )
-        return HttpReply(response.status_code, of_an_http_reply(headers), b"".join(pieces))
+        return HttpReply(answer.status, of_an_http_reply(headers), answer.body)
 
-    def _request(self, delivery: Delivery) -> httpx.Request:
-        headers = [
-            (key.encode("ascii"), str(value).encode("latin-1"))
-            for key, value in overridden(delivery.metadata, self._headers)
+    def _head(self, delivery: Delivery) -> bytes:
+        """Return request line and headers, with the empty line that ends them.
+
+        Raises ValueError where that would be another request than is meant.
+        """
+        lines = [
+            f"POST {self._origin.prefix}{delivery.address} HTTP/1.1",
+            f"host: {self._origin.authority}",
         ]
-        headers.append((b"content-type", delivery.content_type.encode("latin-1")))
+        for key, value in overridden(delivery.metadata, self._headers):
+            lines.append(f"{key}: {value!s}")
+        lines.append(f"content-type: {delivery.content_type}")
         if delivery.content_encoding:
-            headers.append((b"content-encoding", delivery.content_encoding.encode("latin-1")))
-        # The target is given apart, since a URL would be normalised.
-        target = self._prefix + delivery.address.encode("ascii")
-        extensions: dict[str, bytes | str] = {"target": target}
-        if self._tls is not None and self._tls.server_name:
-            extensions["sni_hostname"] = self._tls.server_name
-        return httpx.Request(
-            "POST", self._url, headers=headers, content=delivery.body, extensions=extensions
-        )
-
-    def _connect(self) -> httpx.AsyncHTTPTransport:
-        return httpx.AsyncHTTPTransport(
-            verify=True if self._tls is None else self._tls.ssl_context(),
-            trust_env=False,
-            limits=httpx.Limits(
-                max_connections=_MAX_CONNECTIONS,
-                max_keepalive_connections=_MAX_CONNECTIONS,
-                keepalive_expiry=_IDLE_S,
-            ),
-        )
+            lines.append(f"content-encoding: {delivery.content_encoding}")
+        lines.append(f"content-length: {len(delivery.body)}")
+        head = "\r\n".join((*lines, "", ""))
+        breaks = len(lines) + 1
+        if head.count("\r") != breaks or head.count("\n") != breaks or "\0" in head:
+            raise ValueError("a line break in a header")
+        return head.encode("latin-1")
 
     def _connect_anew_where_needed(self) -> None:
-        if self._tls is None or not self._tls.changed():
-            return
-        left, self._pool = self._pool, self._connect()
-
-        async def leave() -> None:
+        if self._tls is not None and self._tls.changed():
             # What is under way on the old connections finishes there.
-            await asyncio.sleep(self.timeout_s)
-            await left.aclose()
-
-        task = asyncio.get_running_loop().create_task(leave())
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+            self._pool.leave()
+            self._pool = HttpPool(self._origin, self._tls)

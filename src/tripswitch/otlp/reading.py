@@ -18,6 +18,7 @@ from tripswitch.errors import WireError
 from tripswitch.otlp.crossing import protobuf_of
 from tripswitch.otlp.delivery import Signal
 from tripswitch.otlp.encodings import normal
+from tripswitch.otlp.headers import OWN_TELEMETRY
 from tripswitch.otlp.status_bodies import JSON, media_type
 from tripswitch.otlp.tap import Gap
 
@@ -42,9 +43,9 @@ class Reading:
     Of a signal in ``marks`` only requests that hold one of its marks are handed over: an
     application's ordinary logs pass by in great volume.
 
-    ``skipped`` counts requests not read because the upstream refused them for good, ``unreadable``
-    those that are not what their headers say, ``dropped`` those that came while too many waited,
-    ``errors`` faults of the reading itself.
+    ``skipped`` counts requests not read because the upstream refused them for good, ``own`` those
+    that a tripswitch sent about itself, ``unreadable`` those that are not what their headers say,
+    ``dropped`` those that came while too many waited, ``errors`` faults of the reading itself.
     """
 
     def __init__(
@@ -56,11 +57,12 @@ class Reading:
         marks: Mapping[Signal, Sequence[bytes]] | None = None,
     ) -> None:
         self.skipped = 0
+        self.own = 0
         self.unreadable = 0
         self.dropped = 0
         self.errors = 0
+        self.max_bytes = max_bytes
         self._tap = tap
-        self._max_bytes = max_bytes
         self._signals = signals
         self._marks = marks or {}
         self._waiting: deque[Delivery] = deque()
@@ -73,6 +75,9 @@ class Reading:
             return
         if not (reply.is_ok or reply.is_retryable):
             self.skipped += 1
+            return
+        if any(key == OWN_TELEMETRY for key, _ in delivery.metadata):
+            self.own += 1
             return
         try:
             if _is_protobuf(delivery):
@@ -116,7 +121,7 @@ class Reading:
 
     async def _convert(self, delivery: Delivery) -> None:
         try:
-            body = await asyncio.to_thread(protobuf_of, delivery, self._max_bytes)
+            body = await asyncio.to_thread(protobuf_of, delivery, self.max_bytes)
             self._offer(body, delivery)
         except WireError:
             self.unreadable += 1

@@ -130,6 +130,21 @@ class ServerTls:
             require_client_authentication=bool(self._files.client_ca_file),
         )
 
+    def use(self, files: ServerFiles) -> None:
+        """Show the certificates of ``files`` from the next handshake on.
+
+        Raises ConfigError, and changes nothing, where they cannot be used.
+        """
+        if files == self._files:
+            return
+        watched = WatchedFiles((files.cert_file, files.key_file, files.client_ca_file))
+        try:
+            self._context = _server_context(files)
+        except (OSError, ValueError) as error:
+            raise _unusable(self._field, error) from error
+        self._files, self._watched = files, watched
+        self._reloads += 1
+
     def _reload(self) -> None:
         if not self._watched.changed():
             return

@@ -10,10 +10,17 @@ if TYPE_CHECKING:
 
 
 class Upstream(Protocol):
-    """One place that telemetry goes to. ``endpoint`` is for logs; it holds no secret."""
+    """One place that telemetry goes to."""
 
-    endpoint: str
-    in_flight: int
+    @property
+    def endpoint(self) -> str:
+        """Return where that is, for logs; it holds no secret."""
+        ...
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many requests are under way."""
+        ...
 
     async def send(self, delivery: Delivery, remaining_s: float | None) -> Reply:
         """Send a request and return the answer, in the upstream's protocol or our own.

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _GRACE_S = 2
-_IDLE_S = 5
 _BACKLOG = 128
 
 
@@ -41,19 +40,11 @@ class Listener:
         endpoint: str,
         *,
         limits: ConnectionLimits | None = None,
-        max_header_bytes: int = 16 << 10,
-        idle_timeout_s: float = _IDLE_S,
-        grace_s: float = _GRACE_S,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.limits = limits or ConnectionLimits()
         protocol: Any = self.limits.protocol()
-        # Uvicorn counts these two in whole seconds where it checks, and takes any where it waits.
-        times: dict[str, Any] = {
-            "timeout_keep_alive": idle_timeout_s,
-            "timeout_graceful_shutdown": grace_s,
-        }
         self._server = _Guest(
             uvicorn.Config(
                 app,
@@ -62,12 +53,10 @@ class Listener:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                h11_max_incomplete_event_size=max_header_bytes,
                 ssl_context_factory=None if tls is None else lambda _config, _default: tls,
                 http=protocol,
                 ws="none",
                 loop="asyncio",
-                **times,
             )
         )
         self._sockets = bound
@@ -94,8 +83,10 @@ class Listener:
         await listener._server.up.wait()
         return listener
 
-    async def stop(self) -> None:
-        """Answer what is under way, then close."""
+    async def stop(self, grace_s: float = _GRACE_S) -> None:
+        """Answer what is under way, for at most ``grace_s``, then close."""
+        # Uvicorn counts it in whole seconds where it checks, and takes any where it waits.
+        self._server.config.timeout_graceful_shutdown = grace_s  # type: ignore[assignment]
         self._server.should_exit = True
         await self._task
         for bound in self._sockets:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric as Family
     from starlette.requests import Request
 
-_PREFIX = "tripswitch_"
+PREFIX = "tripswitch_"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -115,7 +115,7 @@ class _OnScrape(Collector):
         for metric in self._read():
             labels = [label for label, _ in metric.samples[0].labels] if metric.samples else []
             make = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
-            family = make(_PREFIX + metric.name, metric.help, labels=labels)
+            family = make(PREFIX + metric.name, metric.help, labels=labels)
             for sample in metric.samples:
                 family.add_metric([value for _, value in sample.labels], sample.value)
             yield family

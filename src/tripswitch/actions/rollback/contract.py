@@ -35,10 +35,14 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the target says about a request: acted on, not acted on, or None for no answer."""
+    """What the target says about a request: acted on, not acted on, or None for no answer.
+
+    ``status`` is the HTTP status of its answer, None without one.
+    """
 
     applied: bool | None
     detail: str
+    status: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

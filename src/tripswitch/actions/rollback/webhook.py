@@ -7,6 +7,7 @@ The receiver moves its own pointer; we know its request and its answer and nothi
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tripswitch.actions.attempt import Attempt, AttemptState, answered_field, judge
@@ -108,9 +109,9 @@ class WebhookRollback:
         if attempt.state is not AttemptState.DONE:
             return attempt
         if answered_field(answer, "action_id") == call.action_id:
-            return Attempt(AttemptState.DONE, "confirmed by the receiver")
+            return replace(attempt, detail="confirmed by the receiver")
         detail = "answered 2xx without the action id; recovery will be judged from the spans"
-        return Attempt(AttemptState.DONE, detail)
+        return replace(attempt, detail=detail)
 
     async def undo(self, snapshot: Snapshot) -> Attempt:  # noqa: ARG002 - the contract's shape
         """Refuse: a webhook records no earlier pointer to put back."""
@@ -139,8 +140,8 @@ class WebhookRollback:
         if answer.status is not None and 200 <= answer.status < 300:
             state = answered_field(answer, "state")
         if state == "applied":
-            return Snapshot(True, "status_url says applied")
+            return Snapshot(True, "status_url says applied", answer.status)
         if state in ("unknown", "not_applied"):
-            return Snapshot(False, f"status_url says {state}")
+            return Snapshot(False, f"status_url says {state}", answer.status)
         found = answer.detail if answer.status is None else f"status {answer.status}, no state"
-        return Snapshot(None, f"status_url gave no answer: {found}")
+        return Snapshot(None, f"status_url gave no answer: {found}", answer.status)

@@ -41,6 +41,11 @@ class DeadLetters:
         self._writer = GroupWriter(shelf, min(segment_bytes, max_bytes // _SEGMENTS), thread)
         self._turn = asyncio.Lock()
 
+    def use(self, max_bytes: int, segment_bytes: int) -> None:
+        """Keep to these bounds from the next letter on."""
+        self._max_bytes = max_bytes
+        self._writer.segment_bytes = min(segment_bytes, max_bytes // _SEGMENTS)
+
     async def bury(self, delivery: Delivery, kept_ns: int, death: Death) -> None:
         """Keep ``delivery`` on disk as long as there is room for it; never raises for the disk."""
         self.buried += 1

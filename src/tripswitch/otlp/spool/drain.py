@@ -128,6 +128,12 @@ class Drain:
             self._in_flight.clear()
             self._returned.clear()
 
+    def use(self, pace: Pace) -> None:
+        """Drain at ``pace`` from now on."""
+        self._pace = pace
+        self._next_send_s = 0.0
+        self.changed.set()
+
     def wake(self) -> None:
         """Try again at once: the upstream has just answered something else."""
         self._quiet_until_s = 0.0

@@ -140,6 +140,25 @@ class Spool:
             drain_in_flight=spool.drain_in_flight,
         )
 
+    def use(
+        self,
+        *,
+        max_bytes: int,
+        max_age_s: float,
+        segment_bytes: int,
+        dead_letter_bytes: int,
+        drain_bytes_per_s: float,
+        drain_in_flight: int,
+    ) -> None:
+        """Keep to these bounds from now on; see the class.
+
+        A smaller ``max_bytes`` than is held refuses new work until enough is drained.
+        """
+        self.max_bytes = max_bytes
+        self._writer.segment_bytes = min(segment_bytes, max_bytes // _FEWEST_SEGMENTS)
+        self._dead_letters.use(dead_letter_bytes, segment_bytes)
+        self._drain.use(Pace(drain_bytes_per_s, drain_in_flight, max_age_s))
+
     async def open(self) -> None:
         """Lock the directory and take in what is there, whatever its state.
 

@@ -53,7 +53,7 @@ class GroupWriter:
         self.syncs = 0
         self.reserved_bytes = 0
         self._shelf = shelf
-        self._segment_bytes = segment_bytes
+        self.segment_bytes = segment_bytes
         self._thread = thread
         self._waiting: deque[_Waiting] = deque()
         self._committing: asyncio.Task[None] | None = None
@@ -110,14 +110,14 @@ class GroupWriter:
         first_bytes = self._waiting[0].draft.record_bytes
         used_bytes = START_BYTES if self._active is None else self._active.extent.end_offset
         has_records = self._active is not None and self._active.extent.records > 0
-        if has_records and used_bytes + first_bytes > self._segment_bytes:
+        if has_records and used_bytes + first_bytes > self.segment_bytes:
             self._close_active()
             used_bytes = START_BYTES
         batch = [self._waiting.popleft()]
         used_bytes += first_bytes
         while self._waiting:
             used_bytes += self._waiting[0].draft.record_bytes
-            if used_bytes > self._segment_bytes:
+            if used_bytes > self.segment_bytes:
                 break
             batch.append(self._waiting.popleft())
         return batch
