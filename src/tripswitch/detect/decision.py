@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tripswitch.config.model import Detect
+from tripswitch.detect.baseline import Baseline
 from tripswitch.detect.nulls import SLOW_MULTIPLE
 from tripswitch.detect.point_rule import (
-    WINDOWS,
     Flags,
+    Read,
     Reading,
     Reference,
     choose_window,
@@ -66,55 +67,15 @@ def decide(judge: Judge, rows: Rows, detect: Detect, *, minute_crossed: bool) ->
     """Decide every row of ``rows``; at minute boundaries also count how long lines were held."""
     roster = judge.roster
     base = judge.baseline(rows, detect)
-    ratio, ratio_error = judge.ratio_baseline(rows, detect)
     kind = roster.kind[rows]
-    is_tokens = kind == Kind.TOKENS
-    control = roster.control[rows]
-    is_control = control != NONE
+    is_control = roster.control[rows] != NONE
     comparable = (is_control | (base.samples > 0)) & roster.judged[rows]
-    effect = np.where(
-        is_control,
-        judge.control_effect if len(judge.control_effect) == len(rows) else 1.0,
-        base.design_effect,
-    )
-    reference = Reference(
-        rows=control,
-        mean=np.where(is_tokens, ratio, base.mean),
-        standard_error=np.where(is_tokens, ratio_error, base.standard_error),
-        samples=base.samples,
-    )
-
-    def read(window: str) -> Reading:
-        means = read_means(
-            judge.scopes.rings,
-            window,
-            roster.series[rows],
-            reference,
-            roster.mirrored[rows],
-            effect,
-        )
-        if not is_tokens.any():
-            return means
-        ratios = read_ratios(
-            judge.scopes.rings,
-            window,
-            np.maximum(roster.raw[rows], 0),
-            np.maximum(roster.of_success[rows], 0),
-            roster.control_raw[rows],
-            roster.control_of_success[rows],
-            reference,
-        )
-        return means.pick(ratios, is_tokens)
-
-    readings = [read(window) for window in WINDOWS]
-    recent = read("5m")
+    read = _reader(judge, rows, base, detect)
     fewest = roster.fewest[rows]
-    chosen, window = choose_window(readings, fewest, is_control)
+    chosen, window = choose_window(read, fewest, is_control)
     readable = comparable & (window >= 0)
     page_line, look_line = roster.line_page[rows], roster.line_look[rows]
     estimate = np.where(readable, chosen.estimate, 0.0)
-    if minute_crossed:
-        _count_minutes(judge, rows, readable, estimate, recent)
 
     names = ("page_control", "page_own", "look_control", "look_own")
     page_control, page_own, look_control, look_own = (
@@ -123,14 +84,29 @@ def decide(judge: Judge, rows: Rows, detect: Detect, *, minute_crossed: bool) ->
     page_evidence = np.where(is_control, page_control, page_own)
     look_evidence = np.where(is_control, look_control, look_own)
     proven = readable & (page_evidence >= 1)
+    # The last minutes and how sure the windows are decide only where there is evidence.
+    suspects = proven.nonzero()[0]
+    everything = np.arange(len(rows))
+    recent = read("5m", everything if minute_crossed else suspects)
+    if minute_crossed:
+        _count_minutes(judge, rows, readable, estimate, recent)
+        recent = recent.at(suspects)
     # With too few of either arm in five minutes nothing says that it is over.
     unknown = (recent.samples < _RECENT_SAMPLES) | (
-        is_control & (recent.usual_samples < _RECENT_SAMPLES)
+        is_control[suspects] & (recent.usual_samples < _RECENT_SAMPLES)
     )
-    still = (recent.estimate >= page_line / 2) | unknown
+    still, still_worth_a_look = np.zeros_like(proven), np.zeros_like(proven)
+    still[suspects] = (recent.estimate >= page_line[suspects] / 2) | unknown
+    still_worth_a_look[suspects] = (recent.estimate >= look_line[suspects] / 2) | unknown
 
-    surest = sure_window(readings, page_line, fewest, is_control)
-    sure = surest >= 0
+    firm, surest = sure_window(
+        lambda name, at: read(name, suspects[at]),
+        page_line[suspects],
+        fewest[suspects],
+        is_control[suspects],
+    )
+    sure = np.zeros_like(proven)
+    sure[suspects] = surest >= 0
     alert_minutes = detect.alert_window / 60
     fast = is_control | (
         (estimate >= _FAST_LINES * page_line) & (roster.held_recent[rows] >= _FAST_MINUTES)
@@ -144,7 +120,7 @@ def decide(judge: Judge, rows: Rows, detect: Detect, *, minute_crossed: bool) ->
     page_rates = proven & enough & still & _over_rate_line(judge, rows, kind, chosen, page_line)
     is_refusal = (kind == Kind.REFUSAL_UP) | (kind == Kind.REFUSAL_DOWN)
     joined = is_refusal & proven & enough & (estimate >= look_line)
-    joined &= (recent.estimate >= look_line / 2) | unknown
+    joined &= still_worth_a_look
     joined &= _others_with_evidence(judge, rows, page_evidence, is_refusal)
 
     looked = readable & (look_evidence >= 1) & (estimate >= look_line)
@@ -155,10 +131,9 @@ def decide(judge: Judge, rows: Rows, detect: Detect, *, minute_crossed: bool) ->
     page = np.where(roster.is_rate[rows], page_rates | joined, page_means)
     level = np.where(page, PAGE, np.where(look, LOOK, NOTHING))
     # What is told of a page is the window that decided it.
-    by_sure = page & ~roster.is_rate[rows]
-    for position, reading in enumerate(readings):
-        chosen = chosen.pick(reading, by_sure & (surest == position))
-    window = np.where(by_sure, surest, window)
+    by_sure = (page & ~roster.is_rate[rows])[suspects]
+    chosen.put(suspects[by_sure], firm.at(by_sure))
+    window[suspects[by_sure]] = surest[by_sure]
     return Decision(
         level=level,
         reading=chosen,
@@ -168,6 +143,38 @@ def decide(judge: Judge, rows: Rows, detect: Detect, *, minute_crossed: bool) ->
         is_previous=judge.has_previous(rows, detect),
         is_comparable=comparable,
     )
+
+
+def _reader(judge: Judge, rows: Rows, base: Baseline, detect: Detect) -> Read:
+    """Return what reads a window for some of ``rows``, by their positions."""
+    roster, rings = judge.roster, judge.scopes.rings
+    series, mirrored, control = roster.series[rows], roster.mirrored[rows], roster.control[rows]
+    control_effect = judge.control_effect if len(judge.control_effect) == len(rows) else 1.0
+    effect = np.where(control != NONE, control_effect, base.design_effect)
+    means = Reference(control, base.mean, base.standard_error, base.samples)
+    ratio, ratio_error = judge.ratio_baseline(rows, detect)
+    ratios = Reference(control, ratio, ratio_error, base.samples)
+    is_tokens = roster.kind[rows] == Kind.TOKENS
+
+    def read(window: str, at: Rows) -> Reading:
+        reading = read_means(rings, window, series[at], means.at(at), mirrored[at], effect[at])
+        tokens = is_tokens[at].nonzero()[0]
+        if len(tokens):
+            of_tokens = at[tokens]
+            chosen = rows[of_tokens]
+            by_success = read_ratios(
+                rings,
+                window,
+                np.maximum(roster.raw[chosen], 0),
+                np.maximum(roster.of_success[chosen], 0),
+                roster.control_raw[chosen],
+                roster.control_of_success[chosen],
+                ratios.at(of_tokens),
+            )
+            reading.put(tokens, by_success)
+        return reading
+
+    return read
 
 
 def _count_minutes(
