@@ -175,6 +175,10 @@ class Rings:
         blocks = self.minute[rows]
         return np.asarray(self.moments[rows] + _moments_of(blocks).sum(axis=1))
 
+    def learnt(self, rows: Rows) -> Floats:
+        """Return the sums of `by_hour` over all hours of the day, shape (len(rows), 6)."""
+        return _summed(self.by_hour, rows)
+
     def _open_minute(self, minute: int) -> None:
         thawed = ~self.frozen[:, None]
         self.tainted[:, (minute - 1) // 60 % HOURS] |= self.frozen
@@ -222,16 +226,16 @@ class Rings:
 
 
 def _summed(ring: Floats, rows: Rows, slots: Rows | None = None) -> Floats:
-    """Return the sums of ``rows`` over ``slots``, all of them if None, shape (len(rows), 3).
+    """Return the sums of ``rows`` over ``slots``, all of them if None.
 
     Slots are added one after the other in their order, as ``ring[rows].sum(axis=1)`` does. That
-    adds three numbers at a time; with the slots in front it is whole blocks of rows.
+    adds three or six numbers at a time; with the slots in front it is whole blocks of rows.
     """
-    sums = np.empty((len(rows), 3))
+    sums = np.empty((len(rows), ring.shape[2]))
     flat = ring.reshape(len(ring), -1)
     for first in range(0, len(rows), _BLOCK):
         taken = flat.take(rows[first : first + _BLOCK], axis=0)
-        by_slot = np.ascontiguousarray(taken.T).reshape(ring.shape[1], 3, -1)
+        by_slot = np.ascontiguousarray(taken.T).reshape(*ring.shape[1:], -1)
         chosen = by_slot if slots is None else by_slot[slots]
         sums[first : first + _BLOCK] = chosen.sum(axis=0).T
     return sums
