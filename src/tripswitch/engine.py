@@ -92,24 +92,29 @@ class Engine:
 
     # --- what goes in -----------------------------------------------------------------------------
 
-    def observe(self, observed: Observed, now_ns: Sequence[int]) -> list[Command]:
+    def observe(self, observed: Observed, now_ns: Sequence[int], first: int = 0) -> list[Command]:
         """Take what was read from ``len(now_ns)`` requests, the i-th of them at ``now_ns[i]``.
 
-        Times never go back; an earlier one counts as the latest seen.
+        Times never go back; an earlier one counts as the latest seen. ``first`` is the request
+        index that the first has where a reading is taken in parts, each once and in order.
         """
-        self.counts["reader_spans_total"] += observed.spans
-        self.counts["reader_unreadable_requests_total"] += observed.unreadable
-        moments_ns = list(accumulate(now_ns, max, initial=self.now_ns))[1:]
+        if first == 0:
+            self.counts["reader_spans_total"] += observed.spans
+            self.counts["reader_unreadable_requests_total"] += observed.unreadable
+        moments_ns = [0] * first
+        moments_ns += list(accumulate(now_ns, max, initial=self.now_ns))[1:]
         tick_ns = int(self.config.detect.tick * NS_PER_S)
-        ticks = [moment_ns // tick_ns for moment_ns in moments_ns]
-        starts = [
-            first for first in range(len(ticks)) if not first or ticks[first] != ticks[first - 1]
+        bounds = [
+            index
+            for index in range(first, len(moments_ns))
+            if index == first or moments_ns[index] // tick_ns != moments_ns[index - 1] // tick_ns
         ]
         commands: list[Command] = []
-        for first, last in pairwise([*starts, len(ticks)]):
-            commands.extend(self.advance(moments_ns[first]))
-            part = observed if len(starts) == 1 else observed.part(first, last)
-            commands.extend(self._take(part, range(first, last), moments_ns))
+        for begin, end in pairwise([*bounds, len(moments_ns)]):
+            commands.extend(self.advance(moments_ns[begin]))
+            is_whole = len(bounds) == 1 and first == 0
+            part = observed if is_whole else observed.part(begin, end)
+            commands.extend(self._take(part, range(begin, end), moments_ns))
         return commands
 
     def advance(self, now_ns: int) -> list[Command]:

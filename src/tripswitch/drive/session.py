@@ -7,7 +7,10 @@ whose own times make the clock.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from itertools import groupby
+from typing import Any, Final, NamedTuple
+
+import numpy as np
 
 from tripswitch.config.model import Config
 from tripswitch.drive.data_clock import DataClock
@@ -20,6 +23,8 @@ from tripswitch.model.clocktext import NS_PER_S
 from tripswitch.model.incident import Incident, RollbackPlan
 from tripswitch.model.messages import Command, Confirmed, RollbackOutcome
 
+_NEVER_NS: Final = -1
+
 
 class Arrival(NamedTuple):
     """The body of one ``ExportTraceServiceRequest`` and when it arrived, ns since the epoch.
@@ -31,6 +36,13 @@ class Arrival(NamedTuple):
     received_ns: int
 
 
+class _Read(NamedTuple):
+    """One request of those that were read together."""
+
+    observed: Observed
+    request: int
+
+
 class Session:
     """One run of the engine over a stream of requests."""
 
@@ -39,7 +51,7 @@ class Session:
         self.engine = Engine(config)
         self._seen = SpansSeen()
         self._understanding = _understanding(config, self._seen)
-        self._clock: DataClock[Observed] | None = (
+        self._clock: DataClock[_Read] | None = (
             DataClock() if config.clock.source == "telemetry" else None
         )
         self._rejected: dict[str, int] = {}
@@ -52,15 +64,13 @@ class Session:
 
     def feed(self, arrivals: Sequence[Arrival]) -> list[Command]:
         """Read and judge requests, in order."""
+        observed = self._read([arrival.body for arrival in arrivals])
         if self._clock is None:
-            observed = self._read([arrival.body for arrival in arrivals])
             return self.engine.observe(observed, [arrival.received_ns for arrival in arrivals])
-        commands: list[Command] = []
-        for arrival in arrivals:
-            observed = self._read([arrival.body])
-            for item, now_ns in self._clock.push(observed, _latest_ns(observed)):
-                commands.extend(self.engine.observe(item, [now_ns]))
-        return commands
+        due: list[tuple[_Read, int]] = []
+        for index, latest_ns in enumerate(_latest_ns(observed, len(arrivals))):
+            due.extend(self._clock.push(_Read(observed, index), latest_ns))
+        return self._observe(due)
 
     def advance(self, now_ns: int) -> list[Command]:
         """Let wall time pass; with the telemetry's clock nothing passes by itself."""
@@ -70,8 +80,7 @@ class Session:
         """End a recording: take what still waits, and judge the tick it ended in."""
         commands: list[Command] = []
         if self._clock is not None:
-            for item, now_ns in self._clock.flush():
-                commands.extend(self.engine.observe(item, [now_ns]))
+            commands.extend(self._observe(self._clock.flush()))
         if self.engine.now_ns:
             tick_ns = int(self.config.detect.tick * NS_PER_S)
             commands.extend(self.engine.advance(self.engine.now_ns + tick_ns))
@@ -106,6 +115,14 @@ class Session:
         """Return what is seen, as JSON: every scope and signal with its verdict."""
         return status_of(self.engine)
 
+    def _observe(self, due: Sequence[tuple[_Read, int]]) -> list[Command]:
+        """Hand on requests whose time is known, those that were read together in one go."""
+        commands: list[Command] = []
+        for _, group in groupby(due, key=lambda item: id(item[0].observed)):
+            reads, times_ns = zip(*group, strict=True)
+            commands.extend(self.engine.observe(reads[0].observed, times_ns, reads[0].request))
+        return commands
+
     def _read(self, bodies: Sequence[bytes]) -> Observed:
         observed = self._understanding.observe(bodies)
         for fact, count in observed.rejected.items():
@@ -117,9 +134,11 @@ def _understanding(config: Config, seen: SpansSeen) -> Understanding:
     return Understanding(config.read, [*config.detect.control_cohorts, *DEFAULT_COHORTS], seen)
 
 
-def _latest_ns(observed: Observed) -> int | None:
-    latest = max((entry.end for entry in observed.entries), default=None)
-    if len(observed.calls):
-        end = int(observed.calls.end.max())
-        latest = end if latest is None else max(latest, end)
-    return latest
+def _latest_ns(observed: Observed, requests: int) -> list[int | None]:
+    """Return the latest time that each of the requests carries, None where it carries none."""
+    latest = np.full(requests, _NEVER_NS, dtype=np.int64)
+    np.maximum.at(latest, observed.calls.request_index, observed.calls.end)
+    latest_ns: list[int] = latest.tolist()
+    for entry in observed.entries:
+        latest_ns[entry.request_index] = max(latest_ns[entry.request_index], entry.end)
+    return [None if time_ns == _NEVER_NS else time_ns for time_ns in latest_ns]
