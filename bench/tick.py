@@ -25,7 +25,6 @@ from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.intake import Intake
 from tripswitch.detect.judge import Judge
 from tripswitch.detect.roster import Roster
-from tripswitch.detect.yardsticks import Yardstick
 from tripswitch.model.calls import Calls, Score
 from tripswitch.model.clocktext import NS_PER_MINUTE, NS_PER_S
 from tripswitch.model.requests import Requests
@@ -60,9 +59,13 @@ class Filled:
                 for number in range(scopes // 2)
             ]
         self.arrive(1)
-        # Slow requests and tokens are judged once a yardstick says what is much.
-        for family in comparisons.families.values():
-            family.yardstick = Yardstick(2.0, 4.0, token_cap=1000.0, tokens_per_success=450.0)
+        # Slow requests and tokens are judged once a yardstick says what is much; from then on it
+        # is measured again at every minute.
+        for record in self.scopes.records.values():
+            ids = np.full(1000, record.id)
+            self.scopes.latencies.add(ids, self.rng.lognormal(0, 0.5, 1000))
+            self.scopes.tokens.add(ids, self.rng.lognormal(6, 0.4, 1000))
+        comparisons.refresh(self.now_ns, self.config.detect)
         self.arrive(1)
         if one_family:
             for number, arm in enumerate(self.arms):
@@ -127,13 +130,13 @@ class Filled:
             record.last_seen_ns = self.now_ns
 
     def tick_ms(self) -> tuple[float, bool]:
-        """Return how long a tick took in ms, and whether it crossed a minute."""
+        """Return the processor time of a tick in ms, and whether it crossed a minute."""
         self.refill()
         self.now_ns += TICK_NS
         crossed = self.scopes.rings.advance(self.now_ns)
-        begun = time.perf_counter()
+        begun = time.process_time()
         self.judge.tick(self.now_ns, self.config.detect, minute_crossed=crossed, is_lossy=False)
-        return 1000 * (time.perf_counter() - begun), crossed
+        return 1000 * (time.process_time() - begun), crossed
 
 
 def measured(scopes: int, repeats: int, *, one_family: bool) -> dict[str, float]:

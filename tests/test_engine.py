@@ -155,6 +155,28 @@ def test_batching_changes_nothing_that_is_held() -> None:
     assert state(100) == one_by_one
 
 
+def test_on_the_clock_of_the_data_batching_changes_nothing_either() -> None:
+    bodies = list(requests(story(), 3, seed=5, step_s=2.0))
+    ahead = next(iter(requests(_flood(), 1, seed=9, start_ns=START_NS + 10**18 // 4)))
+    # One sender with a wrong clock, in whose presence others wait; one request without a time.
+    for at in (70, 41, 40, 2, 0):
+        bodies.insert(at, ahead)
+    bodies.insert(50, b"")
+
+    def state(size: int) -> tuple[object, ...]:
+        session = Session(config())
+        for at in range(0, len(bodies), size):
+            session.feed([Arrival(body, 0) for body in bodies[at : at + size]])
+        session.finish()
+        engine = session.engine
+        return held(engine.scopes, engine.comparisons), engine.exemplars._arms, session.counters()
+
+    one_by_one = state(1)
+    assert one_by_one[1]
+    assert state(4) == one_by_one
+    assert state(100) == one_by_one
+
+
 def test_a_change_in_every_arm_is_a_common_event_and_rolls_nothing_back() -> None:
     def plan(second: float) -> list[Arm]:
         behaviour = Behaviour(errors=0.25) if second >= 40 * 60 else Behaviour()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tripswitch.detect.point_rule import (
     WINDOWS,
+    Read,
     Reading,
     Reference,
     choose_window,
@@ -17,7 +18,7 @@ from tripswitch.detect.point_rule import (
     sure_window,
 )
 from tripswitch.model.clocktext import NS_PER_MINUTE
-from tripswitch.windows.rings import Floats, Rings
+from tripswitch.windows.rings import Floats, Rings, Rows
 
 MINUTE = 29_000_000
 NO, YES = np.array([False]), np.array([True])
@@ -41,6 +42,15 @@ def reading(estimate: float, error: float, samples: float, usual_samples: float 
     return Reading(
         ONE * estimate, ONE * error, zero, zero, ONE * samples, zero, ONE * usual_samples
     )
+
+
+def reads(readings: list[Reading]) -> Read:
+    """Return what reads one of ``readings`` by its window; the larger windows are like the last."""
+
+    def read(window: str, at: Rows) -> Reading:
+        return readings[min(WINDOWS.index(window), len(readings) - 1)].at(at)
+
+    return read
 
 
 @given(
@@ -126,7 +136,7 @@ def test_the_smallest_window_with_enough_samples_is_chosen() -> None:
     ):
         reference = against(control, samples=10_000)
         readings = [read_means(rings, name, rows, reference, NO, ONE) for name in WINDOWS]
-        _, index = choose_window(readings, ONE * fewest, reference.is_control)
+        _, index = choose_window(reads(readings), ONE * fewest, reference.is_control)
         assert index[0] == wanted, (control, fewest)
 
 
@@ -145,11 +155,12 @@ def test_the_smallest_window_with_enough_samples_is_chosen() -> None:
 def test_sure_needs_line_error_and_samples_in_one_window(
     readings: list[Reading], wanted: int
 ) -> None:
-    assert sure_window(readings, ONE * 0.05, ONE * 50, NO)[0] == wanted
+    _, index = sure_window(reads(readings), ONE * 0.05, ONE * 50, NO)
+    assert index[0] == wanted
 
 
 def test_sure_needs_samples_of_the_control_too() -> None:
     enough = [reading(0.2, 0.001, 60, usual_samples=60)]
     few = [reading(0.2, 0.001, 60, usual_samples=49)]
-    assert sure_window(enough, ONE * 0.05, ONE * 50, YES)[0] == 0
-    assert sure_window(few, ONE * 0.05, ONE * 50, YES)[0] == -1
+    assert sure_window(reads(enough), ONE * 0.05, ONE * 50, YES)[1][0] == 0
+    assert sure_window(reads(few), ONE * 0.05, ONE * 50, YES)[1][0] == -1

@@ -286,3 +286,30 @@ def test_a_gap_longer_than_every_ring_is_passed_in_bounded_steps() -> None:
     assert rings.window(np.array([0]), "24h").sum() == 0
     add(rings, 0, rings.now_minute, 0.25)
     assert rings.window(np.array([0]), "24h")[0].tolist() == [1, 0.25, 0.0625]
+
+
+@pytest.mark.parametrize("name", ["5m", "15m", "1h", "6h", "24h"])
+def test_windows_of_many_rows_are_those_of_each_to_the_byte(name: str) -> None:
+    rng = np.random.default_rng(3)
+    rings = Rings(3000)
+    rings.advance(START_MINUTE * NS_PER_MINUTE)
+    for ring in (rings.minute, rings.quarter, rings.hour):
+        ring[:] = rng.random(ring.shape)
+    rows = rng.permutation(3000)[:2500]
+    together = rings.window(rows, name)
+    for row, sums in zip(rows.tolist(), together, strict=True):
+        alone = rings.window(np.array([row]), name)
+        assert alone[0].tobytes() == sums.tobytes()
+    # One after the other, in the order of the slots.
+    row = int(rows[0])
+    in_order = {
+        "5m": [rings.minute[row, (START_MINUTE - back) % 15] for back in range(5)],
+        "15m": list(rings.minute[row]),
+        "1h": [rings.quarter[row, (START_MINUTE // 15 - back) % 24] for back in range(4)],
+        "6h": list(rings.quarter[row]),
+        "24h": list(rings.hour[row]),
+    }[name]
+    expected = in_order[0].copy()
+    for slot in in_order[1:]:
+        expected = expected + slot
+    assert expected.tobytes() == together[0].tobytes()

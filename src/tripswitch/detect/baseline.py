@@ -66,13 +66,12 @@ def own_history(rings: Rings, rows: Rows, now_hour: int, fewest: int) -> Baselin
     The whole is the hour-of-day table once it holds five times ``fewest`` samples, before that the
     moments of the last hours, which lag by 15 minutes.
     """
-    table = rings.by_hour[rows]
-    whole = table.sum(axis=1)
+    whole = rings.learnt(rows)
     settled = whole[:, 0] >= 5 * fewest
     chosen = np.where(settled[:, None], whole, rings.moments[rows])
     base = from_moments(chosen)
     effect = from_moments(rings.moments[rows]).design_effect
-    hour = table[:, now_hour % 24]
+    hour = rings.by_hour[rows, now_hour % 24]
     shrunk = (hour[:, 1] + _SHRINK_SAMPLES * base.mean) / (hour[:, 0] + _SHRINK_SAMPLES)
     base.mean = np.where(settled, shrunk, base.mean)
     base.design_effect = effect

@@ -25,7 +25,7 @@ from tripswitch.detect.signals import (
     kinds_of,
     lines_of,
 )
-from tripswitch.detect.yardsticks import has_moved, measure
+from tripswitch.detect.yardsticks import Measured, has_moved, measure
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE
 from tripswitch.model.scope import Scope
 from tripswitch.windows.scopes import Measure, ScopeRecord, Scopes
@@ -91,8 +91,7 @@ class Comparisons:
         minute = now_ns // NS_PER_MINUTE
         if minute != self._measured_minute:
             self._measured_minute = minute
-            for family in self.families.values():
-                self._measure_family(family, traffic, now_ns, detect)
+            self._measure_families(traffic, now_ns, detect)
 
     def forget(self, scope: Scope) -> None:
         """Drop a scope that made way."""
@@ -128,8 +127,13 @@ class Comparisons:
         detect: Detect,
     ) -> None:
         control = control_of(candidates, record, detect.control_cohorts)
-        for row in rows:
-            self._set_control(row, record, control, now_ns, detect)
+        held = self.roster.control[rows].tolist()
+        for row, series_before in zip(rows, held, strict=True):
+            series = NONE
+            if control is not None:
+                series = control.series.get(self.roster.measure(row), NONE)
+            if series != series_before:
+                self._set_control(row, series, record, control, now_ns, detect)
         if control is not None or now_ns - record.first_seen_ns > _PREVIOUS_LASTS_NS:
             for row in rows:
                 self.roster.previous_samples[row] = 0.0
@@ -143,17 +147,14 @@ class Comparisons:
     def _set_control(
         self,
         row: int,
+        series: int,
         record: ScopeRecord,
         control: ScopeRecord | None,
         now_ns: int,
         detect: Detect,
     ) -> None:
+        """Compare a row with another ``series`` of ``control`` from now on, NONE for none."""
         roster = self.roster
-        series = NONE
-        if control is not None:
-            series = control.series.get(self._measure_of(row), NONE)
-        if series == roster.control[row]:
-            return
         roster.control[row] = series
         roster.refer(row, None if series == NONE or control is None else control.scope)
         if control is not None and roster.kind[row] == Kind.TOKENS:
@@ -177,7 +178,7 @@ class Comparisons:
 
     def _set_previous(self, row: int, before: ScopeRecord) -> None:
         """Freeze what the version before looked like, as the baseline of this row."""
-        series = before.series.get(self._measure_of(row))
+        series = before.series.get(self.roster.measure(row))
         if series is None:
             return
         rings, roster = self.scopes.rings, self.roster
@@ -197,46 +198,36 @@ class Comparisons:
                 error = float(np.sqrt(variance * tokens[0]) / successes[0])
                 roster.previous_ratio_error[row] = error
 
-    def _measure_of(self, row: int) -> Measure:
-        return Measure(SIGNALS[Kind(self.roster.kind[row])].measure, self.roster.rubrics[row])
+    def _measure_families(self, traffic: Traffic, now_ns: int, detect: Detect) -> None:
+        """Fix or move the yardstick of every family that has no incident; see `yardsticks`."""
+        families, references = [], []
+        for family in self.families.values():
+            if family.scope in self.incident_families:
+                continue
+            reference = self._reference_of(family, traffic, detect)
+            if reference is not None:
+                families.append(family)
+                references.append(reference)
+        multiples = [
+            detect.for_route(family.scope.route).p99_latency.page_multiple for family in families
+        ]
+        measured = measure(self.scopes, references, multiples, detect.min_baseline)
+        for family, found in zip(families, measured, strict=True):
+            if found is not None:
+                self._move_yardstick(family, found, now_ns)
 
-    def _measure_family(
-        self, family: Family, traffic: Traffic, now_ns: int, detect: Detect
-    ) -> None:
-        """Fix or move the family's yardstick; see `yardsticks`."""
-        if family.scope in self.incident_families:
-            return
-        reference = self._reference_of(family, traffic, detect)
-        if reference is None:
-            return
-        ratio = None
-        raw = reference.series.get(TOKENS_RAW)
-        of_success = reference.series.get(TOKENS_OF_SUCCESS)
-        if raw is not None and of_success is not None:
-            tokens = self.scopes.rings.history(np.array([raw]))[0]
-            successes = self.scopes.rings.history(np.array([of_success]))[0]
-            if successes[0] > 0:
-                ratio = float(tokens[1] / successes[0])
-        found = measure(
-            self.scopes,
-            reference,
-            page_multiple=detect.for_route(family.scope.route).p99_latency.page_multiple,
-            fewest=detect.min_baseline,
-            tokens_per_success=ratio,
-        )
-        if found is None:
-            return
+    def _move_yardstick(self, family: Family, found: Measured, now_ns: int) -> None:
         if family.yardstick is None:
-            family.yardstick = found
+            family.yardstick = found.yardstick
             self._drop_counted(family, now_ns)
             return
-        if not has_moved(family.yardstick, found) or self._is_suspect(family):
+        if not has_moved(family.yardstick, found.yardstick) or self._is_suspect(family):
             family.moved_minutes = 0
             return
         family.moved_minutes += 1
-        provisional = self.scopes.latencies.total(reference.id) < _SETTLED_REQUESTS
+        provisional = found.requests < _SETTLED_REQUESTS
         if provisional or family.moved_minutes >= _MOVED_MINUTES:
-            family.yardstick = found
+            family.yardstick = found.yardstick
             family.moved_minutes = 0
             self._drop_counted(family, now_ns)
 
@@ -257,10 +248,13 @@ class Comparisons:
 
     def _reference_of(self, family: Family, traffic: Traffic, detect: Detect) -> ScopeRecord | None:
         """Return the control population, else the arm with the most traffic of the last hours."""
+        populations: dict[str, ScopeRecord] = {}
+        for scope, record in family.references.items():
+            if scope.request_model is None and scope.provider is None:
+                populations.setdefault((scope.cohort or "").lower(), record)
         for name in detect.control_cohorts:
-            for scope, record in family.references.items():
-                if scope == scope.population() and (scope.cohort or "").lower() == name.lower():
-                    return record
+            if name.lower() in populations:
+                return populations[name.lower()]
         return max(
             family.arms.values(),
             key=lambda arm: (traffic.calls(arm, "6h"), -arm.first_seen_ns, -arm.id),

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tripswitch.config.model import Detect
+from tripswitch.detect.baseline import Baseline
 from tripswitch.detect.nulls import SLOW_MULTIPLE
 from tripswitch.detect.point_rule import (
-    WINDOWS,
     Flags,
+    Read,
     Reading,
     Reference,
     choose_window,
@@ -29,7 +30,7 @@ from tripswitch.detect.point_rule import (
     read_ratios,
     sure_window,
 )
-from tripswitch.detect.roster import NONE
+from tripswitch.detect.roster import NONE, Roster
 from tripswitch.detect.signals import Kind
 from tripswitch.windows.rings import Floats, Rows
 
@@ -62,58 +63,43 @@ class Decision:
     is_comparable: Flags
 
 
-def decide(judge: Judge, rows: Rows, detect: Detect, *, minute_crossed: bool) -> Decision:
-    """Decide every row of ``rows``; at minute boundaries also count how long lines were held."""
+@dataclass(slots=True)
+class _Seen:
+    """What is seen of every row at one tick; arrays as long as ``rows``."""
+
+    judge: Judge
+    detect: Detect
+    rows: Rows
+    read: Read
+    chosen: Reading
+    window: Rows
+    is_control: Flags
+    page_evidence: Floats
+
+    def enough(self, at: Rows) -> Flags:
+        """Return which of some rows stand on enough samples and events."""
+        roster, rows = self.judge.roster, self.rows[at]
+        events = self.chosen.events[at] >= roster.fewest_events[rows]
+        samples = self.chosen.samples[at] >= roster.fewest[rows]
+        return np.asarray(samples & (roster.mirrored[rows] | events))
+
+
+def decide(
+    judge: Judge, rows: Rows, base: Baseline, detect: Detect, *, minute_crossed: bool
+) -> Decision:
+    """Decide every row of ``rows``; at minute boundaries also count how long lines were held.
+
+    ``base`` is the baseline of each. Most rows have no evidence, and then nothing more is read.
+    """
     roster = judge.roster
-    base = judge.baseline(rows, detect)
-    ratio, ratio_error = judge.ratio_baseline(rows, detect)
-    kind = roster.kind[rows]
-    is_tokens = kind == Kind.TOKENS
-    control = roster.control[rows]
-    is_control = control != NONE
+    is_control = roster.control[rows] != NONE
     comparable = (is_control | (base.samples > 0)) & roster.judged[rows]
-    effect = np.where(
-        is_control,
-        judge.control_effect if len(judge.control_effect) == len(rows) else 1.0,
-        base.design_effect,
-    )
-    reference = Reference(
-        rows=control,
-        mean=np.where(is_tokens, ratio, base.mean),
-        standard_error=np.where(is_tokens, ratio_error, base.standard_error),
-        samples=base.samples,
-    )
-
-    def read(window: str) -> Reading:
-        means = read_means(
-            judge.scopes.rings,
-            window,
-            roster.series[rows],
-            reference,
-            roster.mirrored[rows],
-            effect,
-        )
-        if not is_tokens.any():
-            return means
-        ratios = read_ratios(
-            judge.scopes.rings,
-            window,
-            np.maximum(roster.raw[rows], 0),
-            np.maximum(roster.of_success[rows], 0),
-            roster.control_raw[rows],
-            roster.control_of_success[rows],
-            reference,
-        )
-        return means.pick(ratios, is_tokens)
-
-    readings = [read(window) for window in WINDOWS]
-    recent = read("5m")
-    fewest = roster.fewest[rows]
-    chosen, window = choose_window(readings, fewest, is_control)
+    read = _reader(judge, rows, base, detect)
+    chosen, window = choose_window(read, roster.fewest[rows], is_control)
     readable = comparable & (window >= 0)
-    page_line, look_line = roster.line_page[rows], roster.line_look[rows]
     estimate = np.where(readable, chosen.estimate, 0.0)
     if minute_crossed:
+        recent = read("5m", np.arange(len(rows)))
         _count_minutes(judge, rows, readable, estimate, recent)
 
     names = ("page_control", "page_own", "look_control", "look_own")
@@ -122,52 +108,109 @@ def decide(judge: Judge, rows: Rows, detect: Detect, *, minute_crossed: bool) ->
     )
     page_evidence = np.where(is_control, page_control, page_own)
     look_evidence = np.where(is_control, look_control, look_own)
-    proven = readable & (page_evidence >= 1)
+    seen = _Seen(judge, detect, rows, read, chosen, window, is_control, page_evidence)
+    level = np.full(len(rows), NOTHING)
+    evidence = page_evidence.copy()
+    curious = (readable & (look_evidence >= 1) & (estimate >= roster.line_look[rows])).nonzero()[0]
+    if len(curious):
+        looked = curious[_look(seen, curious)]
+        level[looked] = LOOK
+        evidence[looked] = look_evidence[looked]
+    suspects = (readable & (page_evidence >= 1)).nonzero()[0]
+    if len(suspects):
+        paged = suspects[_page(seen, suspects)]
+        level[paged] = PAGE
+        evidence[paged] = page_evidence[paged]
+    return Decision(
+        level=level,
+        reading=chosen,
+        window=window,
+        evidence=evidence,
+        is_control=is_control,
+        is_previous=judge.has_previous(rows, detect),
+        is_comparable=comparable,
+    )
+
+
+def _look(seen: _Seen, at: Rows) -> Flags:
+    """Return which of the rows ``at``, over their line with evidence, are worth a look."""
+    roster, rows = seen.judge.roster, seen.rows[at]
+    held = (roster.kind[rows] != Kind.EVAL) | (
+        roster.held_look[rows] >= seen.detect.alert_window / 60
+    )
+    many = seen.chosen.samples[at] >= roster.fewest_look[rows]
+    return np.asarray(held & many & (~roster.is_rate[rows] | seen.enough(at)))
+
+
+def _page(seen: _Seen, at: Rows) -> Flags:
+    """Return which of the rows ``at``, all with evidence, page.
+
+    Where a sure window decided, the reading and its window become those.
+    """
+    roster, rows = seen.judge.roster, seen.rows[at]
+    is_control, is_rate = seen.is_control[at], roster.is_rate[rows]
+    page_line, look_line = roster.line_page[rows], roster.line_look[rows]
+    reading = seen.chosen.at(at)
+    recent = seen.read("5m", at)
     # With too few of either arm in five minutes nothing says that it is over.
     unknown = (recent.samples < _RECENT_SAMPLES) | (
         is_control & (recent.usual_samples < _RECENT_SAMPLES)
     )
     still = (recent.estimate >= page_line / 2) | unknown
 
-    surest = sure_window(readings, page_line, fewest, is_control)
-    sure = surest >= 0
-    alert_minutes = detect.alert_window / 60
+    firm, surest = sure_window(
+        lambda window, some: seen.read(window, at[some]), page_line, roster.fewest[rows], is_control
+    )
     fast = is_control | (
-        (estimate >= _FAST_LINES * page_line) & (roster.held_recent[rows] >= _FAST_MINUTES)
+        (reading.estimate >= _FAST_LINES * page_line) & (roster.held_recent[rows] >= _FAST_MINUTES)
     )
-    slow = roster.held_half[rows] >= alert_minutes
-    page_means = proven & sure & still & (fast | slow)
+    slow = roster.held_half[rows] >= seen.detect.alert_window / 60
+    by_mean = ~is_rate & (surest >= 0) & still & (fast | slow)
 
-    enough = (chosen.samples >= fewest) & (
-        roster.mirrored[rows] | (chosen.events >= roster.fewest_events[rows])
-    )
-    page_rates = proven & enough & still & _over_rate_line(judge, rows, kind, chosen, page_line)
-    is_refusal = (kind == Kind.REFUSAL_UP) | (kind == Kind.REFUSAL_DOWN)
-    joined = is_refusal & proven & enough & (estimate >= look_line)
+    enough = seen.enough(at)
+    by_rate = enough & still & _over_rate_line(roster, rows, reading)
+    kind = roster.kind[rows]
+    joined = (kind == Kind.REFUSAL_UP) | (kind == Kind.REFUSAL_DOWN)
+    joined &= enough & (reading.estimate >= look_line)
     joined &= (recent.estimate >= look_line / 2) | unknown
-    joined &= _others_with_evidence(judge, rows, page_evidence, is_refusal)
+    joined &= _others_with_evidence(seen, rows)
 
-    looked = readable & (look_evidence >= 1) & (estimate >= look_line)
-    held = (kind != Kind.EVAL) | (roster.held_look[rows] >= alert_minutes)
-    look = looked & held & (chosen.samples >= roster.fewest_look[rows])
-    look &= ~roster.is_rate[rows] | enough
-
-    page = np.where(roster.is_rate[rows], page_rates | joined, page_means)
-    level = np.where(page, PAGE, np.where(look, LOOK, NOTHING))
     # What is told of a page is the window that decided it.
-    by_sure = page & ~roster.is_rate[rows]
-    for position, reading in enumerate(readings):
-        chosen = chosen.pick(reading, by_sure & (surest == position))
-    window = np.where(by_sure, surest, window)
-    return Decision(
-        level=level,
-        reading=chosen,
-        window=window,
-        evidence=np.where(page, page_evidence, np.where(look, look_evidence, page_evidence)),
-        is_control=is_control,
-        is_previous=judge.has_previous(rows, detect),
-        is_comparable=comparable,
-    )
+    seen.chosen.put(at[by_mean], firm.at(by_mean))
+    seen.window[at[by_mean]] = surest[by_mean]
+    return np.asarray(by_mean | (is_rate & (by_rate | joined)))
+
+
+def _reader(judge: Judge, rows: Rows, base: Baseline, detect: Detect) -> Read:
+    """Return what reads a window for some of ``rows``, by their positions."""
+    roster, rings = judge.roster, judge.scopes.rings
+    series, mirrored, control = roster.series[rows], roster.mirrored[rows], roster.control[rows]
+    control_effect = judge.control_effect if len(judge.control_effect) == len(rows) else 1.0
+    effect = np.where(control != NONE, control_effect, base.design_effect)
+    means = Reference(control, base.mean, base.standard_error, base.samples)
+    ratio, ratio_error = judge.ratio_baseline(rows, detect)
+    ratios = Reference(control, ratio, ratio_error, base.samples)
+    is_tokens = roster.kind[rows] == Kind.TOKENS
+
+    def read(window: str, at: Rows) -> Reading:
+        reading = read_means(rings, window, series[at], means.at(at), mirrored[at], effect[at])
+        tokens = is_tokens[at].nonzero()[0]
+        if len(tokens):
+            of_tokens = at[tokens]
+            chosen = rows[of_tokens]
+            by_success = read_ratios(
+                rings,
+                window,
+                np.maximum(roster.raw[chosen], 0),
+                np.maximum(roster.of_success[chosen], 0),
+                roster.control_raw[chosen],
+                roster.control_of_success[chosen],
+                ratios.at(of_tokens),
+            )
+            reading.put(tokens, by_success)
+        return reading
+
+    return read
 
 
 def _count_minutes(
@@ -184,29 +227,26 @@ def _count_minutes(
         column[rows] = np.where(readable & holds, column[rows] + 1, 0.0)
 
 
-def _over_rate_line(
-    judge: Judge, rows: Rows, kind: Rows, reading: Reading, page_line: Floats
-) -> Flags:
+def _over_rate_line(roster: Roster, rows: Rows, reading: Reading) -> Flags:
     """Return where a rate is over its line.
 
     Errors need the multiple too. Slow is a share, and twice that of the reference: what control
     and canary share is not the canary's.
     """
-    multiple = judge.roster.multiple[rows]
+    kind, page_line = roster.kind[rows], roster.line_page[rows]
     difference = reading.estimate >= page_line
-    errors = difference & (reading.value >= multiple * reading.usual)
+    errors = difference & (reading.value >= roster.multiple[rows] * reading.usual)
     share = (reading.value >= page_line) & (reading.value >= SLOW_MULTIPLE * reading.usual)
     return np.asarray(
         np.where(kind == Kind.ERROR, errors, np.where(kind == Kind.SLOW, share, difference))
     )
 
 
-def _others_with_evidence(judge: Judge, rows: Rows, evidence: Floats, is_refusal: Flags) -> Flags:
+def _others_with_evidence(seen: _Seen, rows: Rows) -> Flags:
     """Return where the same scope has evidence in a signal that is not about refusals."""
-    scopes = judge.roster.scopes
-    loud = {scopes[row] for row in rows[(evidence >= 1) & ~is_refusal]}
-    found = np.zeros(len(rows), dtype=np.bool_)
-    if loud:
-        for index in np.flatnonzero(is_refusal):
-            found[index] = scopes[rows[index]] in loud
-    return found
+    roster = seen.judge.roster
+    loud_rows = seen.rows[seen.page_evidence >= 1]
+    kinds = roster.kind[loud_rows]
+    others = loud_rows[(kinds != Kind.REFUSAL_UP) & (kinds != Kind.REFUSAL_DOWN)]
+    loud = {roster.scopes[row] for row in others.tolist()}
+    return np.array([roster.scopes[row] in loud for row in rows.tolist()])

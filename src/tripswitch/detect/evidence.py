@@ -104,7 +104,7 @@ class EDetector:
 
     def evidence(self, rows: Rows) -> Floats:
         """Return E of ``rows``; E >= 1 is a crossing."""
-        return np.asarray(self.bets[rows].mean(axis=1))
+        return np.asarray(self.bets[rows].sum(axis=1) / BETS)
 
     def onset_ns(self, row: int) -> int:
         """Return the last tick at which the best bet's running sum was at its minimum."""

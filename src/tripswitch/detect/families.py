@@ -51,7 +51,8 @@ class Family:
 
 def without_version(scope: Scope) -> Scope:
     """Return the scope that the same slice has whatever the prompt version."""
-    return scope._replace(prompt_version=None)
+    route, prompt_name, _, cohort, request_model, provider = scope
+    return Scope(route, prompt_name, None, cohort, request_model, provider)
 
 
 def calls_in(scopes: Scopes, record: ScopeRecord, window: str) -> float:
@@ -69,20 +70,22 @@ class Traffic:
 
     def __init__(self, scopes: Scopes) -> None:
         known = [
-            (record.id, record.series[CALLS])
+            (record.id, row)
             for record in scopes.records.values()
-            if CALLS in record.series
+            if (row := record.series.get(CALLS)) is not None
         ]
         ids, rows = np.array(known, dtype=np.int64).reshape(-1, 2).T
-        size = int(ids.max()) + 1 if len(ids) else 0
-        self._calls = {window: np.zeros(size) for window in ("5m", "1h", "6h")}
-        for window, calls in self._calls.items():
+        self._calls: dict[str, list[float]] = {}
+        for window in ("5m", "1h", "6h"):
+            calls = np.zeros(int(ids.max()) + 1 if len(ids) else 0)
             calls[ids] = scopes.rings.window(rows, window)[:, 0]
+            # It is read one by one, which is quicker in a list.
+            self._calls[window] = calls.tolist()
 
     def calls(self, record: ScopeRecord, window: str) -> float:
         """Return the calls of one scope in the last ``5m``, ``1h`` or ``6h``."""
         column = self._calls[window]
-        return float(column[record.id]) if record.id < len(column) else 0.0
+        return column[record.id] if record.id < len(column) else 0.0
 
 
 class Candidates:
@@ -118,7 +121,10 @@ def control_of(
             continue
         if scope.cohort == cohort:
             return None
-        control = candidates.references.get(without_version(scope)._replace(cohort=cohort))
+        beside = Scope(
+            scope.route, scope.prompt_name, None, cohort, scope.request_model, scope.provider
+        )
+        control = candidates.references.get(beside)
         if control is not None and _serves_beside(control, record, candidates.traffic):
             return control
     return _older_arm_beside(candidates, record)

@@ -53,14 +53,15 @@ class Judge:
         fresh = rings.take_fresh()
         if minute_crossed or len(self.own.samples) != len(rows):
             self._refresh(rows, now_ns, detect)
+        base = self.baseline(rows, detect)
         if not is_lossy and len(rows):
-            self._weigh_own(rows, fresh, now_ns, detect)
+            self._weigh_own(rows, base, fresh, now_ns, detect)
             self._weigh_control(rows, fresh, now_ns, detect)
         if minute_crossed:
             # What came in before the boundary belongs to the minute that ends there.
             for detector in roster.detectors.values():
                 detector.close_minute()
-        decision = decide(self, rows, detect, minute_crossed=minute_crossed)
+        decision = decide(self, rows, base, detect, minute_crossed=minute_crossed)
         return rows, decision
 
     def baseline(self, rows: Rows, detect: Detect) -> Baseline:
@@ -117,9 +118,10 @@ class Judge:
             held = columns[rows[suspicious]]
             rings.frozen[held[held >= 0]] = True
 
-    def _weigh_own(self, rows: Rows, fresh: Floats, now_ns: int, detect: Detect) -> None:
+    def _weigh_own(
+        self, rows: Rows, base: Baseline, fresh: Floats, now_ns: int, detect: Detect
+    ) -> None:
         roster = self.roster
-        base = self.baseline(rows, detect)
         has_base = (base.samples > 0) & (roster.control[rows] == NONE) & roster.judged[rows]
         self._restart_changed(rows, has_base, now_ns, detect)
         arrived = fresh[roster.series[rows]].sum(axis=1)

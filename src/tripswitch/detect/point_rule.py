@@ -7,7 +7,8 @@ smallest of 15 min, 1 h, 6 h and 24 h that holds enough samples in the scope (an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -41,22 +42,20 @@ class Reading:
     events: Floats
     usual_samples: Floats
 
-    def pick(self, other: Reading, use_other: Flags) -> Reading:
-        """Return this reading with ``other`` where ``use_other`` holds."""
-        return Reading(
-            *(
-                np.where(use_other, getattr(other, name), getattr(self, name))
-                for name in (
-                    "estimate",
-                    "standard_error",
-                    "value",
-                    "usual",
-                    "samples",
-                    "events",
-                    "usual_samples",
-                )
-            )
-        )
+    def put(self, at: Rows, other: Reading) -> None:
+        """Write ``other``, a reading of the rows ``at``, over these."""
+        for name in _COLUMNS:
+            getattr(self, name)[at] = getattr(other, name)
+
+    def at(self, rows: Rows | Flags) -> Reading:
+        """Return the reading of some of the rows."""
+        return Reading(*(getattr(self, name)[rows] for name in _COLUMNS))
+
+
+_COLUMNS: Final = tuple(column.name for column in fields(Reading))
+
+Read = Callable[[str, Rows], Reading]
+"""Reads one window, by name, for some of the rows, by their positions."""
 
 
 @dataclass(slots=True)
@@ -76,6 +75,12 @@ class Reference:
     def is_control(self) -> Flags:
         """Return where a concurrent control is the reference."""
         return self.rows >= 0
+
+    def at(self, rows: Rows) -> Reference:
+        """Return the references of some of the rows."""
+        return Reference(
+            self.rows[rows], self.mean[rows], self.standard_error[rows], self.samples[rows]
+        )
 
 
 def read_means(
@@ -139,35 +144,56 @@ def read_ratios(
     )
 
 
-def choose_window(
-    readings: list[Reading], fewest: Floats, is_control: Flags
-) -> tuple[Reading, Rows]:
-    """Return the smallest window that holds enough samples, and its index; -1 where none does."""
-    chosen = readings[-1]
+def choose_window(read: Read, fewest: Floats, is_control: Flags) -> tuple[Reading, Rows]:
+    """Return the smallest window that holds enough samples, and its index.
+
+    Where none does the largest is returned, with index -1. A window is read only where none before
+    it holds enough: most rows need no other than the first.
+    """
     index = np.full(len(fewest), -1, dtype=np.int64)
-    for position in range(len(readings) - 1, -1, -1):
-        reading = readings[position]
-        enough = (reading.samples >= fewest) & (~is_control | (reading.usual_samples >= fewest))
-        chosen = chosen.pick(reading, enough)
-        index = np.where(enough, position, index)
+    lacking = np.arange(len(fewest))
+    chosen = read(WINDOWS[0], lacking)
+    for position, window in enumerate(WINDOWS):
+        if position > 0:
+            chosen.put(lacking, read(window, lacking))
+        enough = _holds_enough(chosen, lacking, fewest, is_control)
+        index[lacking[enough]] = position
+        lacking = lacking[~enough]
+        if not len(lacking):
+            break
     return chosen, index
 
 
-def sure_window(readings: list[Reading], line: Floats, fewest: Floats, is_control: Flags) -> Rows:
+def sure_window(
+    read: Read, line: Floats, fewest: Floats, is_control: Flags
+) -> tuple[Reading, Rows]:
     """Return the smallest window that shows the line reached, its own error taken into account.
 
-    An index of ``readings``, -1 where no window is sure. Evidence only says "worse than the
-    tolerance" and stays crossed; without this every later look at a noisy window is a fresh chance
-    to exceed the line.
+    Its index is -1 where no window is sure; the reading then says nothing. Evidence only says
+    "worse than the tolerance" and stays crossed; without this every later look at a noisy window is
+    a fresh chance to exceed the line.
     """
-    window = np.full(len(line), -1, dtype=np.int64)
-    for position in range(len(readings) - 1, -1, -1):
-        reading = readings[position]
-        enough = (reading.samples >= fewest) & (~is_control | (reading.usual_samples >= fewest))
+    index = np.full(len(line), -1, dtype=np.int64)
+    unsure = np.arange(len(line))
+    chosen = read(WINDOWS[0], unsure)
+    for position, window in enumerate(WINDOWS):
+        if position > 0:
+            chosen.put(unsure, read(window, unsure))
+        reading = chosen.at(unsure)
         firm = reading.estimate - SURE_STANDARD_ERRORS * reading.standard_error
-        sure = enough & (reading.estimate >= line) & (firm >= SURE_SHARE_OF_LINE * line)
-        window = np.where(sure, position, window)
-    return window
+        sure = _holds_enough(chosen, unsure, fewest, is_control)
+        sure &= (reading.estimate >= line[unsure]) & (firm >= SURE_SHARE_OF_LINE * line[unsure])
+        index[unsure[sure]] = position
+        unsure = unsure[~sure]
+        if not len(unsure):
+            break
+    return chosen, index
+
+
+def _holds_enough(reading: Reading, rows: Rows, fewest: Floats, is_control: Flags) -> Flags:
+    least = fewest[rows]
+    enough = reading.samples[rows] >= least
+    return np.asarray(enough & (~is_control[rows] | (reading.usual_samples[rows] >= least)))
 
 
 def _mean_and_error2(stats: Floats, effect: Floats) -> tuple[Floats, Floats, Floats]:

@@ -181,6 +181,12 @@ class Roster:
             detector.start(row, 0.0, record.first_seen_ns)
         return row
 
+    def measure(self, row: int) -> Measure:
+        """Return the measure that a row judges."""
+        key = self._keys[row]
+        assert key is not None
+        return key[1]
+
     def set_lines(self, row: int, lines: Lines) -> None:
         """Set the configured lines of a row; its evidence stays, its nulls do not use them."""
         self.line_look[row], self.line_page[row] = lines.investigate, lines.page

@@ -9,9 +9,13 @@ nothing was wrong; what was counted with the old one is then dropped.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
+from tripswitch.detect.signals import TOKENS_OF_SUCCESS, TOKENS_RAW
 from tripswitch.windows.scopes import ScopeRecord, Scopes
 
 _RESOLUTION: Final = 1.26
@@ -37,28 +41,61 @@ class Yardstick:
         return (min(tokens, cap) + (0.0 if success else usual)) / (cap + usual)
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a reference gives now, and the ``requests`` it stands on."""
+
+    yardstick: Yardstick
+    requests: float
+
+
 def measure(
     scopes: Scopes,
-    reference: ScopeRecord,
-    *,
-    page_multiple: float,
+    references: Sequence[ScopeRecord],
+    page_multiples: Sequence[float],
     fewest: int,
-    tokens_per_success: float | None,
-) -> Yardstick | None:
-    """Return the yardstick ``reference`` gives now, None with fewer than ``fewest`` requests."""
-    if scopes.latencies.total(reference.id) < fewest:
-        return None
-    p99_s = scopes.latencies.quantile(reference.id, 0.99)
-    if p99_s is None:
-        return None
-    cap = scopes.tokens.quantile(reference.id, 0.99)
-    known = tokens_per_success is not None and scopes.tokens.total(reference.id) >= fewest
-    return Yardstick(
-        usual_p99_s=p99_s,
-        slow_s=page_multiple * p99_s,
-        token_cap=cap if known else None,
-        tokens_per_success=tokens_per_success if known else None,
-    )
+) -> list[Measured | None]:
+    """Return the yardstick each reference gives now, None with fewer than ``fewest`` requests.
+
+    ``page_multiples`` holds for each the multiple of the usual p99 that is slow.
+    """
+    ids = np.array([reference.id for reference in references], dtype=np.int64)
+    requests = scopes.latencies.totals(ids)
+    found: list[Measured | None] = [None] * len(references)
+    ready = (requests >= fewest).nonzero()[0]
+    if not len(ready):
+        return found
+    chosen = [references[index] for index in ready.tolist()]
+    p99_s = scopes.latencies.quantiles(ids[ready], 0.99).tolist()
+    caps = scopes.tokens.quantiles(ids[ready], 0.99).tolist()
+    token_requests = scopes.tokens.totals(ids[ready]).tolist()
+    ratios = _tokens_per_success(scopes, chosen)
+    for number, index in enumerate(ready.tolist()):
+        ratio, cap = ratios[number], caps[number]
+        known = ratio is not None and cap == cap and token_requests[number] >= fewest
+        yardstick = Yardstick(
+            usual_p99_s=p99_s[number],
+            slow_s=page_multiples[index] * p99_s[number],
+            token_cap=cap if known else None,
+            tokens_per_success=ratio if known else None,
+        )
+        found[index] = Measured(yardstick, float(requests[index]))
+    return found
+
+
+def _tokens_per_success(scopes: Scopes, references: Sequence[ScopeRecord]) -> list[float | None]:
+    """Return for each reference its usual tokens by success, None where none succeeded."""
+    pairs = [
+        (reference.series.get(TOKENS_RAW), reference.series.get(TOKENS_OF_SUCCESS))
+        for reference in references
+    ]
+    # Row 0 stands in for what is not there, and is not used.
+    raw = scopes.rings.history(np.array([pair[0] or 0 for pair in pairs]))[:, 1]
+    successes = scopes.rings.history(np.array([pair[1] or 0 for pair in pairs]))[:, 0]
+    return [
+        None if None in pair or count <= 0 else tokens / count
+        for pair, tokens, count in zip(pairs, raw.tolist(), successes.tolist(), strict=True)
+    ]
 
 
 def has_moved(old: Yardstick, new: Yardstick) -> bool:

@@ -55,22 +55,41 @@ class Histogram:
         """Return how many values stand behind ``row``."""
         return float(self.counts[row].sum())
 
+    def totals(self, rows: Rows) -> Floats:
+        """Return how many values stand behind each of ``rows``."""
+        return np.asarray(self.counts[rows].sum(axis=1))
+
     def quantile(self, row: int, share: float) -> float | None:
-        """Return the value below which ``share`` of the values lie, None when empty.
+        """Return the value below which ``share`` of the values lie, None when empty."""
+        found = float(self.quantiles(np.array([row]), share)[0])
+        return None if np.isnan(found) else found
+
+    def quantiles(self, rows: Rows, share: float) -> Floats:
+        """Return for each of ``rows`` the value below which ``share`` lie, NaN when empty.
 
         With fewer than a thousand values the next higher order statistic is taken: a tail
         quantile of few values is as often too low as too high, and a baseline that is too low
         pages for nothing.
         """
-        counts = self.counts[row]
-        total = float(counts.sum())
-        if total < 1:
-            return None
-        rank = share * total if total >= 1000 else min(share * total + 1.0, total)
-        summed = np.cumsum(counts)
-        index = min(int(np.searchsorted(summed, rank - 1e-9)), len(self.cuts) - 1)
-        if index == 0:
-            return float(self.cuts[0])
-        inside = (rank - (summed[index] - counts[index])) / max(counts[index], 1e-9)
-        lower, upper = self.cuts[index - 1], self.cuts[index]
-        return float(lower * (upper / lower) ** min(max(inside, 0.0), 1.0))
+        counts = self.counts[rows]
+        total = counts.sum(axis=1)
+        few = np.minimum(share * total + 1.0, total)
+        rank = np.where(total >= 1000, share * total, few)
+        summed = np.cumsum(counts, axis=1)
+        below = (summed < (rank - 1e-9)[:, None]).sum(axis=1)
+        cut = np.minimum(below, len(self.cuts) - 1)
+        each = np.arange(len(rows))
+        count = counts[each, cut]
+        inside = (rank - (summed[each, cut] - count)) / np.maximum(count, 1e-9)
+        # Powers one by one: those of arrays differ in the last bit from machine to machine.
+        between = [
+            lower * (upper / lower) ** part
+            for lower, upper, part in zip(
+                self.cuts[cut - 1].tolist(),
+                self.cuts[cut].tolist(),
+                np.clip(inside, 0.0, 1.0).tolist(),
+                strict=True,
+            )
+        ]
+        found = np.where(cut == 0, self.cuts[0], between)
+        return np.where(total < 1, np.nan, found)

@@ -37,6 +37,8 @@ MOMENT_COLUMNS: Final = 6
 _MOMENT_DECAY_PER_MINUTE: Final = 0.998
 # A same-hour entry loses a seventh at each visit, one a day: a memory of about seven days.
 _HOUR_DECAY_PER_DAY: Final = 6 / 7
+# Rows summed at a time, so that what is turned stays in the cache.
+_BLOCK: Final = 1024
 # By then the last hour with data has been folded, see `_open_minute`.
 _LEARNT_WITHIN_MINUTES: Final = 180
 
@@ -154,18 +156,14 @@ class Rings:
         each includes the slot being filled.
         """
         if name == "5m":
-            recent = (self.now_minute - np.arange(5)) % MINUTES
-            slots = self.minute[rows][:, recent]
-        elif name == "15m":
-            slots = self.minute[rows]
-        elif name == "1h":
-            recent = (self.now_minute // 15 - np.arange(4)) % QUARTERS
-            slots = self.quarter[rows][:, recent]
-        elif name == "6h":
-            slots = self.quarter[rows]
-        else:
-            slots = self.hour[rows]
-        return np.asarray(slots.sum(axis=1))
+            return _summed(self.minute, rows, (self.now_minute - np.arange(5)) % MINUTES)
+        if name == "15m":
+            return _summed(self.minute, rows)
+        if name == "1h":
+            return _summed(self.quarter, rows, (self.now_minute // 15 - np.arange(4)) % QUARTERS)
+        if name == "6h":
+            return _summed(self.quarter, rows)
+        return _summed(self.hour, rows)
 
     def last_minutes(self, row: int, count: int) -> Floats:
         """Return (n, s, q) of the last ``count`` minutes, oldest first, shape (count, 3)."""
@@ -176,6 +174,10 @@ class Rings:
         """Return `moments` of ``rows`` with the minutes still in the ring folded in."""
         blocks = self.minute[rows]
         return np.asarray(self.moments[rows] + _moments_of(blocks).sum(axis=1))
+
+    def learnt(self, rows: Rows) -> Floats:
+        """Return the sums of `by_hour` over all hours of the day, shape (len(rows), 6)."""
+        return _summed(self.by_hour, rows)
 
     def _open_minute(self, minute: int) -> None:
         thawed = ~self.frozen[:, None]
@@ -221,6 +223,22 @@ class Rings:
             self.frozen,
             self.tainted,
         )
+
+
+def _summed(ring: Floats, rows: Rows, slots: Rows | None = None) -> Floats:
+    """Return the sums of ``rows`` over ``slots``, all of them if None.
+
+    Slots are added one after the other in their order, as ``ring[rows].sum(axis=1)`` does. That
+    adds three or six numbers at a time; with the slots in front it is whole blocks of rows.
+    """
+    sums = np.empty((len(rows), ring.shape[2]))
+    flat = ring.reshape(len(ring), -1)
+    for first in range(0, len(rows), _BLOCK):
+        taken = flat.take(rows[first : first + _BLOCK], axis=0)
+        by_slot = np.ascontiguousarray(taken.T).reshape(*ring.shape[1:], -1)
+        chosen = by_slot if slots is None else by_slot[slots]
+        sums[first : first + _BLOCK] = chosen.sum(axis=0).T
+    return sums
 
 
 def _moments_of(blocks: Floats) -> Floats:
