@@ -84,26 +84,29 @@ def attribute(key: str, value: str | float | list[str]) -> KeyValue:
 class Day:
     """The traffic of a day, a request at a time. The same parameters give the same bytes."""
 
-    def __init__(self, hours: float, calls_per_s: float, seed: int) -> None:
+    def __init__(
+        self, hours: float, calls_per_s: float, seed: int, export_s: float = EXPORT_S
+    ) -> None:
         self.hours = hours
         self.calls_per_s = calls_per_s
+        self.export_s = export_s
         self._rng = random.Random(seed)
         self._constant: dict[tuple[Arm, str], list[KeyValue]] = {}
 
     def requests(self) -> Any:
-        """Yield the serialised requests, one for every five seconds."""
+        """Yield the serialised requests, one for every ``export_s``."""
         owed = 0.0
-        for step in range(int(self.hours * 3600 / EXPORT_S)):
-            begun_s = step * EXPORT_S
+        for step in range(round(self.hours * 3600 / self.export_s)):
+            begun_s = step * self.export_s
             # Two thirds at night, four thirds by day.
             shape = 1 - math.cos(2 * math.pi * begun_s / 86_400) / 3
-            owed += self.calls_per_s * shape * EXPORT_S
+            owed += self.calls_per_s * shape * self.export_s
             message = ExportTraceServiceRequest()
             resource_spans = message.resource_spans.add()
             resource_spans.resource.attributes.append(attribute("service.name", "assistant"))
             spans = resource_spans.scope_spans.add().spans
             for arm in self._rng.choices(ARMS, [arm.share for arm in ARMS], k=int(owed)):
-                end_ns = START_NS + int((begun_s + self._rng.random() * EXPORT_S) * 1e9)
+                end_ns = START_NS + int((begun_s + self._rng.random() * self.export_s) * 1e9)
                 self._trace(spans, arm, end_ns, begun_s / (self.hours * 3600))
             owed -= int(owed)
             yield message.SerializeToString()
