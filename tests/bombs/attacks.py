@@ -36,8 +36,8 @@ _HEAD: Final = b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: applicatio
 
 # Three bodies may be unpacked at a time, each up to the limit of 64 MiB, in pieces and whole.
 _UNFOLDED_MIB: Final = 500
-# As they are four of 60 MiB are in flight, and each once more on its way out.
-_LARGE_MIB: Final = 800
+# Four of 60 MiB are in flight, and each up to three times on its way in and out.
+_LARGE_MIB: Final = 1_000
 _SMALL_MIB: Final = 100
 _AN_IDLE_ONE_BYTES: Final = 32 << 10
 
