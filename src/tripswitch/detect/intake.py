@@ -15,10 +15,11 @@ import numpy as np
 from tripswitch.config.model import Config, Detect
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.counted import Batch, Counted, count
-from tripswitch.detect.leaves import FIXED, NOWHERE, UNMADE, WIDTHS, Leaves
+from tripswitch.detect.leaves import NOWHERE, UNMADE, WIDTHS, Leaves
 from tripswitch.detect.signals import (
     CALLS,
     ERROR,
+    FIXED,
     REFUSAL,
     SLOW,
     TOKENS,

@@ -15,15 +15,7 @@ import numpy as np
 from tripswitch.config.model import Detect
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.families import Family, without_version
-from tripswitch.detect.signals import (
-    CALLS,
-    ERROR,
-    REFUSAL,
-    SLOW,
-    TOKENS,
-    TOKENS_OF_SUCCESS,
-    TOKENS_RAW,
-)
+from tripswitch.detect.signals import FIXED
 from tripswitch.model.calls import IntColumn
 from tripswitch.model.clocktext import NS_PER_S
 from tripswitch.model.scope import Scope
@@ -37,9 +29,6 @@ NOWHERE: Final = -1
 
 UNMADE: Final = -2
 """In place of a row that is made when the first value comes."""
-
-FIXED: Final = (CALLS, REFUSAL, ERROR, SLOW, TOKENS_RAW, TOKENS_OF_SUCCESS, TOKENS)
-"""The measures that every leaf may have, by their place in `Leaf.fixed`; all others are rubrics."""
 
 _MOST_RUBRICS: Final = 32
 # Long enough for every arm that runs already to have shown itself, short enough that a rollout

@@ -65,6 +65,9 @@ TOKENS_RAW: Final = Measure("tokens_raw")
 TOKENS_OF_SUCCESS: Final = Measure("tokens_of_success")
 """Per successful request its tokens: n successes, sum of their tokens."""
 
+FIXED: Final = (CALLS, REFUSAL, ERROR, SLOW, TOKENS_RAW, TOKENS_OF_SUCCESS, TOKENS)
+"""Every measure but the rubrics of `eval_score`, which the traffic names."""
+
 
 def eval_measure(rubric: str) -> Measure:
     """Return the measure of one rubric."""
