@@ -16,6 +16,7 @@ RUN python -m venv /opt/build \
 
 COPY pyproject.toml README.md LICENSE ./
 COPY src/ src/
+COPY config/prices.yaml config/
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
     && /opt/build/bin/pip --python /opt/tripswitch/bin/python install \
         --no-index --no-deps /wheels/tripswitch-*.whl

@@ -185,6 +185,17 @@ def test_image_has_what_the_dockerfile_copies() -> None:
         assert any(source.startswith(prefix) for prefix in allowed), source
 
 
+def test_image_builds_its_wheel_from_all_that_the_wheel_takes() -> None:
+    build = page("Dockerfile")[: page("Dockerfile").index("pip wheel")]
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", build, re.MULTILINE)
+    sources = [source for line in copied for source in line.split()]
+    wheel = tomllib.loads(page("pyproject.toml"))["tool"]["hatch"]["build"]["targets"]["wheel"]
+    taken = [*wheel["packages"], *wheel["force-include"]]
+    assert "config/prices.yaml" in taken
+    for path in taken:
+        assert any(f"{path}/".startswith(source.rstrip("/") + "/") for source in sources), path
+
+
 def test_image_runs_as_nobody_in_particular_and_says_how_it_is() -> None:
     text = page("Dockerfile")
     last_stage = text[text.rindex("\nFROM ") :]

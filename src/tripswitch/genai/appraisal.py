@@ -74,9 +74,14 @@ class Appraiser:
         if kind == "ignore":
             return
         if kind in ("auto", "guardrail", "security"):
-            verdict = evaluated(evaluation.name, evaluation.label, evaluation.score)
-            if verdict is not None:
-                appraised.guardrails.append(verdict)
+            verdicts = evaluated(
+                evaluation.name,
+                evaluation.label,
+                evaluation.score,
+                is_guardrail=kind == "guardrail",
+            )
+            if verdicts:
+                appraised.guardrails += verdicts
                 return
         raw, label = evaluation.score, evaluation.label
         if kind in ("refusal", "refusal_legitimate", "refusal_illegitimate"):

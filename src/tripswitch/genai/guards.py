@@ -5,20 +5,37 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tripswitch.genai import coercion
-from tripswitch.genai.guardrails import Verdict, categories_of, passed, stage_of, verdict_of
+from tripswitch.genai.guardrails import (
+    Verdict,
+    categories_of,
+    masked_count,
+    passed,
+    stage_of,
+    verdict_of,
+    verdict_of_failure,
+)
+from tripswitch.genai.spellings import error_class, error_name
 from tripswitch.model.calls import Guardrail
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tripswitch.genai.facts import SpanFacts
+    from tripswitch.genai.guardrails import Stage
     from tripswitch.genai.sightings import Evaluation
     from tripswitch.genai.spellings import Kind
 
 # Under which names a guardrail's output says that all is well when true, and what it decided.
 _PASSING: Final = ("passed", "pass", "allowed", "valid", "is_safe", "safe")
 _DECIDING: Final = ("verdict", "action", "decision", "result", "status", "outcome")
-_TRIPPING: Final = ("tripwire_triggered", "blocked", "flagged", "triggered", "violation")
+_TRIPPING: Final = ("tripwire_triggered", "blocked", "triggered", "violation", "is_blocked")
+_FLAGGING: Final = ("flagged", "is_flagged", "detected")
+_OUTPUTS: Final[tuple[tuple[tuple[str, ...], Verdict], ...]] = (
+    (_PASSING, "pass"),
+    (_TRIPPING, "block"),
+    (_FLAGGING, "flag"),
+    (_DECIDING, "pass"),
+)
 
 
 def guardrails_of(
@@ -42,28 +59,25 @@ def guardrails_of(
     verdict = _said(facts)
     if verdict is None and (kind == "guardrail" or is_guard_name(span_name)):
         verdict = _evaluated(evaluations) or _of_outputs(facts)
-        if verdict is None and kind == "guardrail":
-            verdict = "block" if failed else None
+        if verdict is None and kind == "guardrail" and failed:
+            said = facts.text("error_type")
+            verdict = verdict_of_failure(None if said is None else error_class(error_name(said)))
     said_stage = facts.text("guardrail_stage")
     stage = stage_of(said_stage)
     if verdict is None or (said_stage is not None and stage is None):
         # An engine calls its other steps rails too: dialog, generation.
         return []
-    return [
-        Guardrail(name, category, verdict, stage)
-        for category in categories_of([*facts.texts("guardrail_category"), name])
-    ]
+    return _by_category(name, facts.texts("guardrail_category"), verdict, stage)
 
 
 def told_by_event(
     name: str | None, value: Any, categories: Sequence[str], stage: str | None
-) -> Guardrail | None:
-    """Return the verdict that an event tells of; None when its value is none that is known."""
+) -> list[Guardrail]:
+    """Return the verdict that an event tells of; none when its value is none that is known."""
     verdict = verdict_of(value)
     if verdict is None:
-        return None
-    name = coercion.cut(name or "guardrail")
-    return Guardrail(name, categories_of([*categories, name])[0], verdict, stage_of(stage))
+        return []
+    return _by_category(coercion.cut(name or "guardrail"), categories, verdict, stage_of(stage))
 
 
 def is_guard_name(name: str) -> bool:
@@ -71,24 +85,38 @@ def is_guard_name(name: str) -> bool:
     return "guard" in name.lower()
 
 
-def evaluated(name: str, label: str | None, score: float | None) -> Guardrail | None:
-    """Return the verdict of a guardrail that reports as an evaluation; None when it is none.
+def evaluated(
+    name: str, label: str | None, score: float | None, *, is_guardrail: bool = False
+) -> list[Guardrail]:
+    """Return the verdict of a guardrail that reports as an evaluation; none when it is none.
 
     Its label says whether it passed; without one a score of 1 is a pass, 0 is none.
+    ``is_guardrail`` says that it is one whatever its name.
     """
-    if not is_guard_name(name):
-        return None
+    if not (is_guardrail or is_guard_name(name)):
+        return []
+    verdict = _verdict_of_evaluation(label, score)
+    return [] if verdict is None else _by_category(name, (), verdict, None)
+
+
+def _by_category(
+    name: str, categories: Sequence[str], verdict: Verdict, stage: Stage | None
+) -> list[Guardrail]:
+    return [
+        Guardrail(name, category, verdict, stage) for category in categories_of(categories, name)
+    ]
+
+
+def _verdict_of_evaluation(label: str | None, score: float | None) -> Verdict | None:
     verdict = verdict_of(label, true_means="pass")
     if verdict is None and score in (0, 1):
-        verdict = "pass" if score == 1 else "block"
-    return None if verdict is None else Guardrail(name, categories_of([name])[0], verdict, None)
+        return "pass" if score == 1 else "block"
+    return verdict
 
 
 def _evaluated(evaluations: Sequence[Evaluation]) -> Verdict | None:
     for evaluation in evaluations:
-        verdict = verdict_of(evaluation.label, true_means="pass")
-        if verdict is None and evaluation.score in (0, 1):
-            verdict = "pass" if evaluation.score == 1 else "block"
+        verdict = _verdict_of_evaluation(evaluation.label, evaluation.score)
         if verdict is not None:
             return verdict
     return None
@@ -101,9 +129,9 @@ def _said(facts: SpanFacts) -> Verdict | None:
     is_valid = facts.flag("guardrail_passed")
     if is_valid is not None:
         return passed(is_valid, facts.text("guardrail_on_fail"))
-    masked = facts.number("guardrail_masked") if facts.has("guardrail_masked") else 0
+    masked = sum(masked_count(value) for value in facts.values("guardrail_masked")[:1])
     for value in facts.values("guardrail_verdict"):
-        verdict = verdict_of(value, masked=max(0, masked))
+        verdict = verdict_of(value, masked=masked)
         if verdict is not None:
             return verdict
     return None
@@ -116,10 +144,14 @@ def _of_outputs(facts: SpanFacts) -> Verdict | None:
             output = output["output"]
         if not isinstance(output, dict):
             continue
-        for names, true_means in ((_PASSING, "pass"), (_TRIPPING, "block"), (_DECIDING, "pass")):
+        # What is blocked is often flagged too: of several false ones the last word counts.
+        found: Verdict | None = None
+        for names, true_means in _OUTPUTS:
             for key in names:
-                if key in output:
-                    verdict = verdict_of(output[key], true_means=true_means)  # type: ignore[arg-type]
-                    if verdict is not None:
-                        return verdict
+                verdict = verdict_of(output.get(key), true_means=true_means)
+                if verdict not in (None, "pass"):
+                    return verdict
+                found = found or verdict
+        if found is not None:
+            return found
     return None

@@ -77,9 +77,8 @@ def _read_events(sighting: Sighting, events: Sequence[SpanEvent]) -> None:
             if flag is not None:
                 sighting.flags = (*sighting.flags, flag)
         elif event.name in GUARD_EVENTS:
-            told = guardrail_of_event(event.name, event.attributes)
-            if told is not None:
-                sighting.guardrails = (*sighting.guardrails, told)
+            told = guardrails_of_event(event.name, event.attributes)
+            sighting.guardrails = (*sighting.guardrails, *told)
 
 
 def _of_keys(
@@ -136,8 +135,8 @@ def of_attributes(
     )
 
 
-def guardrail_of_event(event: str, attributes: Mapping[str, Value]) -> Guardrail | None:
-    """Return the verdict that a guardrail's event tells of."""
+def guardrails_of_event(event: str, attributes: Mapping[str, Value]) -> list[Guardrail]:
+    """Return the verdict that a guardrail's event tells of, once by category; none without any."""
     name, verdict, category, stage = (attributes.get(key) for key in GUARD_EVENTS[event])
     return told_by_event(
         coercion.text(name), verdict, coercion.text_list(category) or [], coercion.text(stage)

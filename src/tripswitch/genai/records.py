@@ -41,8 +41,8 @@ def note_of(
         flag = judgements.flag_of(attributes)
         return None if flag is None else note._replace(flag=flag)
     if event in GUARD_EVENTS:
-        verdict = judgements.guardrail_of_event(event, attributes)
-        return None if verdict is None else note._replace(guardrail=verdict)
+        verdicts = judgements.guardrails_of_event(event, attributes)
+        return note._replace(guardrails=tuple(verdicts)) if verdicts else None
     if event == EXCEPTION_LOG:
         raised = coercion.text(attributes.get(EXCEPTION_TYPE_KEY))
         return (

@@ -201,15 +201,16 @@ def add_guardrails(calls: Sequence[Settling], spans: Mapping[str, Sighting]) -> 
     return late
 
 
-def add_guardrail(call: Settling, guardrail: Guardrail) -> None:
-    """Note a verdict about ``call``."""
-    if len(call.guardrails) < _MAX_LISTED and guardrail not in call.guardrails:
-        call.guardrails.append(guardrail)
+def add_guardrail(call: Settling, *guardrails: Guardrail) -> None:
+    """Note verdicts about ``call``."""
     facts = call.facts
-    if guardrail.verdict == "block" and facts.error_class in ("client", "unknown"):
-        # The exception is the guardrail's way to block: the model had answered.
-        facts.error_class = "guardrail"
-        facts.error_type = None
+    for guardrail in guardrails:
+        if len(call.guardrails) < _MAX_LISTED and guardrail not in call.guardrails:
+            call.guardrails.append(guardrail)
+        if guardrail.verdict == "block" and facts.error_class in ("client", "unknown"):
+            # The exception is the guardrail's way to block: the model had answered.
+            facts.error_class = "guardrail"
+            facts.error_type = None
 
 
 def _mark_repeats(

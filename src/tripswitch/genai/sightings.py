@@ -202,7 +202,7 @@ class Note(NamedTuple):
     span_id: str | None
     at_ns: int
     evaluation: Evaluation | None = None
-    guardrail: Guardrail | None = None
+    guardrails: tuple[Guardrail, ...] = ()
     flag: Flag | None = None
     call: CallFacts | None = None
     error_type: str | None = None

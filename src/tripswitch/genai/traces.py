@@ -301,10 +301,10 @@ class TraceBook:
             add_tools(known, trace.spans)
             self.counts["late_verdicts"] += add_guardrails(known, trace.spans)
         for note in trace.notes if known else ():
-            if note.guardrail is not None:
+            if note.guardrails:
                 owner = owner_of(note.span_id, known, trace.spans)
                 if owner is not None and not owner.is_handed_on:
-                    add_guardrail(owner, note.guardrail)
+                    add_guardrail(owner, *note.guardrails)
         left = []
         for evaluation in trace.evaluations:
             owner = owner_of(evaluation.target_span_id, known, trace.spans)
@@ -346,8 +346,7 @@ class TraceBook:
         groups: dict[str, list[Settling]] = {}
         for call in calls:
             appraised = self.appraiser.of_call(call.evaluations)
-            for guardrail in appraised.guardrails:
-                add_guardrail(call, guardrail)
+            add_guardrail(call, *appraised.guardrails)
             self._rows.add_call(call, appraised)
             call.is_handed_on = True
             self._changes += self._novelties.of_call(call, self._now_ns)
