@@ -133,3 +133,10 @@ def test_what_is_not_judged_is_not_offered() -> None:
         scores=[Score("a", "", LEAF, None, "r", 0.0, far, 0)],
         requests=closed(("a", LEAF, True, 9.0, 100.0, far)),
     )
+
+
+def test_rubrics_that_an_arm_has_no_room_for_are_not_offered() -> None:
+    stand = Stand()
+    scores = [Score("a", "", LEAF, None, f"r{number}", 0.5, START_NS, 0) for number in range(40)]
+    signals = [signal for _, signal, _, _ in offered(stand, scores=scores)]
+    assert signals == [f"eval_score:r{number}" for number in range(32)]

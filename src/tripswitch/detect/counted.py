@@ -43,7 +43,8 @@ class Counted:
     ``kinds`` are the parts of the columns that come from each kind of batch, and ``rows`` are
     positions in that batch. ``codes`` are positions in ``leaves``; a leaf without a row is None.
     ``arrival`` and ``now_ns`` are those of the OTLP request, ``moment_ns`` is the row's end as far
-    as the rings reach: not after now, not before their first minute.
+    as the rings reach: not after now, not before their first minute. ``refused`` says where the
+    arm takes no more measures of this kind.
     """
 
     kinds: list[slice]
@@ -53,6 +54,7 @@ class Counted:
     now_ns: IntColumn
     moment_ns: IntColumn
     scopes: list[Scope]
+    refused: Flags
     leaves: list[Leaf | None] = field(default_factory=list)
 
     def meet(self, leaves: Leaves) -> None:
@@ -130,4 +132,5 @@ def count(batches: list[Batch], now_ns: IntColumn, reach_ns: int) -> Counted:
     moment_ns = np.minimum(np.maximum(end_ns[rows], oldest), now)
     for kind, first in zip(kinds, firsts[:-1], strict=True):
         rows[kind] -= first
-    return Counted(kinds, rows, codes_of_rows, arrival, now, moment_ns, scopes)
+    refused = np.zeros(len(rows), dtype=np.bool_)
+    return Counted(kinds, rows, codes_of_rows, arrival, now, moment_ns, scopes, refused)

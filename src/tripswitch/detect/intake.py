@@ -84,9 +84,11 @@ class Intake:
         _take_calls(calls, counted, of_calls, values)
         self._take_requests(requests, counted, of_requests, values)
         rows, index = self._rows_of(values, counted, config.detect)
+        of_rubrics = self._rubric_rows(scores, counted, of_scores, config.detect)
+        counted.refused[of_scores] = of_rubrics[:, 0] == NOWHERE
         badness = 1.0 - scores.score[counted.rows[of_scores]]
         self._add(
-            np.concatenate([rows, self._rubric_rows(scores, counted, of_scores, config.detect)]),
+            np.concatenate([rows, of_rubrics]),
             np.concatenate([counted.moment_ns[index], counted.moment_ns[of_scores]]),
             np.concatenate([*values.values, badness]),
         )

@@ -40,7 +40,7 @@ class Exemplar(NamedTuple):
 class Offers:
     """Bad calls as columns of equal length. ``rows`` are positions in the lists that come last.
 
-    ``arm`` and ``signal`` are positions in ``arms`` and ``signals``, each of which has an offer;
+    ``arm`` and ``signal`` are positions in ``arms``, of which each has an offer, and ``signals``;
     ``moment_ns`` is when it counts, ``arrival`` the index of the OTLP request it came with.
     """
 

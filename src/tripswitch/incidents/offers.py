@@ -1,6 +1,7 @@
 """Which of the calls, scores and requests of a batch are offered as exemplars, and of what.
 
-Only what is judged is offered: a sender whose clock is off shows no traces, and drives out none.
+Only what is judged is offered: a sender whose clock is off shows no traces and drives out none,
+and rubrics beyond those that an arm may have take no room.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def _of_calls(calls: Calls, counted: Counted, kind: slice) -> Offers:
 def _of_scores(scores: Scores, counted: Counted, kind: slice) -> Offers:
     rows = counted.rows[kind]
     badness = 1 - scores.score[rows]
-    imperfect = (badness > 0).nonzero()[0]
+    imperfect = ((badness > 0) & ~counted.refused[kind]).nonzero()[0]
     rubrics: dict[str, int] = {}
     of_rubric = [
         rubrics.setdefault(scores.rubric[row], len(rubrics)) for row in rows[imperfect].tolist()
