@@ -50,8 +50,8 @@ class Attack(NamedTuple):
     most_mib: int
 
 
-def packed_bombs(protocol: Protocol) -> list[Attack]:
-    """Return bodies of 10 GB once unpacked, for an upstream of ``protocol``.
+def packed_bombs(protocol: Protocol, times: int = 4) -> list[Attack]:
+    """Return bodies of 10 GB once unpacked, for an upstream of ``protocol``, ``times`` at once.
 
     Over HTTP they go to the upstream as they came, and only the reading of them is refused.
     """
@@ -61,7 +61,7 @@ def packed_bombs(protocol: Protocol) -> list[Attack]:
             answers,
             _UNFOLDED_MIB,
             lambda siege, name=name, made=made, encoding=encoding: siege.unfold(
-                name, made(BOMB_BYTES), encoding
+                name, made(BOMB_BYTES), encoding, times
             ),
         )
         for name, made, encoding in (
@@ -73,12 +73,16 @@ def packed_bombs(protocol: Protocol) -> list[Attack]:
     ]
 
 
-def bomb_over_grpc() -> Attack:
-    """Return a message of 10 GB once unpacked."""
+def bomb_over_grpc(times: int = 4) -> Attack:
+    """Return a message of 10 GB once unpacked, ``times`` at once.
+
+    One that is not unpacked in time is told to come again, as any that arrives too slowly.
+    """
+    bomb = gzip_stream(BOMB_BYTES)
     return _attack(
-        {"grpc-status 8"},
+        {"grpc-status 8", "grpc-status 14"},
         _UNFOLDED_MIB,
-        lambda siege: siege.unfold_over_grpc("gRPC message, gzip", gzip_stream(BOMB_BYTES)),
+        lambda siege: siege.unfold_over_grpc("gRPC message, gzip", bomb, times),
     )
 
 

@@ -44,7 +44,7 @@ def test_bombs_idle_connections_and_slow_clients(tmp_path: Path) -> None:
         async with Upstream() as upstream:
             settings = settings_for("grpc", upstream.endpoint, random.Random(1))
             for protocol in settings["receivers"]["otlp"]["protocols"].values():
-                protocol["read_timeout"] = "2s"
+                protocol["read_timeout"] = "1s"
             program = Program(tmp_path, settings)
             program.start()
             try:
@@ -52,8 +52,8 @@ def test_bombs_idle_connections_and_slow_clients(tmp_path: Path) -> None:
                 siege = Siege(program)
                 faults = []
                 for attack in (
-                    packed_bombs("grpc")[0],
-                    bomb_over_grpc(),
+                    packed_bombs("grpc", 2)[0],
+                    bomb_over_grpc(2),
                     deep_and_dense("grpc")[0],
                     *idle_ones(program, CONNECTIONS),
                     slow_ones(0.05),
