@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from tripswitch.genai import coercion
 from tripswitch.genai.content import answer_in
+from tripswitch.genai.error_classes import error_class, error_name, names_in_message
 from tripswitch.genai.records import choice_of
 from tripswitch.genai.sightings import CallFacts
-from tripswitch.genai.spellings import error_class, error_name, finish_reason, folded
+from tripswitch.genai.spellings import finish_reason, folded
 from tripswitch.genai.vocabulary import (
     CHOICE_EVENTS,
     DETAILS_EVENT,
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from tripswitch.otlp.reader import SpanEvent
 
 _STATUS_OK, _STATUS_ERROR = 1, 2
-# The code in front of a provider's message: "Error code: 429 - ...".
-_CODE_IN_MESSAGE = re.compile(r"(?:error|status)?\s*(?:code)?\W{0,3}\b([45]\d\d)\b", re.IGNORECASE)
 
 Error = tuple[str | None, "ErrorClass | None"]
 
@@ -57,13 +56,7 @@ def error_of(facts: SpanFacts, status_code: int, events: Sequence[SpanEvent]) ->
     name = None if said is None or said == "_OTHER" else error_name(said)
     if name is None:
         name = _raised(events)
-    found: ErrorClass = "unknown" if name is None else error_class(name)
-    if found == "unknown":
-        for code in _codes(facts):
-            found = error_class(code)
-            if found != "unknown":
-                break
-    return name, found
+    return name, error_class(name, hints=_codes(facts))
 
 
 def call_facts(
@@ -265,8 +258,8 @@ def _codes(facts: SpanFacts) -> list[str]:
     if 400 <= status < 600:
         codes.append(str(int(status)))
     for value in facts.values("error_message"):
-        match = _CODE_IN_MESSAGE.search(value[:200]) if isinstance(value, str) else None
-        codes.append(match[1] if match else None)
+        if isinstance(value, str):
+            codes += names_in_message(value)
     return [code for code in codes if code is not None]
 
 

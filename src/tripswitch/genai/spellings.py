@@ -1,15 +1,28 @@
 """What the values mean: the spellings that libraries use, and the one word each stands for here.
 
-Keys of the tables are in the form that `folded` gives.
+Keys of the tables are in the form that `folded` gives, where nothing else is said. Errors have a
+module of their own, `tripswitch.genai.error_classes`.
 """
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Literal
+from typing import Final, Literal
 
-if TYPE_CHECKING:
-    from tripswitch.model.calls import ErrorClass
+from tripswitch.genai.error_classes import error_class, error_name
+
+__all__ = [
+    "FINISH_REASONS",
+    "KINDS",
+    "MODEL_PREFIXES",
+    "MOVING_LABELS",
+    "PROVIDERS",
+    "Kind",
+    "error_class",
+    "error_name",
+    "finish_reason",
+    "folded",
+    "provider",
+]
 
 Kind = Literal[
     "chat",
@@ -47,108 +60,85 @@ KINDS: dict[str, Kind] = {
     "evaluation": "evaluator",
 }
 
-FINISH_REASONS: dict[str, str] = {
-    "stop": "stop",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "complete": "stop",
-    "completed": "stop",
-    "eos": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "max_output_tokens": "length",
-    "model_length": "length",
-    "tool_call": "tool_call",
-    "tool_calls": "tool_call",
-    "tool_use": "tool_call",
-    "function_call": "tool_call",
-    "content_filter": "content_filter",
-    "content_filtered": "content_filter",
-    "safety": "content_filter",
-    "recitation": "content_filter",
-    "blocklist": "content_filter",
-    "prohibited_content": "content_filter",
-    "spii": "content_filter",
-    "guardrail_intervened": "guardrail",
-    "guardrail": "guardrail",
-    "refusal": "refusal",
-    "error": "error",
-}
+# Keys as `_bare` gives them: without separators, since every SDK has its own.
+_FINISH_WORDS: Final[tuple[tuple[str, str], ...]] = (
+    (
+        "stop",
+        # 1 to 5 are the numbers of Gemini's enumeration.
+        (
+            "stop stopped endturn stopsequence stopsequences complete completed finish finished "
+            "eos eostoken endoftext done 1"
+        ),
+    ),
+    (
+        "length",
+        (
+            "length maxtokens maxoutputtokens maxcompletiontokens modellength maxlen maxlength "
+            "maxcontext tokenlimit tokenlimitreached errorlimit modelcontextwindowexceeded "
+            "contextlengthexceeded 2"
+        ),
+    ),
+    ("tool_call", "toolcall toolcalls tooluse functioncall functioncalls customtoolcall"),
+    (
+        "content_filter",
+        (
+            "contentfilter contentfiltered filtered safety recitation blocklist prohibitedcontent "
+            "spii errortoxic imagesafety imageprohibitedcontent imagerecitation 3 4"
+        ),
+    ),
+    ("guardrail", "guardrail guardrailintervened guardrailblocked modelarmor"),
+    ("refusal", "refusal refused"),
+    (
+        "error",
+        (
+            "error failed timeout malformedfunctioncall malformedtooluse malformedmodeloutput "
+            "malformedresponse unexpectedtoolcall toomanytoolcalls missingthoughtsignature "
+            "insufficientsystemresource"
+        ),
+    ),
+)
+FINISH_REASONS: Final = {word: reason for reason, words in _FINISH_WORDS for word in words.split()}
+_FINISH_PREFIXES: Final = ("finishreason", "stopreason", "reason")
 
 PROVIDERS: dict[str, str] = {
     "az.ai.openai": "azure.ai.openai",
     "azure": "azure.ai.openai",
+    "azure_openai": "azure.ai.openai",
+    "azureopenai": "azure.ai.openai",
     "az.ai.inference": "azure.ai.inference",
+    "azure_ai": "azure.ai.inference",
     "xai": "x_ai",
+    "x.ai": "x_ai",
     "vertex_ai": "gcp.vertex_ai",
+    "vertexai": "gcp.vertex_ai",
+    "google_vertex": "gcp.vertex_ai",
+    "google.vertex": "gcp.vertex_ai",
     "gemini": "gcp.gemini",
+    "google.generative_ai": "gcp.gemini",
     "google": "gcp.gen_ai",
+    "google_genai": "gcp.gen_ai",
+    "gcp.vertex.agent": "gcp.gen_ai",
     "bedrock": "aws.bedrock",
+    "bedrock_converse": "aws.bedrock",
     "aws": "aws.bedrock",
     "aws_bedrock": "aws.bedrock",
+    "amazon_bedrock": "aws.bedrock",
     "mistral": "mistral_ai",
     "mistralai": "mistral_ai",
+    "moonshot": "moonshot_ai",
+    "moonshotai": "moonshot_ai",
+    "watsonx": "ibm.watsonx.ai",
 }
 
+_CURRENT_PROVIDERS: Final = frozenset(PROVIDERS.values())
+_PLAIN_PROVIDERS: Final = frozenset(
+    {"anthropic", "cohere", "deepseek", "groq", "openai", "perplexity"}
+)
 # A model name may be written provider/model; anything else before a slash is part of the name.
-MODEL_PREFIXES = frozenset(PROVIDERS) | {
-    "anthropic",
-    "cohere",
-    "deepseek",
-    "groq",
-    "openai",
-    "perplexity",
-}
+MODEL_PREFIXES = frozenset(PROVIDERS) | _PLAIN_PROVIDERS
 
 # A prompt "version" of this name moves from one real version to the next: it is a label.
 MOVING_LABELS = frozenset({"prod", "production", "latest", "staging", "draft"})
-
-_ERROR_NAMES: dict[str, ErrorClass] = {
-    "429": "provider_throttle",
-    "rate_limit_exceeded": "provider_throttle",
-    "insufficient_quota": "provider_throttle",
-    "resource_exhausted": "provider_throttle",
-    "resourceexhausted": "provider_throttle",
-    "408": "timeout",
-    "504": "timeout",
-    "499": "cancelled",
-    "generatorexit": "cancelled",
-    "content_filter": "guardrail",
-    "server_error": "provider",
-    "overloaded_error": "provider",
-    "apierror": "provider",
-    "api_error": "provider",
-    "internal": "provider",
-    "unavailable": "provider",
-    "context_length_exceeded": "client",
-    "invalid_request_error": "client",
-    "invalid_argument": "client",
-    "unprocessableentityerror": "client",
-}
-
-# Tried in this order on the lower-case name: "ratelimittimeouterror" is a time-out.
-_ERROR_PATTERNS: tuple[tuple[re.Pattern[str], ErrorClass], ...] = (
-    (re.compile(r"timeout|timed_out|deadline_?exceeded"), "timeout"),
-    (re.compile(r"cancell?ed"), "cancelled"),
-    (re.compile(r"ratelimit|rate_limit|throttl|too_?many_?requests|quota"), "provider_throttle"),
-    (re.compile(r"content_?filter|content_?policy|guardrail"), "guardrail"),
-    (
-        re.compile(
-            r"badrequest|authentication|permissiondenied|notfounderror|unauthorized|forbidden"
-            r"|context_?(length|window)|validationerror|invalid_?request"
-        ),
-        "client",
-    ),
-    (
-        re.compile(r"internalserver|serviceunavailable|overloaded|badgateway|connect(ion)?error"),
-        "provider",
-    ),
-    (re.compile(r"^4\d\d$"), "client"),
-    (re.compile(r"^5\d\d$"), "provider"),
-)
-
-_CLASS_REPR = re.compile(r"<class '([^']+)'>")
-_DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 
 
 def folded(text: str) -> str:
@@ -157,42 +147,36 @@ def folded(text: str) -> str:
 
 
 def finish_reason(text: str) -> str:
-    """Return the one word for a provider's finish reason; "other" when it is not known."""
-    return FINISH_REASONS.get(folded(text), "other")
+    """Return the one word for a provider's finish reason; "other" when it is not known.
+
+    >>> [finish_reason(word) for word in ("FinishReason.MAX_TOKENS", "tool-calls", "EndTurn")]
+    ['length', 'tool_call', 'stop']
+    """
+    # A name longer than any of these is none.
+    word = _bare(text[:100].rpartition(".")[2])
+    for prefix in _FINISH_PREFIXES:
+        word = word.removeprefix(prefix)
+    return FINISH_REASONS.get(word, "other")
 
 
 def provider(text: str) -> str:
-    """Return the conventions' current name of a provider."""
+    """Return the conventions' current name of a provider.
+
+    Some say which of its interfaces they called, behind a dot.
+
+    >>> [provider(name) for name in ("az.ai.openai", "openai.chat", "google.vertex.chat", "me.too")]
+    ['azure.ai.openai', 'openai', 'gcp.vertex_ai', 'me.too']
+    """
     name = text.strip().lower()
-    return PROVIDERS.get(name, name)
+    word = "" if name in _CURRENT_PROVIDERS else folded(name)
+    while word:
+        if word in PROVIDERS:
+            return PROVIDERS[word]
+        if word in _PLAIN_PROVIDERS:
+            return word
+        word = word.rpartition(".")[0]
+    return name
 
 
-def error_name(text: str) -> str:
-    """Return the last part of an exception's name; codes and other words stay as they are.
-
-    >>> error_name("<class 'openai.RateLimitError'>")
-    'RateLimitError'
-    >>> error_name("429")
-    '429'
-    """
-    text = text.strip()
-    match = _CLASS_REPR.fullmatch(text)
-    if match:
-        text = match[1]
-    return text.rpartition(".")[2] if _DOTTED_NAME.fullmatch(text) else text
-
-
-def error_class(error_type: str) -> ErrorClass:
-    """Return who has to act on an error of this type.
-
-    >>> error_class("APITimeoutError"), error_class("503"), error_class("_OTHER")
-    ('timeout', 'provider', 'unknown')
-    """
-    name = folded(error_type)
-    known = _ERROR_NAMES.get(name)
-    if known:
-        return known
-    for pattern, answer in _ERROR_PATTERNS:
-        if pattern.search(name):
-            return answer
-    return "unknown"
+def _bare(text: str) -> str:
+    return "".join(sign for sign in text.lower() if sign.isascii() and sign.isalnum())

@@ -60,6 +60,7 @@ LANGFUSE = Dialect(
         Row("response_status", "langfuse.observation.metadata.status"),
         Row("output_content", "langfuse.observation.output", "content"),
         Row("level", "langfuse.observation.level"),
+        Row("error_message", "langfuse.observation.status_message", "content"),
     ),
     kinds={
         "generation": "chat",

@@ -78,6 +78,8 @@ SEMCONV = Dialect(
         Row("finish_reasons", "anthropic.message.stop_reason", "list"),
         Row("output_content", "gen_ai.output.messages", "content"),
         Row("error_type", "error.type"),
+        Row("error_code", "error.code"),
+        Row("error_message", "error.message", "content"),
         Row("http_status", "http.response.status_code", "number"),
         Row("http_status", "http.status_code", "number"),
         Row("cache_hit", "gen_ai.cache.hit", "flag"),

@@ -1,0 +1,199 @@
+"""Whose fault an error is, from every name that SDKs, providers and gateways give it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.captures import capture
+from tests.genai.ground_truth import calls_in, truth_of
+from tests.genai.reading import read_all
+from tests.genai.spans import CHAT, SpanOf, request_of
+from tripswitch.genai.error_classes import error_class, error_name, names_in_message
+from tripswitch.model.calls import ErrorClass
+
+CLASSES: dict[ErrorClass, str] = {
+    "provider": """
+        500 502 503 520 529 599 424 InternalServerError APIError APIConnectionError ServerError
+        ServiceUnavailable ServiceUnavailableError ServiceUnavailableException overloaded_error
+        server_error api_error model_overloaded engine_overloaded BadGateway INTERNAL UNAVAILABLE
+        StatusCode.UNAVAILABLE DATA_LOSS 13 14 15 ModelErrorException ModelStreamErrorException
+        ModelNotReadyException InternalServerException InternalFailure ConnectError
+        ConnectionResetError ConnectionAbortedError ClientConnectorError RemoteProtocolError
+        ECONNRESET ENOTFOUND SSLError MidStreamFallbackError AI_APICallError
+        EndpointConnectionError java.net.ConnectException
+        """,
+    "provider_throttle": """
+        429 429.0 RateLimitError openai.RateLimitError rate_limit_error rate_limit_exceeded
+        insufficient_quota ThrottlingException TooManyRequestsException TooManyRequestsError
+        ServiceQuotaExceededException ResourceExhausted RESOURCE_EXHAUSTED 8
+        StatusCode.RESOURCE_EXHAUSTED com.openai.errors.RateLimitException
+        OpenAI::Errors::RateLimitError RouterRateLimitError slow_down
+        """,
+    "timeout": """
+        408 504 524 timeout timeout_error APITimeoutError Timeout TimeoutError ReadTimeout
+        httpx.ReadTimeout ConnectTimeout DeadlineExceeded DEADLINE_EXCEEDED 4 GatewayTimeoutError
+        ModelTimeoutException System.TimeoutException java.net.SocketTimeoutException ETIMEDOUT
+        UND_ERR_HEADERS_TIMEOUT context.deadlineExceededError
+        """,
+    "client": """
+        400 401 402 403 404 409 413 422 BadRequestError AuthenticationError PermissionDeniedError
+        NotFoundError UnprocessableEntityError InvalidRequestError invalid_request_error
+        context_length_exceeded ContextWindowExceededError string_above_max_length model_not_found
+        invalid_api_key authentication_error permission_error not_found_error request_too_large
+        billing_error INVALID_ARGUMENT PERMISSION_DENIED UNAUTHENTICATED NOT_FOUND 3 5 7 16
+        FailedPrecondition ValidationException AccessDeniedException ResourceNotFoundException
+        DeploymentNotFound BudgetExceededError UnsupportedParamsError ValidationError
+        JSONSchemaValidationError AI_NoObjectGeneratedError AI_LoadAPIKeyError
+        tokens_exceeded_error OutputParserException
+        """,
+    "guardrail": """
+        content_filter ContentFilterError ContentFilterFinishReasonError content_policy_violation
+        ContentPolicyViolationError ResponsibleAIPolicyViolation responsible_ai_policy_violation
+        GuardrailRaisedException BlockedPiiEntityError InputGuardrailTripwireTriggered
+        BlockedPromptException SAFETY
+        """,
+    "cancelled": """
+        499 CancelledError asyncio.exceptions.CancelledError GeneratorExit KeyboardInterrupt
+        CANCELLED 1 OperationCanceled System.Threading.Tasks.TaskCanceledException AbortError
+        APIUserAbortError ClientDisconnect ClientClosedRequestError
+        """,
+    "unknown": """
+        _OTHER Exception ValueError KeyError HTTPException PaymentGatewayError tool_error 200 302
+        4290 0 2 NoneType whatever
+        """,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [(name, answer) for answer, names in CLASSES.items() for name in names.split()],
+)
+def test_every_name(name: str, answer: ErrorClass) -> None:
+    assert error_class(name) == answer
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("context deadline exceeded", "timeout"),
+        ("context canceled", "cancelled"),
+        ("HTTP 503", "provider"),
+        ("503 Service Unavailable", "provider"),
+        ("status code 429", "provider_throttle"),
+        (" 404 ", "client"),
+        ("<class 'openai.RateLimitError'>", "provider_throttle"),
+        ("it took 500 tries", "unknown"),
+        ("", "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_names_of_several_words(name: str | None, answer: ErrorClass) -> None:
+    assert error_class(name) == answer
+
+
+@pytest.mark.parametrize(
+    ("error_type", "status", "hints", "answer"),
+    [
+        ("BadRequestError", 400, ["content_filter"], "guardrail"),
+        ("APIStatusError", 429, [], "provider_throttle"),
+        ("APIError", 400, [], "client"),
+        ("APIError", None, ["context_length_exceeded"], "client"),
+        ("APIError", None, [], "provider"),
+        ("RateLimitError", 500, ["server_error"], "provider_throttle"),
+        (None, 504, [], "timeout"),
+        (None, None, ["", "x", "503"], "provider"),
+        ("_OTHER", 200, [], "unknown"),
+    ],
+)
+def test_the_name_that_tells_more_counts(
+    error_type: str | None, status: int | None, hints: list[str], answer: ErrorClass
+) -> None:
+    assert error_class(error_type, status, hints) == answer
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("<class 'openai.RateLimitError'>", "RateLimitError"),
+        ("openai.APITimeoutError", "APITimeoutError"),
+        ("OpenAI::Errors::RateLimitError", "RateLimitError"),
+        ("com.acme.Client$RetryError", "RetryError"),
+        ("*url.Error", "Error"),
+        ("RateLimitError", "RateLimitError"),
+        (" 429 ", "429"),
+        ("429.5", "429.5"),
+        ("context deadline. exceeded", "context deadline. exceeded"),
+        ("gpt-4.1 failed", "gpt-4.1 failed"),
+    ],
+)
+def test_error_type_is_the_last_part_of_the_classs_name(written: str, name: str) -> None:
+    assert error_name(written) == name
+
+
+@pytest.mark.parametrize(
+    ("message", "names"),
+    [
+        (
+            "Error code: 429 - {'error': {'message': 'x', 'code': 'rate_limit_exceeded'}}",
+            ["rate_limit_exceeded", "429"],
+        ),
+        ('{"error": {"type": "overloaded_error"}}', ["overloaded_error"]),
+        ("HTTP 503: try again", ["503"]),
+        ("503 Service Unavailable", ["503"]),
+        ("Request timed out. ", ["Request timed out."]),
+        ("the answer had 500 words and an error on page 404", []),
+        ("", []),
+    ],
+)
+def test_codes_are_taken_from_a_message_only_where_codes_stand(
+    message: str, names: list[str]
+) -> None:
+    assert names_in_message(message) == names
+
+
+def failed(attributes: dict[str, Any]) -> tuple[str | None, str | None]:
+    span = SpanOf({**CHAT, **attributes}, status=2)
+    call = read_all([request_of(span)]).calls.as_json(0)
+    return call["error_type"], call["error_class"]
+
+
+def test_code_and_message_beside_the_type_are_read_and_not_kept() -> None:
+    assert failed({"error.type": "APIStatusError", "error.code": "insufficient_quota"}) == (
+        "APIStatusError",
+        "provider_throttle",
+    )
+    azure = "Error code: 400 - {'error': {'code': 'content_filter', 'message': 'the prompt ...'}}"
+    assert failed({"error.type": "BadRequestError", "error.message": azure}) == (
+        "BadRequestError",
+        "guardrail",
+    )
+    assert failed({"error.type": "APIError", "http.response.status_code": 422})[1] == "client"
+
+
+@pytest.mark.parametrize("library", ["langfuse", "litellm-sdk", "traceai-openai", "traceloop-sdk"])
+def test_recorded_failures_have_their_class(library: str) -> None:
+    folder = capture(library)
+    found = {call["span_id"]: call for call in calls_in(folder / "payloads")}
+    wanted = {"c14": "provider_throttle", "c15": "provider", "c26": "timeout"}
+    classes = {
+        call["call_id"]: found[call["span_id"]]["error_class"]
+        for call in truth_of(folder)
+        if call["call_id"] in wanted
+    }
+    assert classes == wanted
+
+
+@given(st.text(max_size=300), st.none() | st.integers(), st.lists(st.text(max_size=40)))
+def test_nothing_raises(name: str, status: int | None, hints: list[str]) -> None:
+    assert error_class(name, status, [*hints, *names_in_message(name)]) in CLASSES
+    assert len(error_name(name)) <= len(name)
+
+
+def test_no_name_stands_for_two_classes() -> None:
+    listed = Counter(name for names in CLASSES.values() for name in names.split())
+    assert max(listed.values()) == 1
