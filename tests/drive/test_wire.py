@@ -237,3 +237,19 @@ def test_a_taken_http_port_and_a_missing_certificate_end_in_words(tmp_path: Path
             await Wire(Config.model_validate(content), NO_JUDGE).start()
 
     asyncio.run(check())
+
+
+def test_word_of_where_it_runs_is_left_once_the_disk_takes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tripswitch.drive.wire._WRITE_AGAIN_S", 0.01)
+
+    async def check() -> None:
+        # In the way of the file that is written first.
+        (tmp_path / "state" / "run.json.new").mkdir(parents=True)
+        async with running(settings(tmp_path)):
+            assert not (tmp_path / "state" / "run.json").exists()
+            (tmp_path / "state" / "run.json.new").rmdir()
+            await until((tmp_path / "state" / "run.json").exists)
+
+    asyncio.run(check())

@@ -60,6 +60,9 @@ class HttpUpstream:
         more = True
         while more:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                # What arrived of the body is no request.
+                return
             pieces.append(message.get("body", b""))
             more = message.get("more_body", False)
         body = b"".join(pieces)

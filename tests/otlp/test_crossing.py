@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import random
+import time
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +32,7 @@ from tests.otlp.upstream import Got, Reply, Upstream
 from tripswitch.otlp.delivery import GRPC_METHODS, HTTP_PATHS, Delivery, Signal
 from tripswitch.otlp.encodings import decode
 from tripswitch.otlp.grpc_receiver import TRACES_METHOD
-from tripswitch.otlp.retry_hints import retry_hint
+from tripswitch.otlp.retry_hints import retry_after_s, retry_hint
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "": lambda body: body,
@@ -406,6 +407,57 @@ def test_a_status_in_the_body_names_the_code_where_retrying_agrees(
             assert (refusal.value.code(), refusal.value.details()) == (expected, "m")
 
     asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"code": true}', b'{"code": "x"}', b"[]", b'{"message": 5}', b"[" * 100_000, b"\xff"]
+)
+def test_odd_json_in_a_failure_is_still_that_failure(body: bytes) -> None:
+    async def check() -> None:
+        answer = HttpAnswer(503, body, (("content-type", JSON),))
+        async with (
+            HttpUpstream(lambda _got: answer) as upstream,
+            relay(upstream.url) as between,
+            client(between.endpoint) as channel,
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                await send(channel, TRACES_METHOD, b"x")
+            assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
+
+    asyncio.run(check())
+
+
+def test_details_that_json_cannot_spell_are_left_out() -> None:
+    async def check() -> None:
+        rich = Status(code=3, message="no")
+        details = rich.details.add(type_url="type.googleapis.com/google.rpc.RetryInfo")
+        details.value = b"\xff\xff"
+        trailing = (("grpc-status-details-bin", rich.SerializeToString()),)
+        refusal = Reply(grpc.StatusCode.INVALID_ARGUMENT, details="no", trailing=trailing)
+        async with (
+            Upstream(lambda _got: refusal) as upstream,
+            relay(upstream.endpoint) as between,
+        ):
+            response = await post(between.url, "/v1/traces", b"{}", JSON)
+            assert (response.status, json.loads(response.body)) == (
+                400,
+                {"code": 3, "message": "no"},
+            )
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("zone", ["GMT", "+0000", "-0000"])
+def test_a_date_to_come_back_at_is_utc_unless_it_says_otherwise(
+    zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert retry_after_s(f"Wed, 21 Oct 2026 07:28:00 {zone}", 1_792_567_675.0) == 5.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_partial_success_crosses_from_http_to_grpc() -> None:

@@ -7,8 +7,9 @@ All cells of a test run at the same time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +28,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tests.otlp.http_upstream import HttpAnswer, HttpGot, HttpUpstream
-from tests.otlp.relay import relay, until
+from tests.otlp.relay import Relay, relay, until
 from tests.otlp.upstream import Got, Reply, Upstream
 from tripswitch.otlp.replies import RETRYABLE, RETRYABLE_STATUSES
 from tripswitch.otlp.retry_hints import retry_hint
@@ -55,15 +56,38 @@ GRPC_ANSWERS = {
         grpc.StatusCode.UNAVAILABLE, trailing=retry_hint("later", 14, 30)
     ),
 }
+# Every status there is but those about the connection (1xx), those of WebDAV, and 418.
+STATUSES = (
+    *(200, 201, 202, 203, 204, 205, 206),
+    *(300, 301, 302, 303, 304, 305, 307, 308),
+    *(status for status in range(400, 418)),
+    *(421, 422, 425, 426, 428, 429, 431, 451),
+    *(500, 501, 502, 503, 504, 505, 506, 510, 511),
+)
 HTTP_ANSWERS = {
     **{
-        str(status): HttpAnswer(status, b"no")
-        for status in (200, 400, 401, 403, 404, 408, 413, 415, 429, 500, 501, 502, 503, 504)
+        # These two have no body by definition.
+        str(status): HttpAnswer(status, b"" if status in (204, 304) else b"no")
+        for status in STATUSES
     },
     "429 after 1 s": HttpAnswer(429, headers=(("retry-after", "1"),)),
     "503 after 1 s": HttpAnswer(503, headers=(("retry-after", "1"),)),
     "503 after 30 s": HttpAnswer(503, headers=(("retry-after", "30"),)),
 }
+# What gets no answer at all is tried again too, but how often is the client's affair.
+HANGS_UP = "hangs up"
+
+GRPC_RETRYABLE = [
+    *(code.name for code in RETRYABLE),
+    *("RESOURCE_EXHAUSTED with a hint", "UNAVAILABLE with a hint"),
+    "UNAVAILABLE with a hint beyond the deadline",
+]
+HTTP_RETRYABLE = [
+    *map(str, sorted(RETRYABLE_STATUSES)),
+    *("429 after 1 s", "503 after 1 s", "503 after 30 s", HANGS_UP),
+]
+# The Python exporter sends it again, whatever OTLP says.
+RETRIED_ALL_THE_SAME = "RESOURCE_EXHAUSTED"
 
 
 def span() -> ReadableSpan:
@@ -142,7 +166,8 @@ def grpc_answer(got: Got) -> Reply:
 
 def http_answer(got: HttpGot) -> HttpAnswer:
     """Return the answer that a cell's name stands for."""
-    return HTTP_ANSWERS[got.header("x-cell") or ""]
+    cell = got.header("x-cell") or ""
+    return HttpAnswer(0) if cell == HANGS_UP else HTTP_ANSWERS[cell]
 
 
 def test_the_grpc_exporter_does_the_same_with_tripswitch_between() -> None:
@@ -163,12 +188,16 @@ def test_the_http_exporter_does_the_same_with_tripswitch_between() -> None:
     async def check() -> None:
         async with HttpUpstream(http_answer) as upstream, relay(upstream.url) as between:
             seen = http_cells(upstream)
-            without = await every(HTTP_ANSWERS, over_http(upstream.url), seen)
-            through = await every(HTTP_ANSWERS, over_http(between.url), seen)
+            cells = [*HTTP_ANSWERS, HANGS_UP]
+            without = await every(cells, over_http(upstream.url), seen)
+            through = await every(cells, over_http(between.url), seen)
+            for did in (without.pop(HANGS_UP), through.pop(HANGS_UP)):
+                assert (did.is_success, did.attempts > 1) == (False, True)
             assert through == without
             assert through["200"] == Did(is_success=True, attempts=1)
             assert through["400"] == Did(is_success=False, attempts=1)
-            assert through["503"].attempts > 1
+            for status in STATUSES:
+                assert (through[str(status)].attempts > 1) is (status in RETRYABLE_STATUSES), status
 
     asyncio.run(check())
 
@@ -185,13 +214,54 @@ def test_across_protocols_what_may_be_sent_again_is_and_what_may_not_is_not() ->
                 is_retried = code in RETRYABLE or code is grpc.StatusCode.RESOURCE_EXHAUSTED
                 assert (through[code.name].attempts > 1) is is_retried, code
         async with HttpUpstream(http_answer) as http_upstream, relay(http_upstream.url) as between:
-            statuses = [status for status in HTTP_ANSWERS if status.isdigit() and status != "413"]
-            over = await every(statuses, over_grpc(between.endpoint), http_cells(http_upstream))
-            for status in statuses:
-                assert (over[status].attempts > 1) is (int(status) in RETRYABLE_STATUSES), status
-                assert over[status].is_success is (status == "200")
+            cells = [str(status) for status in STATUSES if status != 413]
+            over = await every(cells, over_grpc(between.endpoint), http_cells(http_upstream))
+            for cell in cells:
+                assert (over[cell].attempts > 1) is (int(cell) in RETRYABLE_STATUSES), cell
+                assert over[cell].is_success is cell.startswith("2"), cell
 
     asyncio.run(check())
+
+
+@contextlib.asynccontextmanager
+async def kept_on_disk(upstream: str, folder: Path) -> AsyncIterator[tuple[Relay, Spool]]:
+    """Run a relay with a spool that is not drained yet."""
+    spool = Spool(folder, max_bytes=1 << 26, max_age_s=3600)
+    await spool.open()
+    async with relay(upstream, mode="upstream-or-disk", spool=spool) as between:
+        yield between, spool
+    await spool.close()
+
+
+async def keeps_what_may_be_sent_again(
+    between: Relay,
+    make: Callable[[str], Any],
+    seen: Callable[[], Counter[str]],
+    retryable: list[str],
+    final: list[str],
+) -> None:
+    """Check that exporters do not notice the first, and are told of the second as always."""
+    kept = await every(retryable, make, seen)
+    # One that may be sent again may be sent again: to an upstream that hung up.
+    assert all(did.is_success and did.attempts <= 2 for did in kept.values()), kept
+    for name in final:
+        # One by one, since a permanent answer shows that the upstream is there.
+        between.pipeline.acceptance._failures = 0
+        did = await every([name], make, seen)
+        is_retried = name == RETRIED_ALL_THE_SAME
+        assert (did[name].is_success, did[name].attempts > 1) == (False, is_retried), name
+
+
+async def all_is_drained(
+    between: Relay, spool: Spool, seen: Callable[[], Counter[str]], expected: list[str]
+) -> None:
+    """Check that what waited on disk goes to an upstream that takes it now, once."""
+    before = seen()
+    draining = asyncio.create_task(spool.drain(between.pipeline.acceptance.resend))
+    await until(lambda: spool.figures().delivered_total == len(expected))
+    assert seen() - before == Counter(expected)
+    draining.cancel()
+    await asyncio.gather(draining, return_exceptions=True)
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
@@ -204,34 +274,44 @@ def test_with_the_disk_nothing_retryable_is_lost_or_even_noticed(
         def answer(got: Got) -> Reply:
             return grpc_answer(got) if is_away else Reply()
 
-        retryable = [code.name for code in RETRYABLE]
-        final = [
-            name
-            for name in GRPC_ANSWERS
-            if name not in retryable and not name.startswith(("OK", "UNAV", "RESOURCE"))
-        ]
-        spool = Spool(tmp_path, max_bytes=1 << 26, max_age_s=3600)
-        await spool.open()
+        final = [name for name in GRPC_ANSWERS if name not in {*GRPC_RETRYABLE, "OK"}]
         async with (
             Upstream(answer) as upstream,
-            relay(upstream.endpoint, mode="upstream-or-disk", spool=spool) as between,
+            kept_on_disk(upstream.endpoint, tmp_path) as (between, spool),
         ):
             make = over_grpc(between.endpoint) if protocol == "grpc" else over_http(between.url)
-            kept = await every(retryable, make, grpc_cells(upstream))
-            assert all(did.is_success and did.attempts <= 1 for did in kept.values())
-            for name in final:
-                # One by one, since a permanent answer shows that the upstream is there.
-                between.pipeline.acceptance._failures = 0
-                did = await every([name], make, grpc_cells(upstream))
-                assert did[name] == Did(is_success=False, attempts=1), name
+            seen = grpc_cells(upstream)
+            await keeps_what_may_be_sent_again(between, make, seen, GRPC_RETRYABLE, final)
             is_away = False
-            before = grpc_cells(upstream)()
-            draining = asyncio.create_task(spool.drain(between.pipeline.acceptance.resend))
-            await until(lambda: spool.figures().delivered_total == len(retryable))
-            assert grpc_cells(upstream)() - before == Counter(retryable)
-            draining.cancel()
-            await asyncio.gather(draining, return_exceptions=True)
-        await spool.close()
+            await all_is_drained(between, spool, seen, GRPC_RETRYABLE)
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_with_the_disk_before_an_http_upstream_too(protocol: str, tmp_path: Path) -> None:
+    async def check() -> None:
+        is_away = True
+
+        def answer(got: HttpGot) -> HttpAnswer:
+            return http_answer(got) if is_away else HttpAnswer()
+
+        # Below 400 all is well to the exporter over HTTP; 413 is RESOURCE_EXHAUSTED to the other.
+        final = [
+            str(status)
+            for status in STATUSES
+            if status not in RETRYABLE_STATUSES
+            and (status >= 400 if protocol == "http" else status >= 300 and status != 413)
+        ]
+        async with (
+            HttpUpstream(answer) as upstream,
+            kept_on_disk(upstream.url, tmp_path) as (between, spool),
+        ):
+            make = over_grpc(between.endpoint) if protocol == "grpc" else over_http(between.url)
+            seen = http_cells(upstream)
+            await keeps_what_may_be_sent_again(between, make, seen, HTTP_RETRYABLE, final)
+            is_away = False
+            await all_is_drained(between, spool, seen, HTTP_RETRYABLE)
 
     asyncio.run(check())
 

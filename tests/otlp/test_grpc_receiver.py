@@ -11,6 +11,8 @@ import pytest
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
+from tests.otlp.raw_http2 import call as call_of
+from tests.otlp.raw_http2 import opening
 from tests.otlp.relay import client, relay, send, until
 from tests.otlp.upstream import Reply, Upstream
 from tripswitch.errors import ConfigError
@@ -223,10 +225,70 @@ def test_a_request_that_does_not_arrive_in_time_is_given_up_for_now() -> None:
     asyncio.run(check())
 
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04" + bytes(5)
+def test_a_path_that_ends_grpcs_server_costs_no_request_under_way_and_others_are_served() -> None:
+    async def check() -> None:
+        hold = asyncio.Event()
+        async with (
+            Upstream(
+                lambda got: Reply(hold=hold if got.body == b"under way" else None)
+            ) as upstream,
+            relay(upstream.endpoint) as between,
+            client(between.endpoint) as channel,
+        ):
+            under_way = asyncio.create_task(send(channel, TRACES_METHOD, b"under way"))
+            await asyncio.wait_for(upstream.arrived.wait(), 10)
+            host, _, port = between.endpoint.partition(":")
+            for restarts in (1, 2):
+                _, writer = await asyncio.open_connection(host, int(port))
+                writer.write(call_of(b"/\xff/Export", b""))
+                await until(lambda: between.receiver.restarts == restarts)  # noqa: B023 - awaited
+                async with client(between.endpoint) as another:
+                    call: Any = another.unary_unary(TRACES_METHOD, None, None)
+                    assert await call(b"others", timeout=10, wait_for_ready=True) == b""
+                writer.close()
+            hold.set()
+            assert await under_way == b""
+            assert between.pipeline.outcomes() == {"accepted": 3}
+
+    asyncio.run(check())
 
 
-@pytest.mark.parametrize("said", [b"", PREFACE, PREFACE[:10]], ids=["silent", "idle", "slow"])
+def test_who_sends_slowly_makes_way_where_all_places_are_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def check() -> None:
+        async with (
+            Upstream() as upstream,
+            relay(upstream.endpoint, max_concurrent_rpcs=2) as between,
+            client(between.endpoint) as channel,
+        ):
+            streams: Any = channel.stream_unary(TRACES_METHOD, None, None)
+            slow = []
+            for place in (1, 2):
+                slow.append(streams(timeout=60))
+                await until(lambda: between.receiver.in_flight == place)  # noqa: B023 - awaited
+            with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                await send(channel, TRACES_METHOD, b"too soon")
+            assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
+            monkeypatch.setattr("tripswitch.otlp.grpc_receiver._SLOW_S", 0.0)
+            await send(channel, TRACES_METHOD, b"others")
+            assert [got.body for got in upstream.got] == [b"others"]
+            assert await slow[0].code() is grpc.StatusCode.UNAVAILABLE
+            assert "did not arrive" in await slow[0].details()
+            assert not slow[1].done()
+            slow[1].cancel()
+            await until(lambda: between.receiver.in_flight == 0)
+            # One that ends before its message counts as one that did not arrive.
+            assert between.pipeline.outcomes() == {
+                "overloaded": 1,
+                "accepted": 1,
+                "transport_refused": 2,
+            }
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("said", [b"", opening(), opening()[:10]], ids=["silent", "idle", "slow"])
 def test_two_thousand_idle_connections_leave_room_for_others(said: bytes) -> None:
     async def check() -> None:
         async with Upstream() as upstream, relay(upstream.endpoint) as between:
@@ -252,5 +314,21 @@ def test_a_flood_of_headers_is_refused_and_others_are_served() -> None:
                     await send(channel, TRACES_METHOD, b"x", flood)
                 await send(channel, TRACES_METHOD, b"others")
             assert [got.body for got in upstream.got] == [b"others"]
+
+    asyncio.run(check())
+
+
+def test_a_fault_of_our_own_is_unavailable() -> None:
+    async def check() -> None:
+        async with (
+            Upstream() as upstream,
+            relay(upstream.endpoint) as between,
+            client(between.endpoint) as channel,
+        ):
+            between.pipeline.requests = None  # type: ignore[assignment]  # a fault on purpose
+            with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                await send(channel, TRACES_METHOD, b"x")
+            assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert between.pipeline.admission.in_flight_bytes == 0
 
     asyncio.run(check())

@@ -17,7 +17,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.otlp.test_reader import official_requests
 from tripswitch.errors import WireError
-from tripswitch.otlp.json_encoding import encode_request
+from tripswitch.otlp.encodings import TooLargeError
+from tripswitch.otlp.json_encoding import MAX_VALUES, encode_request, encode_request_of
 
 SPAN: dict[str, Any] = {
     "traceId": "5B8EFFF798038103D269B633813FC60C",
@@ -156,6 +157,15 @@ def test_nesting_is_bounded() -> None:
         encode_request(json.dumps(trace_document({"attributes": [{"key": "k", "value": value}]})))
     with pytest.raises(WireError, match=r"nested deeper|not JSON"):
         encode_request('{"resourceSpans":' + "[" * 100_000)
+
+
+@pytest.mark.parametrize("value", ["{}", "[]", "1", '"x"'])
+def test_values_are_bounded_whatever_they_are(value: str) -> None:
+    listed = ",".join([value] * MAX_VALUES)
+    with pytest.raises(TooLargeError, match=str(MAX_VALUES)):
+        encode_request_of("traces", f'{{"x":[{listed}]}}'.encode())
+    few = ",".join([value] * (MAX_VALUES // 4))
+    assert encode_request_of("traces", f'{{"x":[{few}]}}'.encode()) == b""
 
 
 def test_text_that_utf8_cannot_spell_is_replaced() -> None:

@@ -117,6 +117,39 @@ def test_where_all_are_being_served_the_newest_is_turned_away() -> None:
     asyncio.run(check())
 
 
+def test_who_is_still_sending_makes_way_before_the_newest_is_turned_away() -> None:
+    async def check() -> None:
+        async def echo(_scope: Any, receive: Any, send: Any) -> None:
+            while (message := await receive())["type"] == "http.request":
+                if not message.get("more_body"):
+                    await send({"type": "http.response.start", "status": 204, "headers": []})
+                    await send({"type": "http.response.body", "body": b""})
+                    return
+
+        limits = ConnectionLimits(2, header_timeout_s=60)
+        listener = await start(limits, echo)
+        part = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nx"
+        eldest, eldest_writer = await open_to(listener)
+        eldest_writer.write(part)
+        await until(lambda: len(limits.serving) == 1)
+        younger, younger_writer = await open_to(listener)
+        younger_writer.write(part)
+        await until(lambda: len(limits.serving) == 2)
+        newest, newest_writer = await open_to(listener)
+        newest_writer.write(REQUEST)
+        assert (await newest.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204")
+        assert await is_cut_off(eldest)
+        younger_writer.write(b"y")
+        assert (await younger.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204")
+        await until(lambda: limits.serving == {})
+        assert limits.closed == 1
+        for writer in (eldest_writer, younger_writer, newest_writer):
+            writer.close()
+        await listener.stop()
+
+    asyncio.run(check())
+
+
 def test_strangers_cannot_fill_the_log_and_faults_are_named_without_their_words(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -9,13 +9,13 @@ import resource
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from tripswitch.config.loading import load, load_config
 from tripswitch.drive.config_edits import ConfigEdits
-from tripswitch.drive.logs import configure_logs
+from tripswitch.drive.logs import configure_logs, place_of
 from tripswitch.drive.process import settle_memory
 from tripswitch.drive.wire import Wire, judge_command
 from tripswitch.errors import TripswitchError
@@ -55,11 +55,19 @@ def _open_as_many_files_as_allowed() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def _name_the_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log a fault that nobody waited for, without its message: that may quote what was received."""
+    error = context.get("exception")
+    place = "" if error is None else place_of(error)
+    _log.error("task_failed", error=type(error).__name__, place=place)
+
+
 async def _live(
     config: Config, judge: Sequence[str], edits: ConfigEdits, paths: Sequence[Path]
 ) -> None:
     asked_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_name_the_fault)
     for number in _SIGNALS:
         loop.add_signal_handler(number, asked_to_stop.set)
     wire = Wire(config, judge)

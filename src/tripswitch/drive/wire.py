@@ -61,6 +61,7 @@ _DRAIN_S = 2.0
 _DRAIN_AGAIN_S = 1.0
 _JUDGE_STOP_S = 5.0
 _OWN_METRICS_S = 1.0
+_WRITE_AGAIN_S = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -112,6 +113,7 @@ class Wire:
         self._own_metrics: OwnMetrics | None = None
         self._own_metrics_settings = OwnOtlp()
         self._own_metrics_past: dict[str, int] = dict.fromkeys(("sent", "failed", "dropped"), 0)
+        self._writing_again: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Start everything. Raises ConfigError when an address or the folder cannot be had."""
@@ -253,6 +255,14 @@ class Wire:
             unfinished.replace(path)
         except OSError as error:
             _log.warning("run_file_not_written", path=str(path), error=error.strerror)
+            self._write_run_file_later()
+
+    def _write_run_file_later(self) -> None:
+        """Try again before long: a full disk has room again some time, and nobody says when."""
+        if self._writing_again is not None:
+            self._writing_again.cancel()
+        loop = asyncio.get_running_loop()
+        self._writing_again = loop.call_later(_WRITE_AGAIN_S, self._write_run_file)
 
     def _remove_run_file(self) -> None:
         """Take back what was left there, unless it is another process's by now."""

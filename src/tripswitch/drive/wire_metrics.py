@@ -133,6 +133,11 @@ def _receiver_metrics(wire: Wire) -> list[Metric]:
             "Most bytes of requests under way; more are refused for now.",
             pipeline.admission.max_bytes,
         ),
+        counter(
+            "receiver_restarts_total",
+            "Times that gRPC's server ended at a request it could not take and was started anew.",
+            wire.grpc.restarts,
+        ),
     ]
 
 

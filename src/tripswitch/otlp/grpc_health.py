@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+import grpc
+from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio  # type: ignore[attr-defined]  # not in the stubs
 
 from tripswitch.otlp.delivery import GRPC_METHODS
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 SERVICES: Final = ("", *(method.split("/")[1] for method in GRPC_METHODS.values()))
 """What can be asked for by name; the empty name is the whole server."""
 
+_SERVICE: Final = "grpc.health.v1.Health"
+
 
 class HealthService:
     """Answers health checks: not serving until `serve` and from `drain` on, for good."""
@@ -27,8 +30,20 @@ class HealthService:
         self._servicer = _Servicer()
 
     def add_to(self, server: grpc.aio.Server) -> None:
-        """Serve health checks on ``server``."""
-        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+        """Serve health checks on ``server``.
+
+        Its methods are not registered one by one, as the generated code would do: a server with
+        such methods that a bad request has ended (see `GrpcReceiver`) corrupts memory (1.85).
+        """
+        servicer = self._servicer
+        request = health_pb2.HealthCheckRequest.FromString
+        response = health_pb2.HealthCheckResponse.SerializeToString
+        handlers: dict[str, Any] = {
+            "Check": grpc.unary_unary_rpc_method_handler(servicer.Check, request, response),
+            "Watch": grpc.unary_stream_rpc_method_handler(servicer.Watch, request, response),
+        }
+        handler = grpc.method_handlers_generic_handler(_SERVICE, handlers)
+        server.add_generic_rpc_handlers((handler,))
 
     async def serve(self) -> None:
         """Say from now on that requests are taken."""

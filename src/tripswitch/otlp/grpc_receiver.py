@@ -7,22 +7,30 @@ Rules it obeys:
 - a request counts against ``max_concurrent_rpcs`` from its headers on and is refused *before* its
   body is read, so that memory is bounded by that number times ``max_recv_msg_size``; past the
   bytes that all receivers share it is refused as soon as its size is known;
+- where all places are taken, a request that has not arrived after a second makes way, so that who
+  sends slowly holds no place of others;
+- no fault of ours surfaces as UNKNOWN, which clients take for final;
 - refusal for lack of room is UNAVAILABLE with a hint of when to come back. gRPC's own limit would
   answer RESOURCE_EXHAUSTED, which Go clients and the Collector take for final.
 
 A client's stream is registered as ``stream_unary`` although every OTLP call is unary: on the wire
 the two are the same, and only so does this code run before gRPC has received the message. That is
 what refusing early and counting the requests gRPC refused as too large both need.
+
+gRPC's asyncio server ends for good at the first request whose ``:path`` is no UTF-8 (1.85), which
+anybody can send. The receiver notices, lets what is under way finish, and listens anew.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
+import structlog
 
 from tripswitch.errors import ConfigError
 from tripswitch.otlp.admission import REQUEST_BYTES
@@ -37,7 +45,7 @@ if TYPE_CHECKING:
 
     from tripswitch.otlp.delivery import Metadata
     from tripswitch.otlp.pipeline import Outcome, Pipeline
-    from tripswitch.otlp.replies import Reply
+    from tripswitch.otlp.replies import GrpcReply, Reply
     from tripswitch.otlp.tls import ServerTls
     from tripswitch.otlp.tokens import BearerTokens
 
@@ -56,6 +64,15 @@ _IDLE_MS = 300_000
 # gRPC's own 5 min would cut off clients whose keepalive was set for another server.
 _PING_INTERVAL_MS = 10_000
 
+# Until then a request is not slow, however many wait for its place.
+_SLOW_S = 1.0
+
+# How soon the end of a server is noticed, and how long what it had under way may still take.
+_LOOK_S = 0.1
+_LEAVE_S = 60.0
+
+_log = structlog.get_logger(__name__)
+
 
 class GrpcReceiver:
     """One OTLP/gRPC listener in front of a `Pipeline`.
@@ -63,7 +80,7 @@ class GrpcReceiver:
     A connection that has not said what it speaks within ``handshake_timeout_s`` is closed; beyond
     ``max_connections`` new ones are. ``read_timeout_s`` is the longest a whole request may take
     to arrive. With ``tokens`` every request but a health check must carry one of them; the header
-    is then tripswitch's and does not go upstream.
+    is then tripswitch's and does not go upstream. ``restarts`` counts the times it listened anew.
     """
 
     def __init__(
@@ -81,22 +98,51 @@ class GrpcReceiver:
     ) -> None:
         self.max_concurrent_rpcs = max_concurrent_rpcs
         self.in_flight = 0
-        self._most_rpcs = max_concurrent_rpcs * _HARD_LIMIT_FACTOR
+        self.restarts = 0
         self.health = HealthService()
         self._pipeline = pipeline
         self._max_recv_msg_bytes = max_recv_msg_bytes
         self._read_timeout_s = read_timeout_s
         self._tls = tls
         self._tokens = tokens
-        self._server = grpc.aio.server(
-            maximum_concurrent_rpcs=max_concurrent_rpcs * _HARD_LIMIT_FACTOR,
+        self._max_header_bytes = max_header_bytes
+        self._max_connections = max_connections
+        self._handshake_timeout_s = handshake_timeout_s
+        self._server = self._make_server()
+        self._leaving: dict[asyncio.Task[None], grpc.aio.Server] = {}
+        self._watching: asyncio.Task[None] | None = None
+        self._reading: dict[asyncio.Timeout, float] = {}
+
+    async def start(self, endpoint: str) -> int:
+        """Listen on ``endpoint`` (``host:port``) and return the port, which matters for port 0.
+
+        Raises ConfigError when the address cannot be had.
+        """
+        port = await self._listen(endpoint)
+        await self.health.serve()
+        bound = f"{endpoint.rpartition(':')[0]}:{port}"
+        self._watching = asyncio.get_running_loop().create_task(self._keep_listening(bound))
+        return port
+
+    async def stop(self, grace_s: float) -> None:
+        """Say not serving, take no new request, give those under way ``grace_s`` seconds."""
+        if self._watching is not None:
+            self._watching.cancel()
+        await self.health.drain()
+        servers = (self._server, *self._leaving.values())
+        await asyncio.gather(*(server.stop(grace_s) for server in servers))
+
+    def _make_server(self) -> grpc.aio.Server:
+        self._most_rpcs = self.max_concurrent_rpcs * _HARD_LIMIT_FACTOR
+        server = grpc.aio.server(
+            maximum_concurrent_rpcs=self._most_rpcs,
             options=(
-                ("grpc.max_receive_message_length", max_recv_msg_bytes),
+                ("grpc.max_receive_message_length", self._max_recv_msg_bytes),
                 ("grpc.max_send_message_length", -1),
-                ("grpc.max_metadata_size", max_header_bytes),
-                ("grpc.absolute_max_metadata_size", max_header_bytes),
-                ("grpc.max_allowed_incoming_connections", max_connections),
-                ("grpc.server_handshake_timeout_ms", round(handshake_timeout_s * 1000)),
+                ("grpc.max_metadata_size", self._max_header_bytes),
+                ("grpc.absolute_max_metadata_size", self._max_header_bytes),
+                ("grpc.max_allowed_incoming_connections", self._max_connections),
+                ("grpc.server_handshake_timeout_ms", round(self._handshake_timeout_s * 1000)),
                 ("grpc.max_connection_idle_ms", _IDLE_MS),
                 ("grpc.http2.min_ping_interval_without_data_ms", _PING_INTERVAL_MS),
                 ("grpc.keepalive_permit_without_calls", 1),
@@ -104,14 +150,11 @@ class GrpcReceiver:
                 ("grpc.so_reuseport", 0),
             ),
         )
-        self.health.add_to(self._server)
-        self._server.add_generic_rpc_handlers((_AnyMethod(self),))
+        self.health.add_to(server)
+        server.add_generic_rpc_handlers((_AnyMethod(self),))
+        return server
 
-    async def start(self, endpoint: str) -> int:
-        """Listen on ``endpoint`` (``host:port``) and return the port, which matters for port 0.
-
-        Raises ConfigError when the address cannot be had.
-        """
+    async def _listen(self, endpoint: str) -> int:
         try:
             if self._tls is None:
                 port = self._server.add_insecure_port(endpoint)
@@ -123,13 +166,41 @@ class GrpcReceiver:
                 hint="another process may hold the port; stop it or choose another port",
             ) from None
         await self._server.start()
-        await self.health.serve()
         return port
 
-    async def stop(self, grace_s: float) -> None:
-        """Say not serving, take no new request, give those under way ``grace_s`` seconds."""
-        await self.health.drain()
-        await self._server.stop(grace_s)
+    async def _keep_listening(self, endpoint: str) -> None:
+        """Listen anew whenever the server has ended by itself."""
+        while (error := await self._end_of_server()) is not None:
+            self.restarts += 1
+            self._pipeline.complain("receiver_restarted", type(error).__name__)
+            self._leave(self._server)
+            await self._listen_again(endpoint)
+
+    async def _end_of_server(self) -> Exception | None:
+        """Wait for the end of the server; return what ended it, None where it was stopped."""
+        try:
+            while await self._server.wait_for_termination(_LOOK_S):
+                pass
+        except Exception as error:  # noqa: BLE001 - whatever ended it, clients wait
+            return error
+        return None
+
+    async def _listen_again(self, endpoint: str) -> None:
+        while True:
+            self._server = self._make_server()
+            try:
+                await self._listen(endpoint)
+            except ConfigError as error:
+                self._pipeline.complain("receiver_not_listening", "", reason=error.message)
+                await asyncio.sleep(_LOOK_S)
+            else:
+                return
+
+    def _leave(self, server: grpc.aio.Server) -> None:
+        """Let what is under way on ``server`` finish."""
+        leaving = asyncio.get_running_loop().create_task(server.stop(_LEAVE_S))
+        self._leaving[leaving] = server
+        leaving.add_done_callback(self._leaving.pop)
 
     def use(
         self, *, max_concurrent_rpcs: int, read_timeout_s: float, tokens: BearerTokens | None
@@ -156,7 +227,7 @@ class GrpcReceiver:
                 details = "a bearer token is needed and none that is known was sent"
                 return await _reply(context, refusal(grpc.StatusCode.UNAUTHENTICATED, details))
             metadata = tuple(pair for pair in metadata if pair[0] != "authorization")
-        if self.in_flight >= self.max_concurrent_rpcs:
+        if self.in_flight >= self.max_concurrent_rpcs and not self._make_way():
             self.count(signal, "overloaded")
             return await _reply(context, self._too_many())
         self.in_flight += 1
@@ -168,16 +239,22 @@ class GrpcReceiver:
     async def _receive(
         self, method: str, signal: Signal, metadata: Metadata, context: Any
     ) -> bytes:
+        began_s = asyncio.get_running_loop().time()
+        reading = asyncio.timeout(self._read_timeout_s)
+        self._reading[reading] = began_s
         try:
-            async with asyncio.timeout(self._read_timeout_s):
+            async with reading:
                 body = await context.read()
         except TimeoutError:
             self.count(signal, "transport_refused")
-            details = f"the request did not arrive within {self._read_timeout_s:g} s"
+            seconds = asyncio.get_running_loop().time() - began_s
+            details = f"the request did not arrive within {seconds:.1f} s"
             return await _reply(context, back_pressure(details))
         except BaseException:
             self.count(signal, "cancelled")
             raise
+        finally:
+            self._reading.pop(reading, None)
         if not isinstance(body, bytes):
             self.count(signal, "transport_refused")
             max_bytes = self._max_recv_msg_bytes
@@ -190,10 +267,27 @@ class GrpcReceiver:
             return await _reply(context, no_room(admission.max_bytes))
         try:
             delivery = Delivery("grpc", method, signal, metadata, body, time.time_ns())
-            reply = await self._pipeline.export(delivery, context.time_remaining())
-            return await _reply(context, reply)
+            return await _answer(context, await self._exported(delivery, context))
         finally:
             admission.release(cost_bytes)
+
+    async def _exported(self, delivery: Delivery, context: Any) -> GrpcReply:
+        try:
+            return as_grpc(await self._pipeline.export(delivery, context.time_remaining()))
+        except Exception as error:  # noqa: BLE001 - gRPC would make UNKNOWN of it, which is final
+            _log.error("receive_failed", error=type(error).__name__)
+            return back_pressure("tripswitch could not take the request")
+
+    def _make_way(self) -> bool:
+        """Give up the request that has been arriving for longest, where that is long enough."""
+        now_s = asyncio.get_running_loop().time()
+        for reading, began_s in self._reading.items():
+            if now_s - began_s < _SLOW_S:
+                return False
+            del self._reading[reading]
+            reading.reschedule(now_s)
+            return True
+        return False
 
     def count(self, signal: Signal, outcome: Outcome) -> None:
         """Count a request that ended before it had a body to export."""
@@ -202,6 +296,17 @@ class GrpcReceiver:
     def _too_many(self) -> Reply:
         limit = self.max_concurrent_rpcs
         return back_pressure(f"tripswitch has {limit} requests in flight, its limit; try again")
+
+
+class _OurWords(logging.Filter):
+    """Leaves out what ended a server: the receiver says that itself, and seldom enough."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Refuse records that are nothing but an exception."""
+        return not isinstance(record.msg, Exception)
+
+
+logging.getLogger("grpc._cython.cygrpc").addFilter(_OurWords())
 
 
 class _AnyMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs only
@@ -224,7 +329,10 @@ class _AnyMethod(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic i
 
 
 async def _reply(context: Any, reply: Reply) -> bytes:
-    answer = as_grpc(reply)
+    return await _answer(context, as_grpc(reply))
+
+
+async def _answer(context: Any, answer: GrpcReply) -> bytes:
     if answer.initial_metadata:
         await context.send_initial_metadata(answer.initial_metadata)
     if not answer.is_ok:

@@ -121,6 +121,7 @@ class HttpReceiver:
         try:
             self._refuse_early(scope["method"], request)
             reply = await self._take(request, receive)
+            answer = as_http(reply, request.content_type, request.signal)
         except _ClientLeft:
             return
         except _Refused as refused:
@@ -128,12 +129,12 @@ class HttpReceiver:
             await _answer_unread(
                 as_http(refused.reply, request.content_type, request.signal), receive, send
             )
+            return
         except Exception as error:  # noqa: BLE001 - a fault of ours must reach clients as retryable
             _log.error("receive_failed", error=type(error).__name__)
             reply = back_pressure("tripswitch could not take the request")
-            await _answer(as_http(reply, request.content_type, request.signal), send)
-        else:
-            await _answer(as_http(reply, request.content_type, request.signal), send)
+            answer = as_http(reply, request.content_type, request.signal)
+        await _answer(answer, send)
 
     def _refuse_early(self, method: str, request: _Request) -> None:
         """Raise `_Refused` for what can be refused without its body."""

@@ -25,11 +25,17 @@ from opentelemetry.proto.collector.profiles.v1development.profiles_service_pb2 i
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tripswitch.errors import WireError
+from tripswitch.otlp.encodings import TooLargeError
 
 JsonSignal = Literal["traces", "logs", "metrics"]
 
 # The protocol's own messages nest nine deep; the rest is for nested attribute values.
 MAX_DEPTH = 64
+
+MAX_VALUES = 2_000_000
+"""Most values of one document, counted by what stands before each: 25,000 spans of 20 attributes.
+
+An empty object takes three bytes in JSON and about 140 once parsed."""
 
 _REQUESTS: dict[JsonSignal, tuple[str, Any]] = {
     "traces": ("resourceSpans", ExportTraceServiceRequest),
@@ -55,7 +61,8 @@ def encode_request(document: str | bytes) -> tuple[JsonSignal, bytes]:
     """Return the signal and the protobuf bytes of one OTLP/JSON request.
 
     Raises `WireError` for what is not JSON, no request of traces, logs or metrics, of the wrong
-    type somewhere, or nested deeper than `MAX_DEPTH`; the error names the place and never a value.
+    type somewhere, or nested deeper than `MAX_DEPTH`, and `TooLargeError` beyond `MAX_VALUES`; the
+    error names the place and never a value.
     """
     parsed = _parsed(document)
     for signal, (key, request_class) in _REQUESTS.items():
@@ -83,6 +90,8 @@ def encode_request_of(signal: str, document: bytes) -> bytes:
 
 
 def _parsed(document: str | bytes) -> dict[str, Any]:
+    if _values(document) > MAX_VALUES:
+        raise TooLargeError(f"JSON of more than {MAX_VALUES} values; send less at a time")
     try:
         parsed = json.loads(document)
     except RecursionError:
@@ -93,6 +102,13 @@ def _parsed(document: str | bytes) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise WireError(f"expected a JSON object, found {_kind(parsed)}")
     return parsed
+
+
+def _values(document: str | bytes) -> int:
+    """Return an upper bound of how many values a document has; signs inside of text count too."""
+    if isinstance(document, str):
+        return sum(document.count(sign) for sign in ("{", "[", ","))
+    return sum(document.count(sign) for sign in (b"{", b"[", b","))
 
 
 def _fill(message: Any, document: dict[str, Any], path: str, depth: int) -> None:

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from tripswitch.otlp.attributes import AttributeReader, Value
 from tripswitch.otlp.lean_schema import LeanRequest
+from tripswitch.otlp.request_bounds import is_too_much
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +49,7 @@ class SpanTable:
 
     ``read`` counts every span of every readable request, ``bad_ids`` those left out because an id
     is of the wrong length or zero, ``bad_attributes`` the attributes that would not open, and
-    ``unreadable`` the requests that are not OTLP.
+    ``unreadable`` the requests that are not OTLP or have too many parts.
     """
 
     trace_id: list[str] = field(default_factory=list)
@@ -106,9 +107,8 @@ class _Reading:
     def read(self, requests: Sequence[bytes]) -> SpanTable:
         table = self._table
         for index, request in enumerate(requests):
-            try:
-                message = LeanRequest.FromString(request)
-            except DecodeError:
+            message = _parsed(request)
+            if message is None:
                 table.unreadable += 1
                 continue
             before = len(table)
@@ -170,6 +170,16 @@ class _Reading:
                 self._table.bad_attributes += bad
                 found.append(SpanEvent(name, min(event.time_unix_nano, _MAX_TIME_NS), attributes))
         return found
+
+
+def _parsed(request: bytes) -> Any | None:
+    """Return the request as a message, None where it is none or has more parts than are read."""
+    if is_too_much(request):
+        return None
+    try:
+        return LeanRequest.FromString(request)
+    except DecodeError:
+        return None
 
 
 def _times(times_ns: list[int]) -> npt.NDArray[np.int64]:

@@ -163,8 +163,9 @@ def _status_in(reply: HttpReply, media: str) -> Status:
             document: Any = json.loads(reply.body)
             number = document.get("code", 0)
             message = document.get("message", "")
+            is_code = isinstance(number, int) and not isinstance(number, bool)
             return Status(
-                code=number if isinstance(number, int) and 0 <= number <= 16 else 0,
+                code=number if is_code and 0 <= number <= 16 else 0,
                 message=message[:_LONGEST_MESSAGE] if isinstance(message, str) else "",
             )
         if media == "text/plain":

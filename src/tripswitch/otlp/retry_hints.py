@@ -7,6 +7,7 @@ Source: OTLP specification, "OTLP/gRPC Throttling" and "OTLP/HTTP Throttling"; R
 from __future__ import annotations
 
 import math
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
@@ -75,7 +76,9 @@ def retry_after_s(text: str, now_s: float) -> float | None:
     if text.isascii() and text.isdigit():
         return min(float(text[:12]), _LONGEST_S)
     try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - now_s)
+        when = parsedate_to_datetime(text)
+        # "-0000" is UTC too, but says that nothing is known of where the sender is.
+        return max(0.0, (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - now_s)
     except (TypeError, ValueError, OverflowError):
         return None
 

@@ -44,7 +44,7 @@ def status_body(status: Status, media: str) -> bytes:
         return encoded
     try:
         document = MessageToDict(status)
-    except (TypeError, ValueError):
-        # JSON has to spell details out, which takes a schema for each of them.
+    except Exception:  # noqa: BLE001 - whatever an upstream has made up must not become a 500
+        # JSON has to spell details out, which takes a schema for each of them, and whole ones.
         document = MessageToDict(Status(code=status.code, message=status.message))
     return json.dumps(document).encode()

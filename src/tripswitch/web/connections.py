@@ -4,8 +4,8 @@ Uvicorn bounds the time between two requests; what it leaves open is a connectio
 its first request, or sends its headers a byte at a time. Each connection here has until
 ``header_timeout_s`` for the headers of a request, from when it was made or from when the last
 answer ended for the first byte on. Beyond ``max_connections`` the connection that has waited
-longest without a request is closed to make way; only where every one of them is being served is
-the new one closed.
+longest without a request is closed to make way, or else the one that has been sending the body of
+one for longest; only where every one of them waits for its answer is the new one closed.
 
 The parser is httptools', in C, at a fifth of the cost of one in Python. It bounds nothing, and
 takes the body of a request that also asks for another protocol for that protocol's; both are made
@@ -42,6 +42,7 @@ class ConnectionLimits:
     max_header_bytes: int = 16 << 10
     closed: int = 0
     waiting: dict[GuardedConnection, None] = field(default_factory=dict, repr=False)
+    serving: dict[GuardedConnection, None] = field(default_factory=dict, repr=False)
 
     def protocol(self) -> Callable[..., GuardedConnection]:
         """Return what makes a connection within these limits, as uvicorn's ``http`` setting."""
@@ -50,6 +51,11 @@ class ConnectionLimits:
             return GuardedConnection(self, **settings)
 
         return make
+
+    def eldest(self) -> GuardedConnection | None:
+        """Return the connection that makes way first, None where all wait for an answer."""
+        eldest = next(iter(self.waiting), None)
+        return eldest or next((each for each in self.serving if each.is_sending), None)
 
 
 class GuardedConnection(HttpToolsProtocol):
@@ -68,8 +74,7 @@ class GuardedConnection(HttpToolsProtocol):
         """Make way for the connection where there are too many, and start its time."""
         super().connection_made(transport)
         if len(self.connections) > self._limits.max_connections:
-            eldest = next(iter(self._limits.waiting), self)
-            eldest.cut_off()
+            (self._limits.eldest() or self).cut_off()
         self._wait_for_headers()
 
     def data_received(self, data: bytes) -> None:
@@ -77,12 +82,14 @@ class GuardedConnection(HttpToolsProtocol):
         self._feed(data)
         if self.is_serving:
             self._stop_waiting()
+            self._limits.serving[self] = None
         elif self._headers_due is None:
             self._wait_for_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._stop_waiting()
+        self._limits.serving.pop(self, None)
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -133,6 +140,8 @@ class GuardedConnection(HttpToolsProtocol):
         """Count the connection among those that may make way again."""
         self.timeout_keep_alive = self._limits.idle_timeout_s  # type: ignore[assignment]
         super().on_response_complete()
+        if not self.is_serving:
+            self._limits.serving.pop(self, None)
         if not self.transport.is_closing() and not self.is_serving:
             self._limits.waiting[self] = None
 
@@ -141,10 +150,16 @@ class GuardedConnection(HttpToolsProtocol):
         """Return whether a request is under way."""
         return self.cycle is not None and not self.cycle.response_complete
 
+    @property
+    def is_sending(self) -> bool:
+        """Return whether the request under way has not all come yet."""
+        return self.cycle is not None and self.cycle.more_body
+
     def cut_off(self) -> None:
         """Close the connection at once, unsent bytes and all."""
         self._limits.closed += 1
         self._stop_waiting()
+        self._limits.serving.pop(self, None)
         self.transport.abort()
 
     def _feed(self, data: bytes) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from itertools import pairwise
+from pathlib import Path
+
+from structlog.testing import capture_logs
 
 from tests.otlp.spool.forgetful_disk import ForgetfulDisk
 from tests.otlp.spool.stand import (
@@ -434,3 +438,25 @@ def test_progress_is_synced_so_that_a_power_loss_repeats_little() -> None:
         await again.close()
 
     asyncio.run(story())
+
+
+def test_progress_that_the_disk_does_not_take_stops_nothing_and_is_said_once() -> None:
+    async def story() -> None:
+        disk = ForgetfulDisk()
+        spool = make_spool(disk)
+        await spool.open()
+        await append_all(spool, map(request, range(50)))
+
+        def full(operation: str, path: Path) -> None:
+            if operation in ("create", "write") and path.suffix == ".done":
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        disk.fail = full
+        assert numbers(await drain_all(spool)) == list(range(50))
+        await drain_until(spool, lambda: not spool.figures().segments, _never)
+        assert disk.names_now == {}
+        await spool.close()
+
+    with capture_logs() as said:
+        asyncio.run(story())
+    assert [each["event"] for each in said].count("spool_progress_not_written") == 1

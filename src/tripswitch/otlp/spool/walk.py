@@ -56,6 +56,7 @@ class Walk:
         self._offset = START_BYTES
         self._expected = 0
         self._failed_reads = 0
+        self._is_progress_written = True
 
     def rewind(self) -> None:
         """Begin again at the oldest record."""
@@ -118,8 +119,13 @@ class Walk:
         try:
             self._shelf.note_done(waiting.segment, waiting.place)
         except OSError as error:
-            # It is sent again after a restart: allowed, and better than stopping here.
-            _log.warning("spool_progress_not_written", error=str(error))
+            # It is sent again after a restart: allowed, and better than stopping here. A full disk
+            # refuses every one, which is said once.
+            if self._is_progress_written:
+                _log.warning("spool_progress_not_written", error=str(error))
+            self._is_progress_written = False
+        else:
+            self._is_progress_written = True
 
     def oldest_ns(self) -> int | None:
         """Return since when the oldest record waits, None where that is not seen at a glance.

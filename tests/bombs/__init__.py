@@ -1,0 +1,1 @@
+"""Requests and connections made to do harm, against the whole program."""

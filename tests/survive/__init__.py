@@ -1,0 +1,1 @@
+"""The whole program under load from real exporters, killed, cut off and damaged meanwhile."""
