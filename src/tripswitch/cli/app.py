@@ -6,38 +6,58 @@ output, words for people to standard error.
 
 from __future__ import annotations
 
+import importlib
 import sys
+from typing import TYPE_CHECKING, Final
 
 import typer
 
-from tripswitch.cli import check, demo, inspect, replay, run, schema, spool, status
 from tripswitch.errors import TripswitchError
 
-app = typer.Typer(
-    name="tripswitch",
-    help="An OpenTelemetry sidecar for LLM incident response.",
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.command("check")(check.check)
-app.command("demo")(demo.demo)
-app.command("inspect")(inspect.inspect)
-app.command("replay")(replay.replay)
-app.command("run")(run.run)
-app.command("schema")(schema.schema)
-app.command("spool")(spool.spool)
-app.command("status")(status.status)
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS: Final = ("check", "demo", "inspect", "replay", "run", "schema", "spool", "status")
+"""Each is a function of that name in a module of that name."""
+
+
+def app_of(names: Sequence[str] = COMMANDS) -> typer.Typer:
+    """Return the command line with the commands ``names``."""
+    app = typer.Typer(
+        name="tripswitch",
+        help="An OpenTelemetry sidecar for LLM incident response.",
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    # With a callback a command has a name of its own even where it is the only one.
+    app.callback()(_no_options)
+    for name in names:
+        module = importlib.import_module(f"tripswitch.cli.{name}")
+        app.command(name)(getattr(module, name))
+    return app
+
+
+def __getattr__(name: str) -> typer.Typer:
+    """Return the whole command line as ``app``, made when it is asked for."""
+    if name != "app":
+        raise AttributeError(name)
+    return app_of()
 
 
 def main() -> None:
     """Run the command line; name every expected error in words and exit with 2."""
+    wanted = [name for name in COMMANDS if sys.argv[1:2] == [name]]
     try:
-        app()
+        app_of(wanted or COMMANDS)()
     except TripswitchError as error:
         sys.stderr.write(f"tripswitch: {error}\n")
         raise SystemExit(2) from None
+
+
+def _no_options() -> None:
+    pass
 
 
 if __name__ == "__main__":

@@ -29,7 +29,8 @@ ALLOCATOR: Final = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
 }
 
-# gRPC's core writes a line for every stranger that fails a handshake or sends a bad header.
+# gRPC's core writes a line for every stranger that fails a handshake or sends a bad header, and
+# decides on that when it is loaded.
 _QUIET: Final = {"GRPC_VERBOSITY": "NONE"}
 
 # structlog and httpx take it in where it is installed, for what no process here uses: 5 MiB.

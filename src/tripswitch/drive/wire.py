@@ -60,8 +60,8 @@ RUN_FILE = "run.json"
 _DRAIN_S = 2.0
 _DRAIN_AGAIN_S = 1.0
 _JUDGE_STOP_S = 5.0
-_WRITE_AGAIN_S = 5.0
 _OWN_METRICS_S = 1.0
+_WRITE_AGAIN_S = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -110,10 +110,10 @@ class Wire:
         self._http_listener: Listener | None = None
         self._listeners: list[Listener] = []
         self._directory = Path(config.storage.directory)
-        self._writing_again: asyncio.TimerHandle | None = None
         self._own_metrics: OwnMetrics | None = None
         self._own_metrics_settings = OwnOtlp()
         self._own_metrics_past: dict[str, int] = dict.fromkeys(("sent", "failed", "dropped"), 0)
+        self._writing_again: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Start everything. Raises ConfigError when an address or the folder cannot be had."""

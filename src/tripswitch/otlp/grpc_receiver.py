@@ -99,7 +99,6 @@ class GrpcReceiver:
         self.max_concurrent_rpcs = max_concurrent_rpcs
         self.in_flight = 0
         self.restarts = 0
-        self._most_rpcs = max_concurrent_rpcs * _HARD_LIMIT_FACTOR
         self.health = HealthService()
         self._pipeline = pipeline
         self._max_recv_msg_bytes = max_recv_msg_bytes
@@ -134,8 +133,9 @@ class GrpcReceiver:
         await asyncio.gather(*(server.stop(grace_s) for server in servers))
 
     def _make_server(self) -> grpc.aio.Server:
+        self._most_rpcs = self.max_concurrent_rpcs * _HARD_LIMIT_FACTOR
         server = grpc.aio.server(
-            maximum_concurrent_rpcs=self.max_concurrent_rpcs * _HARD_LIMIT_FACTOR,
+            maximum_concurrent_rpcs=self._most_rpcs,
             options=(
                 ("grpc.max_receive_message_length", self._max_recv_msg_bytes),
                 ("grpc.max_send_message_length", -1),
