@@ -22,7 +22,8 @@ from pathlib import Path
 
 import tripswitch
 from replay_day import START_NS, Day
-from tripswitch.config.model import Config, Read
+from tripswitch.config.model import Config
+from tripswitch.config.read_section import Read
 from tripswitch.engine import Engine
 from tripswitch.genai.understand import Understanding
 

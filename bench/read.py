@@ -24,7 +24,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from tripswitch.config.model import Config, Read
+from tripswitch.config.model import Config
+from tripswitch.config.read_section import Read
 from tripswitch.drive.session import Arrival, Session
 from tripswitch.genai.understand import Understanding
 from tripswitch.genai.vocabulary import WANTED_EVENTS, Vocabulary

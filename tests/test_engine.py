@@ -10,15 +10,8 @@ from tests.detect.plain_intake import held
 from tests.genai.reading import read_all
 from tests.play import BAD, TARGET, Played, config, play, story
 from tests.traffic import START_NS, Arm, Behaviour, Plan, requests, rollout
-from tripswitch.config.model import (
-    Clock,
-    Config,
-    Detect,
-    EvalScore,
-    Fleet,
-    RefusalRate,
-    WebhookTarget,
-)
+from tripswitch.config.detect_sections import Detect, EvalScore, RefusalRate
+from tripswitch.config.model import Clock, Config, Fleet, WebhookTarget
 from tripswitch.config.model import Rollback as RollbackConfig
 from tripswitch.drive.session import Arrival, Session
 from tripswitch.model.messages import Command, Confirmed, Event, Rollback, RollbackOutcome

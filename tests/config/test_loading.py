@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from tripswitch.config.detect_sections import Signals
 from tripswitch.config.loading import (
     MAX_FILE_BYTES,
     load,
@@ -15,7 +16,7 @@ from tripswitch.config.loading import (
     reloadable_difference,
     with_reloadable,
 )
-from tripswitch.config.model import Config, Signals, WebhookTarget
+from tripswitch.config.model import Config, WebhookTarget
 from tripswitch.config.problems import InvalidConfig, Problem
 from tripswitch.errors import ConfigError
 

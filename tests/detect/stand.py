@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tripswitch.config.model import Config, Detect, Windows
+from tripswitch.config.detect_sections import Detect
+from tripswitch.config.model import Config, Windows
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.decision import Decision
 from tripswitch.detect.findings import Findings

@@ -22,7 +22,7 @@ from tests.detect.stand import (
     looks,
     pages,
 )
-from tripswitch.config.model import BadMinutes, Detect
+from tripswitch.config.detect_sections import BadMinutes, Detect
 from tripswitch.detect.signals import Kind
 from tripswitch.model.incident import Severity
 from tripswitch.model.scope import Scope

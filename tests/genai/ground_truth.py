@@ -9,7 +9,8 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from tripswitch.config.model import Config, Read
+from tripswitch.config.model import Config
+from tripswitch.config.read_section import Read
 from tripswitch.drive.inspection import Inspection
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tripswitch.config.model import Config, Read
+from tripswitch.config.model import Config
+from tripswitch.config.read_section import Read
 from tripswitch.genai.traces import TraceBook
 from tripswitch.genai.understand import Understanding
 from tripswitch.otlp.delivery import Signal

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.genai.reading import read_all
 from tests.genai.spans import CHAT, START_NS, EventOf, SpanOf, request_of, span_hex, trace_hex
 from tests.otlp.test_log_reader import log_request
-from tripswitch.config.model import Config, Read
+from tripswitch.config.model import Config
+from tripswitch.config.read_section import Read
 from tripswitch.genai.traces import TraceBook
 from tripswitch.genai.understand import Understanding
 from tripswitch.model.settled import Settled

@@ -23,7 +23,7 @@ from tests.genai.spans import (
     trace_hex,
 )
 from tests.genai.test_coercion import anything
-from tripswitch.config.model import Read
+from tripswitch.config.read_section import Read
 from tripswitch.genai.dialects import DIALECTS
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tripswitch.config.model import FACTS
+from tripswitch.config.read_section import FACTS
 from tripswitch.genai.dialects import DIALECTS
 from tripswitch.genai.vocabulary import COMMON_FACTS, Vocabulary
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tripswitch.config.model import Detect
+from tripswitch.config.detect_sections import Detect
 from tripswitch.detect.signals import Kind, lines_of
 from tripswitch.incidents.recovery import LAG_MINUTES, Recovery, Watched
 from tripswitch.model.clocktext import NS_PER_MINUTE

@@ -18,7 +18,7 @@ import typer
 from tripswitch.cli.asking import DEFAULT_API, ask
 from tripswitch.cli.inspect_summary import remarks, summary
 from tripswitch.config.loading import load_config
-from tripswitch.config.model import FACTS, Read
+from tripswitch.config.read_section import FACTS, Read
 from tripswitch.drive.inspection import Inspection
 from tripswitch.errors import ConfigError
 from tripswitch.genai.census import Census

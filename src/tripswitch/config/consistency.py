@@ -14,7 +14,8 @@ from tripswitch.config.wire_consistency import receiver_listeners, wire_conflict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tripswitch.config.model import Config, Signals, WebhookNotifier, WebhookTarget
+    from tripswitch.config.detect_sections import Signals
+    from tripswitch.config.model import Config, WebhookNotifier, WebhookTarget
 
 Path: TypeAlias = tuple[str | int, ...]
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pydantic import ValidationError
 
 from tripswitch.config.consistency import conflicts_of
+from tripswitch.config.detect_sections import Signals
 from tripswitch.config.fields import ROOT, Spot, key_list_text, leaves, spot_at, wanted_text
-from tripswitch.config.model import Config, Signals
+from tripswitch.config.model import Config
 from tripswitch.config.problems import InvalidConfig, Mark, Problem, path_text, shown
 from tripswitch.config.yaml_marks import Items, Scalar, Table, Tree, scalar_value
 

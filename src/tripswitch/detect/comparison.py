@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from tripswitch.config.model import Detect
+from tripswitch.config.detect_sections import Detect
 from tripswitch.detect.baseline import from_moments
 from tripswitch.detect.families import Candidates, Family, Traffic, control_of, version_before
 from tripswitch.detect.roster import NONE, SUSPICIOUS, Roster

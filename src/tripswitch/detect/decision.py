@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tripswitch.config.model import Detect
+from tripswitch.config.detect_sections import Detect
 from tripswitch.detect.baseline import Baseline
 from tripswitch.detect.nulls import SLOW_MULTIPLE
 from tripswitch.detect.point_rule import (

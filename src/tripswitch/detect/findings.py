@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from tripswitch.config.model import Detect
+from tripswitch.config.detect_sections import Detect
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.decision import LOOK, NOTHING, PAGE, Decision
 from tripswitch.detect.explain import Account, sentence

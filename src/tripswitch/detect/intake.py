@@ -12,7 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from tripswitch.config.model import Config, Detect
+from tripswitch.config.detect_sections import Detect
+from tripswitch.config.model import Config
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.counted import Batch, Counted, count
 from tripswitch.detect.leaves import NOWHERE, UNMADE, WIDTHS, Leaves

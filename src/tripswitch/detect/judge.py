@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tripswitch.config.model import Detect
+from tripswitch.config.detect_sections import Detect
 from tripswitch.detect.baseline import Baseline, from_moments, own_history
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.decision import Decision, decide

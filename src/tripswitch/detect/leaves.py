@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from tripswitch.config.model import Detect
+from tripswitch.config.detect_sections import Detect
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.families import Family, without_version
 from tripswitch.detect.signals import FIXED

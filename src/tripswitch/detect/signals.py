@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from tripswitch.config.model import Signals
+from tripswitch.config.detect_sections import Signals
 from tripswitch.model.incident import Shape
 from tripswitch.windows.scopes import Measure
 

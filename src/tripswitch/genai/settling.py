@@ -15,18 +15,17 @@ from typing import TYPE_CHECKING, Final
 
 from tripswitch.genai.call_index import span_key
 from tripswitch.genai.family import Inherited, chain_of, entry_of, is_whole
+from tripswitch.genai.repeats import CALL_KINDS, mark_repeats
 from tripswitch.genai.spellings import folded
 from tripswitch.model.calls import Guardrail, ToolExecution
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from tripswitch.genai.repeats import Tally
     from tripswitch.genai.sightings import CallFacts, Evaluation, Flag, Note, Sighting
 
-_CALL_KINDS: Final = frozenset({"chat", "embedding", "rerank"})
 _MAX_LISTED: Final = 64
-# How many more facts an inner span must state than the outer one of the same call to be it.
-_CLEARLY_MORE: Final = 3
 
 
 class Settling:
@@ -66,16 +65,6 @@ class Settling:
         self.is_handed_on = False
 
 
-class Tally:
-    """What was counted while settling."""
-
-    __slots__ = ("double", "judged_by_model")
-
-    def __init__(self) -> None:
-        self.double = 0
-        self.judged_by_model = 0
-
-
 def settle_calls(
     spans: Mapping[str, Sighting],
     tally: Tally,
@@ -95,12 +84,12 @@ def settle_calls(
         if span.call is not None
         and not span.settled
         and span.context is not None
-        and span.context.kind in _CALL_KINDS
+        and span.context.kind in CALL_KINDS
     ]
     chains = {span.span_id: chain_of(span, spans) for span in candidates}
     candidates = [span for span in candidates if final or is_whole(chains[span.span_id])]
     if len(spans) > 1:
-        _mark_repeats(candidates, chains, tally)
+        mark_repeats(candidates, chains, tally)
     settled = []
     for span in sorted(candidates, key=lambda item: (item.end, item.start, item.span_id)):
         facts = span.call
@@ -211,165 +200,6 @@ def add_guardrail(call: Settling, *guardrails: Guardrail) -> None:
             # The exception is the guardrail's way to block: the model had answered.
             facts.error_class = "guardrail"
             facts.error_type = None
-
-
-def _mark_repeats(
-    candidates: Sequence[Sighting], chains: Mapping[str, list[Sighting]], tally: Tally
-) -> None:
-    """Mark the spans that repeat another's call as settled, and fill that other's gaps by them.
-
-    A span with calls of its kind below it repeats them. Where it has only one, and no server's span
-    lies between, two instrumentations saw one call of one process; otherwise the inner one is the
-    call. So it is with two spans of one answer beside each other.
-    """
-    below: dict[str, list[Sighting]] = {}
-    for span in candidates:
-        above = _call_above(span, chains[span.span_id])
-        if above is None:
-            continue
-        if above.settled:
-            # It came too late to be the leaf.
-            _repeat(span, None, tally)
-        else:
-            below.setdefault(above.span_id, []).append(span)
-    outer = [span for span in candidates if span.span_id in below]
-    for span in sorted(outer, key=lambda item: -len(chains[item.span_id])):
-        inner = [item for item in below[span.span_id] if not item.settled]
-        if len(inner) == 1 and not _has_entry_between(chains[inner[0].span_id], span):
-            _keep_richer(inner[0], span, tally)
-        elif inner:
-            _repeat(span, inner[0] if len(inner) == 1 else None, tally)
-    answers: dict[str, Sighting] = {}
-    for span in candidates:
-        call = span.call
-        if span.settled or call is None or call.response_id is None:
-            continue
-        first = answers.setdefault(call.response_id, span)
-        if first is not span and call.error_class is None:
-            # Of two that say as much the one that encloses the other: it began first.
-            later, earlier = sorted((first, span), key=lambda item: (-item.start, item.span_id))
-            kept = earlier if _richness(earlier) >= _richness(later) else later
-            _repeat(later if kept is earlier else earlier, kept, tally)
-            answers[call.response_id] = kept
-    for first, second in _twins(candidates):
-        _keep_richer(second, first, tally)
-
-
-def _twins(candidates: Sequence[Sighting]) -> Iterable[tuple[Sighting, Sighting]]:
-    """Yield pairs of spans side by side in which two instrumentations saw one call.
-
-    They are under one parent, by different writers, of the same model, one inside the other's time,
-    and contradict each other nowhere.
-    """
-    left = [span for span in candidates if not span.settled]
-    if len({span.context.writer for span in left if span.context is not None}) < 2:
-        return
-    left.sort(key=lambda span: (span.start, -span.end, span.span_id))
-    for place, first in enumerate(left):
-        for second in left[place + 1 :]:
-            if second.start >= first.end:
-                break
-            if not first.settled and not second.settled and _are_twins(first, second):
-                yield first, second
-
-
-def _are_twins(first: Sighting, second: Sighting) -> bool:
-    one, other = first.call, second.call
-    assert one is not None
-    assert other is not None
-    assert first.context is not None
-    assert second.context is not None
-    return (
-        first.parent_span_id == second.parent_span_id
-        and first.context.writer != second.context.writer
-        and one.request_model == other.request_model
-        and one.is_chat == other.is_chat
-        and one.response_id in (None, other.response_id)
-        and second.end <= first.end
-        # A difference of one is a placeholder that a stream counted twice.
-        and not abs(one.input_tokens - other.input_tokens) > 1
-        and not abs(one.output_tokens - other.output_tokens) > 1
-    )
-
-
-def _call_above(span: Sighting, chain: Sequence[Sighting]) -> Sighting | None:
-    assert span.call is not None
-    for above in chain[1:]:
-        if (
-            above.call is not None
-            and above.context is not None
-            and above.context.kind in _CALL_KINDS
-            and above.call.is_chat == span.call.is_chat
-        ):
-            return above
-    return None
-
-
-def _has_entry_between(chain: Sequence[Sighting], above: Sighting) -> bool:
-    for span in chain[1:]:
-        if span is above:
-            return False
-        if span.is_entry:
-            return True
-    return False
-
-
-def _keep_richer(inner: Sighting, outer: Sighting, tally: Tally) -> Sighting:
-    """Return the one of two spans that is kept.
-
-    The outer one encloses retries and is what the application asked for, so the inner one must say
-    clearly more.
-    """
-    if _richness(outer) + _CLEARLY_MORE > _richness(inner):
-        _repeat(inner, outer, tally)
-        return outer
-    _repeat(outer, inner, tally)
-    return inner
-
-
-def _repeat(span: Sighting, of: Sighting | None, tally: Tally) -> None:
-    """Settle ``span`` as a repetition; its facts fill the gaps of the call it repeats."""
-    span.settled = True
-    tally.double += 1
-    if of is not None and of.call is not None and span.call is not None:
-        of.call.fill(span.call)
-
-
-def _richness(span: Sighting) -> int:
-    """Return how many facts a span states."""
-    call, context = span.call, span.context
-    assert call is not None
-    assert context is not None
-    numbers = (
-        call.input_tokens,
-        call.output_tokens,
-        call.cached_tokens,
-        call.reasoning_tokens,
-        call.cost_usd,
-        call.ttft,
-    )
-    return (
-        sum(number == number for number in numbers)
-        # Who knows the usage is nearest to the provider.
-        + _CLEARLY_MORE * (call.input_tokens == call.input_tokens)
-        + sum(
-            item is not None
-            for item in (
-                context.prompt_name,
-                context.prompt_version,
-                context.cohort,
-                context.tenant,
-                context.provider,
-                call.request_model,
-            )
-        )
-        + sum(
-            item is not None
-            for item in (call.response_id, call.response_model, call.streaming, span.session)
-        )
-        + bool(call.finish_reasons)
-        + (0 if call.is_inferred else 10)
-    )
 
 
 def _is_for_judging(chain: Sequence[Sighting]) -> bool:

@@ -16,14 +16,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from tripswitch.genai.appraisal import Appraiser
-from tripswitch.genai.call_index import CallIndex, CallRef, response_key, span_key, trace_key
+from tripswitch.genai.call_index import CallIndex, CallRef, span_key
 from tripswitch.genai.columns import Rows
 from tripswitch.genai.novelties import Novelties
+from tripswitch.genai.past_calls import evaluation_key, find_call, ref_of, remember
 from tripswitch.genai.prices import PriceTable
+from tripswitch.genai.repeats import Tally
 from tripswitch.genai.seen import Seen
 from tripswitch.genai.settling import (
     Settling,
-    Tally,
     add_guardrail,
     add_guardrails,
     add_tools,
@@ -215,7 +216,7 @@ class TraceBook:
         if trace_id is not None:
             trace = self._traces.get(trace_id)
             if trace is None:
-                ref = self._find(evaluation)
+                ref = find_call(self.index, evaluation)
                 if ref is not None:
                     self._join_late(evaluation, ref)
                     return
@@ -227,7 +228,7 @@ class TraceBook:
         if evaluation.response_id is None:
             self.counts["unjoined_scores"] += 1
             return
-        ref = self._find(evaluation)
+        ref = find_call(self.index, evaluation)
         if ref is not None:
             self._join_late(evaluation, ref)
         elif len(self._waiting) < self._max_traces:
@@ -311,13 +312,13 @@ class TraceBook:
             if owner is None and final and known:
                 owner = known[-1]
             if owner is None:
-                ref = self._find(evaluation) if final else None
+                ref = find_call(self.index, evaluation) if final else None
                 if ref is not None:
                     self._join_late(evaluation, ref)
                 else:
                     left.append(evaluation)
             elif owner.is_handed_on:
-                self._join_late(evaluation, self._ref(owner))
+                self._join_late(evaluation, ref_of(owner))
             else:
                 owner.evaluations.append(evaluation)
         trace.evaluations = left
@@ -326,7 +327,7 @@ class TraceBook:
         for call in calls:
             waiting = self._waiting.pop(call.facts.response_id or "", None)
             for _, evaluation in waiting or ():
-                self._join_late(evaluation, self._ref(call))
+                self._join_late(evaluation, ref_of(call))
 
     def _is_first_of_answer(self, call: Settling) -> bool:
         """Return False for a second span of one answer, which another instrumentation made."""
@@ -350,9 +351,9 @@ class TraceBook:
             self._rows.add_call(call, appraised)
             call.is_handed_on = True
             self._changes += self._novelties.of_call(call, self._now_ns)
-            self._remember(call)
+            remember(self.index, call, self._now_ns)
             for evaluation in call.evaluations:
-                self._seen.is_new(_evaluation_key(call.key, evaluation))
+                self._seen.is_new(evaluation_key(call.key, evaluation))
             if call.facts.is_chat:
                 entry_id = "" if call.entry is None else call.entry.span_id
                 groups.setdefault(entry_id, []).append(call)
@@ -363,37 +364,8 @@ class TraceBook:
             trace.served.add(entry_id)
             self._rows.add_request(members)
 
-    def _remember(self, call: Settling) -> None:
-        keys = [call.key, trace_key(call.span.trace_id)]
-        if call.facts.response_id is not None:
-            keys.append(response_key(call.facts.response_id))
-        if call.entry is not None and call.entry is not call.span:
-            keys.append(span_key(call.entry.trace_id, call.entry.span_id))
-        self.index.add(keys, self._ref(call), self._now_ns)
-
-    def _find(self, evaluation: Evaluation) -> CallRef | None:
-        trace_id, span_id = evaluation.target_trace_id, evaluation.target_span_id
-        if trace_id is not None and span_id is not None:
-            found = self.index.find(span_key(trace_id, span_id))
-            if found is not None:
-                return found
-        if evaluation.response_id is not None:
-            found = self.index.find(response_key(evaluation.response_id))
-            if found is not None:
-                return found
-        return None if trace_id is None else self.index.find(trace_key(trace_id))
-
-    @staticmethod
-    def _ref(call: Settling) -> CallRef:
-        return CallRef(
-            call.key,
-            call.inherited.scope,
-            call.inherited.tenant,
-            call.span.end,
-        )
-
     def _join_late(self, evaluation: Evaluation, ref: CallRef) -> None:
-        if not self._seen.is_new(_evaluation_key(ref.key, evaluation)):
+        if not self._seen.is_new(evaluation_key(ref.key, evaluation)):
             self.counts["repeated_scores"] += 1
             return
         self.counts["late_scores"] += 1
@@ -422,7 +394,3 @@ class TraceBook:
             "ignored_changes": self._novelties.ignored,
             "model_judge_calls": self._tally.judged_by_model,
         }
-
-
-def _evaluation_key(call: int, evaluation: Evaluation) -> int:
-    return response_key(f"{call}|{evaluation.name}|{evaluation.version}|{evaluation.source}")

@@ -30,7 +30,7 @@ from tripswitch.otlp.reader import SpanTable, read_spans
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tripswitch.config.model import Read
+    from tripswitch.config.read_section import Read
 
 DEFAULT_COHORTS = ("control", "canary")
 

@@ -1,0 +1,47 @@
+"""Filing settled calls in the index, and finding the call that a score is about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tripswitch.genai.call_index import CallRef, response_key, span_key, trace_key
+
+if TYPE_CHECKING:
+    from tripswitch.genai.call_index import CallIndex
+    from tripswitch.genai.settling import Settling
+    from tripswitch.genai.sightings import Evaluation
+
+
+def ref_of(call: Settling) -> CallRef:
+    """Return what a late score needs to know of ``call``."""
+    inherited = call.inherited
+    return CallRef(call.key, inherited.scope, inherited.tenant, call.span.end)
+
+
+def remember(index: CallIndex, call: Settling, now_ns: int) -> None:
+    """File a call under its span, its trace, its answer and its request's outer span."""
+    keys = [call.key, trace_key(call.span.trace_id)]
+    if call.facts.response_id is not None:
+        keys.append(response_key(call.facts.response_id))
+    if call.entry is not None and call.entry is not call.span:
+        keys.append(span_key(call.entry.trace_id, call.entry.span_id))
+    index.add(keys, ref_of(call), now_ns)
+
+
+def find_call(index: CallIndex, evaluation: Evaluation) -> CallRef | None:
+    """Return the call that an evaluation names: by span, else by answer, else by trace."""
+    trace_id, span_id = evaluation.target_trace_id, evaluation.target_span_id
+    if trace_id is not None and span_id is not None:
+        found = index.find(span_key(trace_id, span_id))
+        if found is not None:
+            return found
+    if evaluation.response_id is not None:
+        found = index.find(response_key(evaluation.response_id))
+        if found is not None:
+            return found
+    return None if trace_id is None else index.find(trace_key(trace_id))
+
+
+def evaluation_key(call: int, evaluation: Evaluation) -> int:
+    """Return what is the same for an evaluation of a call that is sent again."""
+    return response_key(f"{call}|{evaluation.name}|{evaluation.version}|{evaluation.source}")
