@@ -8,7 +8,7 @@ import pytest
 
 from tripswitch.config.read_section import FACTS
 from tripswitch.genai.dialects import DIALECTS
-from tripswitch.genai.vocabulary import COMMON_FACTS, Vocabulary
+from tripswitch.genai.vocabulary import COMMON_FACTS, Vocabulary, usual_key
 
 ROWS = [row for dialect in DIALECTS for row in dialect.rows]
 
@@ -52,3 +52,16 @@ def test_plans_are_bounded() -> None:
     for number in range(10_000):
         vocabulary.plan((f"key.{number}",), (), "scope")
     assert len(vocabulary._plans) <= 4096
+
+
+@pytest.mark.parametrize(
+    ("fact", "key"),
+    [
+        ("route", "tripswitch.route"),
+        ("request_model", "gen_ai.request.model"),
+        ("ttft", "gen_ai.response.time_to_first_chunk"),
+        ("finish_reasons", "gen_ai.response.finish_reasons"),
+    ],
+)
+def test_key_that_is_recommended_is_ours_or_the_convention_of_now(fact: str, key: str) -> None:
+    assert usual_key(fact) == key

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tripswitch.genai.census import COUNTED_FACTS, SHOWN_VALUES
-from tripswitch.genai.vocabulary import EVALUATION_EVENT, keys_of
+from tripswitch.genai.vocabulary import EVALUATION_EVENT, usual_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,5 +99,4 @@ def _remedy(fact: str) -> str:
         return f"set by finish reason refusal, or by a {EVALUATION_EVENT} event named refusal"
     if fact in ("guardrails", "tools"):
         return f"set by spans of a {fact[:-1]}'s own"
-    keys = keys_of(fact)
-    return f"set by {keys[0]}, or name your key: --key {fact}=YOUR.KEY"
+    return f"set by {usual_key(fact)}, or name your key: --key {fact}=YOUR.KEY"

@@ -369,10 +369,12 @@ def _numbered(key: str) -> Iterable[NumberedKey]:
 
 
 # The rows that fill a fact, for telling people what would supply it.
-def keys_of(fact: str) -> list[str]:
-    """Return the shipped keys of ``fact``, best first."""
-    rows = [row for dialect in DIALECTS for row in dialect.rows if row.fact == fact]
-    return [row.key for row in sorted(rows, key=lambda row: (row.standing, row.order))]
+def usual_key(fact: str) -> str:
+    """Return the attribute to set for ``fact``: tripswitch's own, else OpenTelemetry's of now."""
+    rows = [(dialect, row) for dialect in DIALECTS for row in dialect.rows if row.fact == fact]
+    rows.sort(key=lambda item: (item[1].member is not None, item[0].name != "semconv"))
+    keys = [row.key for _, row in rows]
+    return next((key for key in keys if key.startswith("tripswitch.")), keys[0])
 
 
-__all__ = ["FIXED", "Plan", "Row", "Vocabulary", "keys_of"]
+__all__ = ["FIXED", "Plan", "Row", "Vocabulary", "usual_key"]
