@@ -29,6 +29,9 @@ times, gzip ends at 1032, zstd has no end."""
 _FREE_BYTES: Final = 4 << 20
 _PIECE_BYTES: Final = 1 << 20
 
+# What a piece leaves unread is copied, so a body is fed in small parts.
+_ZLIB_INPUT_BYTES: Final = 64 << 10
+
 # Four bytes of zstd can stand for 128 KiB, and all that an input stands for comes at once.
 _ZSTD_INPUT_BYTES: Final = 1 << 10
 
@@ -107,14 +110,18 @@ def _unpacked(body: bytes, encoding: str) -> Iterator[bytes]:
 def _zlib_stream(body: bytes, encoding: str) -> Generator[bytes, None, bytes]:
     """Yield the pieces of one stream; return what follows it."""
     unpacker = zlib.decompressobj(wbits=_WBITS[encoding])
-    rest = body
+    taken = 0
+    rest = b""
     while not unpacker.eof:
+        if not rest:
+            rest = body[taken : taken + _ZLIB_INPUT_BYTES]
+            taken += len(rest)
         piece = unpacker.decompress(rest, _PIECE_BYTES)
         rest = unpacker.unconsumed_tail
-        if not piece and not rest and not unpacker.eof:
+        if not (piece or rest or unpacker.eof) and taken >= len(body):
             raise WireError(f"a {encoding} body that is cut short")
         yield piece
-    return unpacker.unused_data
+    return unpacker.unused_data + body[taken:]
 
 
 def _zstd_frame(body: bytes) -> Generator[bytes, None, bytes]:
