@@ -21,9 +21,10 @@ from tests.otlp.upstream import Got, Pairs, Reply, Upstream
 from tripswitch.otlp.grpc_receiver import TRACES_METHOD
 from tripswitch.otlp.tap import Tapped
 
+LOGS_METHOD = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 METHODS = (
     TRACES_METHOD,
-    "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+    LOGS_METHOD,
     "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
     "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export",
     "/a.signal.nobody.has.heard.of.v9.Service/Method",
@@ -91,7 +92,7 @@ def test_any_bytes_metadata_and_answers_pass_unchanged(
             while isinstance(item := between.tap.take(), Tapped):
                 tapped.append(item.body)
             assert sorted(tapped) == sorted(
-                body for method, body, _, _ in requests if method == TRACES_METHOD
+                body for method, body, _, _ in requests if method in (TRACES_METHOD, LOGS_METHOD)
             )
 
     asyncio.run(check())

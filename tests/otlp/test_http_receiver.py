@@ -145,7 +145,7 @@ def test_json_and_packed_traces_are_read_as_protobuf_and_forwarded_as_they_came(
             await post(between.url, "/v1/traces", gzip.compress(encoded), headers=packed)
             await post(between.url, "/v1/traces", zstd, headers=(("content-encoding", "zstd"),))
             await post(between.url, "/v1/traces", encoded)
-            await post(between.url, "/v1/logs", b"of no interest to the reader")
+            await post(between.url, "/v1/metrics", b"of no interest to the reader")
             taken = await _taken(between)
             assert [item.body for item in taken if isinstance(item, Tapped)] == [encoded] * 5
             assert upstream.got[0].body == DOCUMENT
