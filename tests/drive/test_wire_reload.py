@@ -29,8 +29,14 @@ if TYPE_CHECKING:
 SECTIONS = ("receivers", "exporters", "forward", "spool", "tap", "storage", "telemetry")
 GRPC, HTTP = "receivers.otlp.protocols.grpc", "receivers.otlp.protocols.http"
 
-# Over gRPC there is one value alone, and what the level does is seen in the whole program.
-NOT_WALKED = {"exporters.otlp_grpc.tls.min_version", "telemetry.log_level"}
+# Over gRPC there is one value alone, what the level does is seen in the whole program, and the API
+# is the judge's (tests/drive/test_api_tokens.py).
+NOT_WALKED = {
+    "exporters.otlp_grpc.tls.min_version",
+    "telemetry.log_level",
+    "telemetry.api.auth.bearer_token",
+    "telemetry.api.auth.bearer_token_file",
+}
 
 
 def changed(content: dict[str, Any], path: str, value: Any) -> dict[str, Any]:

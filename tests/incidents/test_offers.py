@@ -34,6 +34,7 @@ def calls_of(*rows: tuple[str, Scope, bool | None, bool, int]) -> Calls:
         request_model=[row[1].request_model for row in rows],
         refusal=[row[2] for row in rows],
         error_type=[None for _ in rows],
+        error_class=[None for _ in rows],
         is_chat=[row[3] for row in rows],
         request_index=np.zeros(len(rows), dtype=np.int64),
     )

@@ -44,7 +44,7 @@ def app(
         post_scores=take,
         post_changes=take,
     )
-    return api_app(pages, tokens=tokens, loopback_only=loopback_only)
+    return api_app(pages, tokens=lambda: tokens, loopback_only=loopback_only)
 
 
 def post(

@@ -21,13 +21,13 @@ import structlog
 
 from tripswitch.config.endpoints import is_loopback, split_endpoint
 from tripswitch.config.loading import load_config
+from tripswitch.drive.api_tokens import ApiTokens
 from tripswitch.drive.config_edits import ConfigEdits
 from tripswitch.drive.inbox import Inbox
 from tripswitch.drive.judge import Judge
 from tripswitch.drive.logs import configure_logs
 from tripswitch.drive.process import settle_memory
 from tripswitch.errors import ConfigError, TripswitchError
-from tripswitch.otlp.tokens import BearerTokens
 from tripswitch.store.ledger import Ledger
 from tripswitch.web.api import Pages, api_app
 from tripswitch.web.listener import Listener
@@ -104,19 +104,12 @@ async def _serve_api(config: Config, judge: Judge, ledger: Ledger) -> Listener |
         post_changes=judge.post_changes,
     )
     try:
-        app = api_app(pages, tokens=_api_tokens(config), loopback_only=is_loopback(host))
+        tokens = ApiTokens(lambda: judge.config.telemetry.api.auth)
+        app = api_app(pages, tokens=tokens, loopback_only=is_loopback(host))
         return await Listener.start(app, endpoint, "telemetry.api.endpoint")
     except ConfigError as error:
         _log.error("api_not_listening", problems=str(error))
         return None
-
-
-def _api_tokens(config: Config) -> BearerTokens | None:
-    auth = config.telemetry.api.auth
-    token = auth.bearer_token.get_secret_value()
-    if not (token or auth.bearer_token_file):
-        return None
-    return BearerTokens(token, auth.bearer_token_file, "telemetry.api.auth")
 
 
 def _options(argv: Sequence[str]) -> Any:

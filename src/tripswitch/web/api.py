@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tripswitch.otlp.tokens import BearerTokens
 
     Page = Callable[[Request], Any]
+    Tokens = Callable[[], BearerTokens | None]
 
 DEFAULT_LIMIT = 100
 LONGEST_LIMIT = 1000
@@ -55,8 +56,8 @@ class Pages:
     post_changes: Callable[[Any], dict[str, Any]]
 
 
-def api_app(pages: Pages, *, tokens: BearerTokens | None, loopback_only: bool) -> Starlette:
-    """Return the API over ``pages``; ``tokens`` admit posts.
+def api_app(pages: Pages, *, tokens: Tokens, loopback_only: bool) -> Starlette:
+    """Return the API over ``pages``; ``tokens`` returns those that admit a post, None for none.
 
     ``loopback_only`` says that it listens on this machine alone; then it answers only to this
     machine's names, so that a web page cannot reach it under a name of its own (DNS rebinding).
@@ -96,15 +97,16 @@ def _get(path: str, page: Page) -> Route:
 def _post(
     path: str,
     take: Callable[[Any], dict[str, Any]],
-    tokens: BearerTokens | None,
+    tokens: Tokens,
     *,
     loopback_only: bool,
 ) -> Route:
     async def answer(request: Request) -> Response:
-        if tokens is None and not loopback_only:
+        known = tokens()
+        if known is None and not loopback_only:
             sentence = "set telemetry.api.auth: without a token only this machine may post"
             return _json({"error": sentence}, status_code=403)
-        if tokens is not None and not tokens.admits(request.headers.get("authorization", "")):
+        if known is not None and not known.admits(request.headers.get("authorization", "")):
             return _json({"error": "a bearer token is needed"}, status_code=401)
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return _json({"error": "send content-type: application/json"}, status_code=415)
