@@ -7,7 +7,7 @@ as a recording of compressed protobuf requests and made anew only for other para
 runs as a user runs it, in a process of its own whose processor time counts; where that goes is
 sampled in a second run over the first hours, because a tracing profiler distorts it.
 
-    python bench/replay_day.py [--hours N] [--rate N] [--folder D] [--json]
+    python -m bench.replay_day [--hours N] [--rate N] [--folder D] [--json]
 """
 
 from __future__ import annotations

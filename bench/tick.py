@@ -5,7 +5,7 @@ both ways, errors, slow requests and tokens. Every tick finds 20 fresh, seeded v
 series. A tick that crosses a minute also chooses controls and baselines anew, so both kinds are
 timed. What counts is the growth: 2.0 for twice the scopes is linear.
 
-    python bench/tick.py [--json] [--repeats N] [--most N] [--one-family]
+    python -m bench.tick [--json] [--repeats N] [--most N] [--one-family]
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Filled:
             provider=none,
             request_model=none,
             refusal=[bool(item) for item in self.rng.random(size) < 0.04],
-            error_type=none,
+            error_class=[None] * size,
             is_chat=[True] * size,
             request_index=np.zeros(size, dtype=np.int64),
         )
