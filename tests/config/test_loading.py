@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from tripswitch.config import loading
 from tripswitch.config.detect_sections import Signals
 from tripswitch.config.loading import (
     MAX_FILE_BYTES,
@@ -209,3 +210,18 @@ def test_what_needs_a_restart_is_named_and_kept() -> None:
     assert mixed.incidents.exemplars == 5
     assert mixed.detect.tick == old.detect.tick
     assert reloadable_difference(new, new) == []
+
+
+def test_shipped_prices_are_read_first_and_refused_like_any_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, shipped = tmp_path / "tripswitch.yaml", tmp_path / "prices.yaml"
+    assert [path.name for path in loading.files_read([own])] == ["prices.yaml", "tripswitch.yaml"]
+    monkeypatch.setattr(loading, "shipped_files", lambda: [shipped])
+    own.write_text("detect:\n  tick: 5s\n")
+    shipped.write_text("prices:\n  models:\n    - {model: m, input: 1}\n")
+    assert [row.model for row in load_config([own], {}).prices.models] == ["m"]
+    shipped.write_text("prices:\n  models:\n    - {model: m, input: -1}\n")
+    with pytest.raises(InvalidConfig) as refused:
+        load_config([own], {})
+    assert [(each.file, each.line) for each in refused.value.problems] == [(str(shipped), 3)]

@@ -3,30 +3,91 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.genai.test_coercion import anything
-from tripswitch.genai.coercion import MAX_JSON_CHARS
+from tripswitch.genai.coercion import MAX_ITEMS, MAX_JSON_CHARS
 from tripswitch.genai.content import NOTHING, answer_in
+from tripswitch.genai.spellings import FINISH_REASONS
 
-STREAMED = [
-    {"role": "assistant", "parts": [{"type": "text", "content": "secret"}], "finish_reason": "stop"}
+MESSAGES = [{"role": "assistant", "parts": [{"type": "text", "content": "x"}]}]
+RESPONSE = {"id": "r", "status": "completed", "output": [{"type": "message", "content": []}]}
+
+
+def choice(reason: str | None = None, **message: Any) -> dict[str, Any]:
+    return {"index": 0, "finish_reason": reason, "message": {"role": "assistant", **message}}
+
+
+SHAPES: list[tuple[str, Any, list[str], bool]] = [
+    ("the conventions", [{**MESSAGES[0], "finish_reason": "stop"}], ["stop"], False),
+    ("two messages", [{"role": "a", "finish_reason": "length"}] * 2, ["length"] * 2, False),
+    ("a refusal part", [{"role": "a", "parts": [{"type": "refusal"}]}], [], True),
+    ("a refusal member", [{"role": "a", "refusal": "x", "parts": []}], [], True),
+    ("chat completion", {"choices": [choice("tool_calls")]}, ["tool_call"], False),
+    ("two choices", {"choices": [choice("stop"), choice("length")]}, ["stop", "length"], False),
+    ("chat refusal", {"choices": [choice("stop", refusal="x")]}, ["stop"], True),
+    ("no refusal", {"choices": [choice("stop", refusal=None)]}, ["stop"], False),
+    ("empty refusal", {"choices": [choice("stop", refusal="")]}, ["stop"], False),
+    ("choices alone", [choice("stop", refusal="x")], ["stop"], True),
+    ("choice event", choice("stop", refusal="x"), ["stop"], True),
+    ("bare message", {"role": "assistant", "refusal": "x"}, [], True),
+    ("chunks", [{"choices": [{"delta": {}}]}, {"choices": [choice("stop")]}], ["stop"], False),
+    ("responses", RESPONSE, ["stop"], False),
+    ("a call", {**RESPONSE, "output": [{"type": "function_call"}]}, ["tool_call"], False),
+    (
+        "responses refusal",
+        {**RESPONSE, "output": [{"type": "message", "content": [{"type": "refusal"}]}]},
+        ["stop"],
+        True,
+    ),
+    (
+        "responses cut off",
+        {
+            **RESPONSE,
+            "status": "incomplete",
+            "incomplete_details": {"reason": "max_output_tokens"},
+        },
+        ["length"],
+        False,
+    ),
+    ("responses failed", {**RESPONSE, "status": "failed"}, ["error"], False),
+    ("anthropic", {"role": "a", "content": [], "stop_reason": "refusal"}, ["refusal"], False),
+    ("gemini", {"candidates": [{"finishReason": "MAX_TOKENS"}]}, ["length"], False),
+    ("gemini blocked", {"promptFeedback": {"blockReason": "SAFETY"}}, ["content_filter"], False),
+    (
+        "bedrock",
+        {"output": {"message": {"role": "assistant"}}, "stopReason": "guardrail_intervened"},
+        ["guardrail"],
+        False,
+    ),
+    ("cohere", {"finish_reason": "COMPLETE", "message": {"role": "assistant"}}, ["stop"], False),
+    ("ollama", {"message": {"role": "assistant"}, "done_reason": "length"}, ["length"], False),
+    (
+        "langchain",
+        {"generations": [[{"text": "x", "generation_info": {"finish_reason": "stop"}}]]},
+        ["stop"],
+        False,
+    ),
+    ("wrapped", {"response": {"choices": [choice("length")]}}, ["length"], False),
+    ("nothing known", {"answer": "x", "finish": 1}, [], False),
+    ("no reason", {"choices": [choice()]}, [], False),
 ]
-REFUSED = [{"role": "assistant", "parts": [{"type": "refusal", "content": "secret"}]}]
-REFUSED_AS_MEMBER = [{"role": "assistant", "refusal": "secret", "parts": []}]
 
 
-@pytest.mark.parametrize("structured", [True, False])
-def test_finish_reason_and_refusal_are_found(structured: bool) -> None:
-    def read(messages: object) -> tuple[list[str], bool]:
-        content = messages if structured else json.dumps(messages)
-        return answer_in(content)[:2]  # type: ignore[arg-type]
-
-    assert read(STREAMED) == (["stop"], False)
-    assert read(REFUSED) == ([], True)
-    assert read(REFUSED_AS_MEMBER) == ([], True)
+@pytest.mark.parametrize(
+    ("content", "reasons", "refuses"),
+    [shape[1:] for shape in SHAPES],
+    ids=[shape[0] for shape in SHAPES],
+)
+def test_shapes_of_answers_structured_as_json_and_as_python(
+    content: Any, reasons: list[str], refuses: bool
+) -> None:
+    for written in (content, json.dumps(content), json.dumps(json.dumps(content)), repr(content)):
+        assert answer_in(written)[:2] == (reasons, refuses)
 
 
 def test_filled_in_error_is_no_finish_reason() -> None:
@@ -47,6 +108,7 @@ def test_text_that_talks_about_refusals_is_none() -> None:
         '[{"finish_reason": "stop"',
         '[{"finish_reason": "stop", "x": "' + "x" * MAX_JSON_CHARS + '"}]',
         '{"status": "completed"}',
+        "{'finish_reason': stop}",
         "[" * 100_000 + '"finish_reason"',
         "",
     ],
@@ -58,3 +120,24 @@ def test_broken_or_oversized_content_says_nothing(content: str) -> None:
 @given(anything)
 def test_nothing_raises(content: object) -> None:
     answer_in(content)  # type: ignore[arg-type]
+
+
+SECRET = "the customer's card is 4242"
+texts = st.sampled_from([SECRET, f"{SECRET} finish_reason refusal", "stop", "refusal", "x"])
+NAMES = """role parts content type text refusal finish_reason stop_reason finishReason message
+    choices output status incomplete_details reason tool_calls function name arguments
+    candidates delta generations generation_info kwargs response promptFeedback blockReason"""
+names = st.sampled_from(NAMES.split())
+answers = st.recursive(
+    texts | st.none() | st.booleans(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=6),
+    max_leaves=40,
+)
+
+
+@given(answers, st.sampled_from([lambda value: value, json.dumps, repr]))
+def test_no_text_of_an_answer_ever_comes_back(answer: Any, written: Any) -> None:
+    found = answer_in(written(answer))
+    assert {type(found.refuses), type(found.calls_tool)} == {bool}
+    assert len(found.finish_reasons) <= MAX_ITEMS
+    assert set(found.finish_reasons) <= {*FINISH_REASONS.values(), "other"}

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tripswitch.config.evaluations_section import EvaluationRule
 from tripswitch.config.model import Config
 from tripswitch.genai.appraisal import Appraised, Appraiser
 from tripswitch.genai.evaluations import kind_of, lower_is_better, rubric_name
-from tripswitch.genai.score_ranges import ScoreRange, ScoreRanges
 from tripswitch.genai.sightings import Evaluation
 
 
@@ -127,72 +124,98 @@ def test_score_outside_its_range_is_kept_counted_and_judged_by_nothing() -> None
     assert appraiser.rejected == {"score_range": 1}
 
 
-# --- learning the range ---------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("name", "score", "label", "leaked"),
+    [
+        ("pii_leak", 1.0, "fail", True),
+        ("PII leak", 0.0, None, False),
+        ("data_leakage", None, "detected", True),
+        ("pii_leak", None, "pass", False),
+        ("pii_leak", 7, None, None),
+        ("pii_leak", None, "maybe", None),
+        ("pii_free", 1.0, None, None),
+    ],
+)
+def test_leak_of_personal_data(
+    name: str, score: float | None, label: str | None, leaked: bool | None
+) -> None:
+    found = appraise(evaluation(name, score, label))
+    assert (found.pii_leak, found.prompt_injection) == (leaked, None)
 
 
-def learnt(*scores: float, agrees: bool | None = None) -> ScoreRange | None:
-    ranges = ScoreRanges()
-    for score in scores:
-        ranges.update("r", score, agrees)
-    return ranges.get("r")
+def test_prompt_injection_that_worked() -> None:
+    found = appraise(evaluation("prompt_injection", 0.0), evaluation("system_prompt_leakage", 0.9))
+    assert (found.prompt_injection, found.pii_leak) == (True, None)
 
 
-def test_one_fraction_below_one_settles_it_and_one_whole_number_does_not() -> None:
-    assert learnt(0.9) == ScoreRange(0, 1)
-    assert learnt(1) is None
-    assert learnt(1, agrees=True) == ScoreRange(0, 1)
+def test_configuration_turns_what_looks_for_harm_round() -> None:
+    rules = [
+        EvaluationRule(name="privacy", kind="pii_leak", better="higher"),
+        EvaluationRule(name="Attack Success", kind="prompt_injection", low=1, high=5),
+    ]
+    found = appraise(evaluation("privacy", 1), evaluation("attack success", 2), rules=rules)
+    assert (found.pii_leak, found.prompt_injection) == (False, False)
+    assert found.rubrics == []
+    found = appraise(evaluation("privacy", 0), evaluation("attack success", 4), rules=rules)
+    assert (found.pii_leak, found.prompt_injection) == (True, True)
 
 
 @pytest.mark.parametrize(
-    ("scores", "expected"),
-    [
-        ([0, 1] * 25, ScoreRange(0, 1)),
-        ([1, 5, 3, 2, 4] * 10, ScoreRange(1, 5)),
-        ([0, 5] * 25, ScoreRange(0, 5)),
-        ([1.5, 4.5] * 25, ScoreRange(0, 10)),
-        ([7, 8] * 25, ScoreRange(0, 10)),
-        ([70, 8] * 25, ScoreRange(0, 100)),
-        ([-0.5, 0.5] * 25, ScoreRange(-1, 1)),
-        ([700.0] * 50, None),
-        ([-3, 3] * 25, None),
-    ],
+    ("score", "label", "judged"), [(1, None, 1.0), (0, None, 0.0), (None, "thumbs_down", 0.0)]
 )
-def test_range_is_learnt_from_fifty_scores(
-    scores: list[float], expected: ScoreRange | None
+def test_thumb_counts_from_the_first_on(
+    score: float | None, label: str | None, judged: float
 ) -> None:
-    assert learnt(*scores) == expected
-    if not any(0 < score < 1 for score in scores):
-        assert learnt(*scores[:49]) is None
+    found = appraise(evaluation("User Feedback", score, label))
+    assert found.rubrics == [("user_feedback", judged)]
 
 
-@given(st.lists(st.floats(-200, 200), min_size=1, max_size=120))
-def test_range_never_shrinks_and_holds_what_was_seen(scores: list[float]) -> None:
-    ranges = ScoreRanges()
-    before: ScoreRange | None = None
-    for number, score in enumerate(scores):
-        ranges.update("r", score, None)
-        now = ranges.get("r")
-        if before is not None and now is not None:
-            assert now.low <= before.low
-            assert now.high >= before.high
-        if now is not None:
-            assert all(now.low <= seen <= now.high for seen in scores[: number + 1])
-            before = now
-    assert ScoreRanges(ranges.state()).get("r") == ranges.get("r")
+def test_boolean_counts_from_the_first_on() -> None:
+    told = evaluation("is_json", 1.0)._replace(is_boolean=True)
+    assert appraise(told).rubrics == [("is_json", 1.0)]
+    assert appraise(told._replace(is_boolean=False)).rubrics == []
+    toxic = evaluation("toxic", 1.0)._replace(is_boolean=True)
+    assert appraise(toxic).rubrics == [("toxic", 0.0)]
 
 
-def test_names_are_bounded() -> None:
-    ranges = ScoreRanges()
-    for number in range(5000):
-        ranges.update(f"r{number}", 0.5, None)
-    assert len(ranges.state()) <= 1024
+def test_rater_of_one_to_five_that_gives_a_one_is_not_perfect() -> None:
+    appraiser = Appraiser(Config())
+    scores = [1, 5, 4, 3, 2] * 10
+    judged = [appraiser.of_call([evaluation("rating", score)]).rubrics for score in scores]
+    assert judged[:49] == [[]] * 49
+    assert judged[49] == [("rating", 0.25)]
+    assert appraiser.of_call([evaluation("rating", 1)]).rubrics == [("rating", 0.0)]
+    assert appraiser.rejected == {"score_range": 49}
+
+
+def test_one_evaluator_that_cannot_say_does_not_look_like_a_drift() -> None:
+    appraiser = Appraiser(Config())
+    judged = []
+    for score in [0.9, -1, 0.9, 999, 0.9, -1] * 30:
+        judged += appraiser.of_call([evaluation("faithfulness", score)]).rubrics
+    assert judged == [("faithfulness", 0.9)] * 90
+    assert appraiser.rejected == {"score_range": 90}
+
+
+def test_scores_before_and_after_a_revised_range_are_two_series() -> None:
+    appraiser = Appraiser(Config())
+    judged = []
+    for score in [1] * 50 + [3, 4, 5, 1]:
+        judged += appraiser.of_call([evaluation("rating", score)]).rubrics
+    assert judged == [("rating", 1.0), ("rating (1 to 5)", 1.0), ("rating (1 to 5)", 0.0)]
 
 
 def test_names_say_what_they_are_about() -> None:
     assert [kind_of(name) for name in ("refusal", "false_refusal", "data_leak", "helpful")] == [
         "refusal",
         "refusal_illegitimate",
-        "security",
+        "pii_leak",
+        "auto",
+    ]
+    assert [kind_of(name) for name in ("indirect_injection", "thumbs_up", "no_pii", "rating")] == [
+        "prompt_injection",
+        "feedback",
+        "auto",
         "auto",
     ]
     assert lower_is_better("jailbreak")

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from tripswitch.config.endpoints import is_loopback, same_listener, split_endpoint
 from tripswitch.config.problems import NOWHERE, Problem
+from tripswitch.config.understanding_consistency import understanding_conflicts
 from tripswitch.config.wire_consistency import receiver_listeners, wire_conflicts, wire_warnings
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def conflicts_of(config: Config) -> list[Problem]:
     """Return the errors in how the settings of ``config`` go together, without their lines."""
     return [
         *wire_conflicts(config),
+        *understanding_conflicts(config),
         *_addresses(config),
         *_lines(config),
         *_webhooks(config),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from tripswitch.config.section import LIVE, Section
 
 EvaluationKind = Literal[
-    "auto", "rubric", "refusal", "refusal_legitimate", "refusal_illegitimate", "security",
-    "guardrail", "ignore",
+    "auto", "rubric", "feedback", "refusal", "refusal_legitimate", "refusal_illegitimate",
+    "pii_leak", "prompt_injection", "guardrail", "ignore",
 ]  # fmt: skip
 
 
@@ -21,21 +20,25 @@ class EvaluationRule(Section):
     name: str = Field(
         "*",
         min_length=1,
-        description="The evaluation's name in lower case, blanks as _; * stands for anything.",
+        description="The evaluation's name, in any case, blanks or _; * stands for anything.",
         examples=["answer_rating"],
         json_schema_extra=LIVE,
     )
     kind: EvaluationKind = Field(
         "auto",
         description=(
-            "What it is about: a rubric of quality, whether the answer refuses, whether a refusal "
-            "was right or wrong, a leak or an injection, a guardrail's verdict; ignore drops it."
+            "What it is about: a rubric of quality, a user's thumb, whether the answer refuses, "
+            "whether a refusal was right or wrong, a leak of personal data, a prompt injection "
+            "that worked, a guardrail's verdict; ignore drops it."
         ),
         json_schema_extra=LIVE,
     )
     low: float | None = Field(
         None,
-        description="The lowest score it gives. Without low and high the range is learnt.",
+        description=(
+            "The lowest score it gives. Without low and high the range is learnt: from the first "
+            "fraction between 0 and 1 at once, from whole numbers after 10 to 50 scores."
+        ),
         examples=[1],
         json_schema_extra=LIVE,
     )
@@ -62,11 +65,3 @@ class EvaluationRule(Section):
         examples=[["unacceptable"]],
         json_schema_extra=LIVE,
     )
-
-    @model_validator(mode="after")
-    def _range_is_whole(self) -> EvaluationRule:
-        if (self.low is None) != (self.high is None) or (
-            self.low is not None and self.high is not None and self.low >= self.high
-        ):
-            raise PydanticCustomError("score_range", "low and high go together, low below high")
-        return self

@@ -12,7 +12,7 @@ from tripswitch.config.fields import ROOT, Spot, leaves
 from tripswitch.config.problems import NOWHERE, InvalidConfig, Mark, Problem
 from tripswitch.config.quantities import size_text
 from tripswitch.config.validation import config_of, merged_tables, placed
-from tripswitch.config.yaml_marks import Table, parse_tree
+from tripswitch.config.yaml_marks import Items, Scalar, Table, parse_tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_FILE_BYTES",
     "Loaded",
+    "files_read",
     "load",
     "load_config",
     "reloadable_difference",
@@ -52,20 +53,18 @@ def load_config(paths: Sequence[Path], environ: Mapping[str, str]) -> Config:
 def load(paths: Sequence[Path], environ: Mapping[str, str]) -> Loaded:
     """Return what `load_config` does, with the warnings; the same errors are raised."""
     problems: list[Problem] = []
-    tree = Table({}, {}, NOWHERE)
-    for path in (*shipped_files(), *paths):
-        try:
-            file_tree = parse_tree(_read(path), str(path), problems)
-        except InvalidConfig as error:
-            problems.extend(error.problems)
-        else:
-            tree = merged_tables(tree, expanded(file_tree, environ, problems))
-            if path not in paths:
-                # What is missing is missing from the user's file.
-                tree = Table(tree.values, tree.key_marks, NOWHERE)
-    tree = merged_tables(tree, overrides(environ, problems))
+    shipped = _tree_of(shipped_files(), environ, problems)
+    # What is missing is missing from the user's files.
+    shipped = Table(shipped.values, shipped.key_marks, NOWHERE)
+    own = merged_tables(_tree_of(paths, environ, problems), overrides(environ, problems))
+    tree = merged_tables(shipped, _without_empties(own, shipped))
     config = config_of(tree, problems)
     return Loaded(config, [placed(warning, tree) for warning in warnings_of(config)])
+
+
+def files_read(paths: Sequence[Path]) -> list[Path]:
+    """Return every file that `load` reads for ``paths``: the shipped ones come first."""
+    return [*shipped_files(), *paths]
 
 
 def shipped_files() -> list[Path]:
@@ -76,6 +75,36 @@ def shipped_files() -> list[Path]:
     package = Path(__file__).resolve().parents[1]
     candidates = (package / "prices.yaml", package.parents[1] / "config" / "prices.yaml")
     return [path for path in candidates if path.is_file()][:1]
+
+
+def _tree_of(paths: Sequence[Path], environ: Mapping[str, str], problems: list[Problem]) -> Table:
+    tree = Table({}, {}, NOWHERE)
+    for path in paths:
+        try:
+            file_tree = parse_tree(_read(path), str(path), problems)
+        except InvalidConfig as error:
+            problems.extend(error.problems)
+        else:
+            tree = merged_tables(tree, expanded(file_tree, environ, problems))
+    return tree
+
+
+def _without_empties(own: Table, shipped: Table) -> Table:
+    """Return ``own`` without the empty lists and texts that would hide what is shipped.
+
+    They stand in everybody's copy of the sample file, and mean what the sample says of them: the
+    default.
+    """
+    values = {}
+    for key, value in own.values.items():
+        below = shipped.values.get(key)
+        is_empty = (isinstance(value, Items) and not value.values) or (
+            isinstance(value, Scalar) and (value.is_null or not value.text)
+        )
+        if below is None or not is_empty:
+            both = isinstance(value, Table) and isinstance(below, Table)
+            values[key] = _without_empties(value, below) if both else value  # type: ignore[arg-type]
+    return Table(values, own.key_marks, own.mark)
 
 
 def reloadable_difference(old: Config, new: Config) -> list[str]:

@@ -8,13 +8,18 @@ from tripswitch.config.section import LIVE, Section
 
 
 class ModelPrice(Section):
-    """What the tokens of one model cost, in US dollars for a million."""
+    """What the tokens of one model cost, in US dollars for a million.
+
+    ``model`` and ``input`` have to be given (`tripswitch.config.understanding_consistency`): a
+    price is zero only where somebody says so.
+    """
 
     model: str = Field(
         "*",
         min_length=1,
         description=(
-            "The model, without provider and without a date at its end; * stands for anything."
+            "The model's name as its maker lists it; without a date at its end it holds for every "
+            "date. * stands for anything."
         ),
         examples=["my-finetune-*"],
         json_schema_extra=LIVE,
@@ -25,19 +30,19 @@ class ModelPrice(Section):
         examples=["openai"],
         json_schema_extra=LIVE,
     )
-    input: float = Field(
-        0.0,
+    input: float | None = Field(
+        None,
         ge=0,
         le=1e6,
         description="A million input tokens.",
         examples=[2.5],
         json_schema_extra=LIVE,
     )
-    output: float = Field(
-        0.0,
+    output: float | None = Field(
+        None,
         ge=0,
         le=1e6,
-        description="A million output tokens, reasoning included.",
+        description="A million output tokens, reasoning included; leave it out for embeddings.",
         examples=[10],
         json_schema_extra=LIVE,
     )
@@ -54,6 +59,7 @@ class ModelPrice(Section):
         ge=0,
         le=1e6,
         description="A million input tokens written to the cache; else as input.",
+        examples=[3.125],
         json_schema_extra=LIVE,
     )
     since: str = Field(
@@ -75,14 +81,21 @@ class Prices(Section):
     )
     own: list[ModelPrice] = Field(
         default_factory=list,
-        description="Your own prices, tried before the shipped ones.",
+        description="Your own prices, before the shipped ones, whatever those say.",
         json_schema_extra=LIVE,
     )
     models: list[ModelPrice] = Field(
         default_factory=list,
         description=(
-            "The shipped prices, from config/prices.yaml. A list here replaces them all; to change "
-            "some, use own."
+            "The prices of config/prices.yaml where this is empty. A list here replaces them all; "
+            "to change some, use own."
         ),
+        json_schema_extra=LIVE,
+    )
+    as_of: str = Field(
+        "",
+        pattern=r"^(\d{4}-\d{2}-\d{2})?$",
+        description="The day on which somebody last looked at models; prices.yaml sets it.",
+        examples=["2026-01-31"],
         json_schema_extra=LIVE,
     )

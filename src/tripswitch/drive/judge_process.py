@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from tripswitch.config.endpoints import is_loopback, split_endpoint
-from tripswitch.config.loading import load_config
+from tripswitch.config.loading import files_read, load_config
 from tripswitch.drive.api_tokens import ApiTokens
 from tripswitch.drive.config_edits import ConfigEdits
 from tripswitch.drive.inbox import Inbox
@@ -52,7 +52,7 @@ def run_judge(argv: Sequence[str], open_session: Callable[[Config], Judged]) -> 
     """
     options = _options(argv)
     _die_with_parent()
-    edits = ConfigEdits(options.config)
+    edits = ConfigEdits(files_read(options.config))
     try:
         config = load_config(options.config, os.environ)
         configure_logs(config.telemetry.log_level, "judge")

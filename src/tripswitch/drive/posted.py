@@ -69,6 +69,7 @@ class PostedScore(_Item):
             target_span_id=None if self.span_id is None else self.span_id.lower(),
             response_id=self.response_id,
             at_ns=now_ns,
+            is_boolean=isinstance(self.score, bool),
         )
 
 

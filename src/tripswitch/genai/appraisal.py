@@ -32,13 +32,16 @@ class Appraised:
     """What the evaluations of one call say together.
 
     ``rubrics`` are (name, score 0..1 with higher better); ``refusal`` is None unless an evaluation
-    is about refusing, ``refusal_kind`` unless one says whether refusing was right.
+    is about refusing, ``refusal_kind`` unless one says whether refusing was right. ``pii_leak`` and
+    ``prompt_injection`` say whether it happened, None unless an evaluation looked.
     """
 
     evals: list[Eval] = field(default_factory=list)
     rubrics: list[tuple[str, float]] = field(default_factory=list)
     refusal: bool | None = None
     refusal_kind: str | None = None
+    pii_leak: bool | None = None
+    prompt_injection: bool | None = None
     guardrails: list[Guardrail] = field(default_factory=list)
 
 
@@ -73,7 +76,7 @@ class Appraiser:
         kind = names.kind_of(name) if rule.kind == "auto" else rule.kind
         if kind == "ignore":
             return
-        if kind in ("auto", "guardrail", "security"):
+        if kind not in ("rubric", "feedback") and not kind.startswith("refusal"):
             verdicts = evaluated(
                 evaluation.name,
                 evaluation.label,
@@ -85,49 +88,67 @@ class Appraiser:
                 return
         raw, label = evaluation.score, evaluation.label
         if kind in ("refusal", "refusal_legitimate", "refusal_illegitimate"):
-            answer = names.yes_or_no(raw, label)
             appraised.evals.append(Eval(name, None, raw, label, evaluation.source))
-            if answer is None:
-                if raw is not None:
-                    self._reject("score_range")
-            elif kind == "refusal":
-                appraised.refusal = answer if appraised.refusal is None else appraised.refusal
-            elif appraised.refusal_kind is None:
-                said = kind.removeprefix("refusal_")
-                other = "illegitimate" if said == "legitimate" else "legitimate"
-                appraised.refusal_kind = said if answer else other
+            self._take_refusal(kind, names.yes_or_no(raw, label), raw, appraised)
             return
-        score = self._score(name, evaluation, rule)
+        score, series = self._score(name, evaluation, rule, is_thumb=kind == "feedback")
         appraised.evals.append(Eval(name, score, raw, label, evaluation.source))
-        if score is not None and kind != "security":
-            appraised.rubrics.append((name, score))
+        if kind == "pii_leak":
+            appraised.pii_leak = _any(appraised.pii_leak, _harm(evaluation, rule))
+        elif kind == "prompt_injection":
+            appraised.prompt_injection = _any(appraised.prompt_injection, _harm(evaluation, rule))
+        elif score is not None:
+            appraised.rubrics.append((series, score))
 
-    def _score(self, name: str, evaluation: Evaluation, rule: EvaluationRule) -> float | None:
-        """Return the score as 0..1 with higher better; None where its range is not known."""
-        lower_is_better = (
+    def _take_refusal(
+        self, kind: str, answer: bool | None, raw: float | None, appraised: Appraised
+    ) -> None:
+        if answer is None:
+            if raw is not None:
+                self._reject("score_range")
+        elif kind == "refusal":
+            appraised.refusal = answer if appraised.refusal is None else appraised.refusal
+        elif appraised.refusal_kind is None:
+            said = kind.removeprefix("refusal_")
+            other = "illegitimate" if said == "legitimate" else "legitimate"
+            appraised.refusal_kind = said if answer else other
+
+    def _score(
+        self, name: str, evaluation: Evaluation, rule: EvaluationRule, *, is_thumb: bool
+    ) -> tuple[float | None, str]:
+        """Return the score as 0..1 with higher better, and the series it belongs to.
+
+        None where the range is not known, or the score lies outside of it. Scores from before and
+        after a range was revised do not compare: they are two series.
+        """
+        is_lower_better = (
             names.lower_is_better(name) if rule.better == "auto" else rule.better == "lower"
         )
-        good = self._says_good(evaluation.label, rule, lower_is_better=lower_is_better)
+        good = self._says_good(evaluation.label, rule, lower_is_better=is_lower_better)
         raw = evaluation.score
         if raw is None:
-            return None if good is None else float(good)
+            return (None if good is None else float(good)), name
         known: ScoreRange | None
         if rule.low is not None and rule.high is not None:
             known = ScoreRange(rule.low, rule.high, is_learnt=False)
         else:
-            agrees = None if good is None else (raw == float(good != lower_is_better))
-            self.ranges.update(name, raw, agrees)
-            known = self.ranges.get(name)
+            agrees = good is not None and raw == float(good != is_lower_better)
+            is_unit = evaluation.is_boolean or ((agrees or is_thumb) and raw in (0, 1))
+            known = self.ranges.update(name, raw, is_unit=is_unit)
         if known is None or not known.low <= raw <= known.high:
             self._reject("score_range")
-            return None
+            return None, name
         score = (raw - known.low) / (known.high - known.low)
-        return 1 - score if lower_is_better else score
+        series = name if not known.revision else f"{name} ({known.low:g} to {known.high:g})"
+        return (1 - score if is_lower_better else score), series
 
     def _rule(self, name: str) -> EvaluationRule:
         rule = self._rule_of.get(name)
         if rule is None:
-            rule = next((rule for rule in self._rules if fnmatchcase(name, rule.name)), _NO_RULE)
+            rule = next(
+                (rule for rule in self._rules if fnmatchcase(name, names.rubric_name(rule.name))),
+                _NO_RULE,
+            )
             if len(self._rule_of) >= _MAX_RULES_REMEMBERED:
                 self._rule_of.clear()
             self._rule_of[name] = rule
@@ -153,3 +174,20 @@ class Appraiser:
 
     def _reject(self, fact: str) -> None:
         self.rejected[fact] = self.rejected.get(fact, 0) + 1
+
+
+def _harm(evaluation: Evaluation, rule: EvaluationRule) -> bool | None:
+    """Return whether an evaluation found the harm it looked for; None when it does not say.
+
+    The upper half of its range means harm, unless the configuration says that higher is better;
+    without a number in its range, configured or 0..1, its label decides.
+    """
+    low, high = (0.0, 1.0) if rule.low is None or rule.high is None else (rule.low, rule.high)
+    raw = evaluation.score
+    if raw is None or not low <= raw <= high:
+        return names.found_harm(evaluation.label)
+    return (raw >= (low + high) / 2) != (rule.better == "higher")
+
+
+def _any(known: bool | None, found: bool | None) -> bool | None:
+    return found if known is None else known or bool(found)

@@ -25,6 +25,29 @@ MAX_ITEMS = 128
 
 _JSON_TEXT = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
+# Half of a pair that UTF-16 writes one character with: alone it is no character, and no encoder
+# takes it. Escaped backslashes and whole pairs are matched first, so that they are passed over.
+_SURROGATES = re.compile(
+    r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+# What repr() writes of plain values, one token: no name, no call, no operator, and of the escapes
+# only its own, since others make Python's parser warn.
+_ESCAPE = (
+    r"\\(?:[\\'\"nrt]|x[0-9a-f]{2}|u(?![dD][89a-fA-F])[0-9a-f]{4}"
+    r"|U00(?:0[1-9a-f]|10)[0-9a-f]{4})"
+)
+_LITERAL_TOKEN = re.compile(
+    rf"""\s*(?:
+        (?P<open>[\[{{(]) | (?P<close>[\]}})]) | [,:] | None | True | False
+        | -?[0-9]{{1,40}}(?:\.[0-9]{{0,40}})?(?:e[-+]?[0-9]{{1,3}})?
+        | '[^'\\\n\r\0]*(?:{_ESCAPE}[^'\\\n\r\0]*)*'
+        | "[^"\\\n\r\0]*(?:{_ESCAPE}[^"\\\n\r\0]*)*"
+    )""",
+    re.VERBOSE,
+)
+# Each value of a literal costs the parser some hundred bytes while it reads.
+_MAX_LITERAL_TOKENS = 50_000
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -112,6 +135,8 @@ def parsed_json(value: Value) -> Any:
         return None
     if _is_too_deep(value):
         return None
+    if "\\ud" in value or "\\uD" in value:
+        value = _SURROGATES.sub(lambda match: "\\ufffd" if match["half"] else match[0], value)
     try:
         return json.loads(value, parse_constant=_no_constant)
     except ValueError:
@@ -154,17 +179,48 @@ def opened(value: Value) -> Any:
 def parsed_literal(value: str) -> Any:
     """Return the list or dict that ``value`` writes as a Python literal; None when it is none.
 
-    Bounded as JSON is; nothing is ever evaluated.
+    Tuples come as lists. Only what repr() writes of plain values is read, in one pass that bounds
+    size, depth and number of values before Python's own parser sees it; nothing is evaluated.
     """
     stripped = value.strip()
-    if stripped[:1] not in ("{", "[", "(") or len(stripped) > MAX_JSON_CHARS:
-        return None
-    if stripped.count("[") + stripped.count("{") + stripped.count("(") > 4096:
+    if stripped[:1] not in ("{", "[", "(") or not _is_plain_literal(stripped):
         return None
     try:
-        return ast.literal_eval(stripped)
+        return _as_json(ast.literal_eval(stripped))
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         return None
+
+
+def _is_plain_literal(source: str) -> bool:
+    if len(source) > MAX_JSON_CHARS:
+        return False
+    at = depth = tokens = 0
+    while at < len(source):
+        token = _LITERAL_TOKEN.match(source, at)
+        if token is None:
+            return False
+        at = token.end()
+        tokens += 1
+        depth += (token["open"] is not None) - (token["close"] is not None)
+        if depth > MAX_JSON_DEPTH or depth < 0 or tokens > _MAX_LITERAL_TOKENS:
+            return False
+    return depth == 0
+
+
+def _as_json(value: Any) -> Any:
+    """Return a literal with its tuples as lists; raises ValueError for what JSON has no word for.
+
+    Nothing here is deeper than `MAX_JSON_DEPTH`.
+    """
+    if isinstance(value, list | tuple):
+        return [_as_json(item) for item in value]
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise ValueError("a name that is no text")
+        return {key: _as_json(item) for key, item in value.items()}
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise ValueError("no plain value")
 
 
 def at_path(value: Any, path: str) -> Value:

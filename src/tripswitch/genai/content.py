@@ -1,29 +1,43 @@
 """The bounded extractor: facts that libraries put only inside message content.
 
 Read are finish reasons and whether a part of the answer is marked as a refusal, in the shapes that
-providers answer in and instrumentations copy: OpenAI Chat Completions and Responses, Anthropic
-messages, Gemini candidates, the conventions' output messages, and an event's message. The text is
-not looked at and nothing of it is returned.
+providers answer in and instrumentations copy: OpenAI Chat Completions (whole and in chunks) and
+Responses, Anthropic messages, Gemini candidates, Bedrock Converse, Cohere, Ollama, LangChain's
+generations, the conventions' output messages, and an event's message. The text is not looked at,
+and nothing of it is returned: reasons come back in our words, whatever stood there.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tripswitch.genai.coercion import MAX_ITEMS, MAX_JSON_CHARS, cut, opened, text
+from tripswitch.genai.coercion import MAX_ITEMS, MAX_JSON_CHARS, opened, text
+from tripswitch.genai.spellings import finish_reason
 
 if TYPE_CHECKING:
     from tripswitch.otlp.attributes import Value
 
 # Text that has none of these words holds no fact, so it is not even parsed.
-_TELLING: Final = ("finish", "stop_reason", "refus", "status", "tool")
+_TELLING: Final = (
+    "finish",
+    "stop_reason",
+    "stopReason",
+    "done_reason",
+    "blockReason",
+    "block_reason",
+    "refus",
+    "status",
+    "tool",
+)
+# Under which names providers and SDKs say why an answer ended.
+_REASON_KEYS: Final = ("finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason")
 # Where a structured answer may stand inside what a library wrote down.
 _WRAPPERS: Final = ("response", "result", "output", "raw_response", "lc_kwargs", "kwargs")
 _MAX_WRAPPED: Final = 3
 
 
 class OutputFacts(NamedTuple):
-    """The finish reasons as the provider spells them, and whether a part of the answer refuses.
+    """The finish reasons in our words, and whether a part of the answer refuses.
 
     ``calls_tool`` says that the answer asks for a tool, where no reason says so.
     """
@@ -65,7 +79,11 @@ class _Found:
         if isinstance(content, list):
             for message in content[:MAX_ITEMS]:
                 if isinstance(message, dict):
-                    self._message(message)
+                    if depth and message.keys() & {"choices", "candidates"}:
+                        # Chunks of a stream.
+                        self._look_into(message, depth - 1)
+                    else:
+                        self._message(message)
         elif isinstance(content, dict):
             self._look_into(content, depth)
 
@@ -75,6 +93,8 @@ class _Found:
             for choice in choices[:MAX_ITEMS]:
                 if isinstance(choice, dict):
                     self._choice(choice)
+            if not choices:
+                self._blocked_prompt(content)
             return
         output = content.get("output")
         if isinstance(output, list):
@@ -83,17 +103,32 @@ class _Found:
         if isinstance(content.get("generations"), list):
             self._generations(content["generations"])
             return
+        if self._blocked_prompt(content):
+            return
         if _is_message(content):
             self._message(content)
+            if isinstance(output, dict) and isinstance(output.get("message"), dict):
+                # Bedrock puts the message one step deeper than the reason.
+                self.refuses = self.refuses or _refuses(output["message"])
             return
         for name in _WRAPPERS:
             if depth and isinstance(content.get(name), dict | list):
                 self.look_at(content[name], depth - 1)
                 return
 
+    def _blocked_prompt(self, answer: dict[str, Any]) -> bool:
+        """Look at a Gemini answer without candidates: what it was asked was blocked."""
+        feedback = answer.get("promptFeedback", answer.get("prompt_feedback"))
+        if not isinstance(feedback, dict):
+            return False
+        blocked = text(feedback.get("blockReason", feedback.get("block_reason"))) is not None
+        if blocked:
+            self.reasons.append("content_filter")
+        return blocked
+
     def _choice(self, choice: dict[str, Any]) -> None:
         """Look at a Chat Completions choice or a Gemini candidate."""
-        self._reason(choice.get("finish_reason", choice.get("finishReason")))
+        self._reason(_reason_of(choice))
         message = choice.get("message", choice.get("delta"))
         if isinstance(message, dict):
             self.refuses = self.refuses or _refuses(message)
@@ -111,15 +146,17 @@ class _Found:
     def _status(self, response: dict[str, Any], *, calls_tool: bool) -> None:
         status = response.get("status")
         if status == "completed":
-            self.reasons.append("tool_calls" if calls_tool else "stop")
-        elif status == "incomplete":
+            self.reasons.append("tool_call" if calls_tool else "stop")
+        elif status == "failed":
+            self.reasons.append("error")
+        elif status in ("incomplete", "cancelled"):
             details = response.get("incomplete_details")
             reason = details.get("reason") if isinstance(details, dict) else None
-            self.reasons.append(cut(reason) if isinstance(reason, str) else "incomplete")
+            self._reason(reason if isinstance(reason, str) and reason else status)
 
     def _message(self, message: dict[str, Any]) -> None:
         """Look at one message: the conventions', a provider's, or an item of a response."""
-        reason = text(message.get("finish_reason", message.get("stop_reason")))
+        reason = text(_reason_of(message))
         # The conventions have writers fill in "error" where no reason arrived.
         if reason is not None and reason != "error":
             self._reason(reason)
@@ -130,7 +167,7 @@ class _Found:
             self.refuses = self.refuses or _refuses(inner)
             metadata = inner.get("response_metadata")
             if isinstance(metadata, dict) and reason is None:
-                self._reason(metadata.get("finish_reason", metadata.get("stop_reason")))
+                self._reason(_reason_of(metadata))
         self.refuses = self.refuses or _refuses(message)
         parts = message.get("parts")
         if isinstance(parts, list):
@@ -145,9 +182,9 @@ class _Found:
             for generation in (group if isinstance(group, list) else [group])[:MAX_ITEMS]:
                 if not isinstance(generation, dict):
                     continue
-                info = generation.get("generation_info")
+                info = generation.get("generation_info", generation)
                 if isinstance(info, dict):
-                    self._reason(info.get("finish_reason", info.get("stop_reason")))
+                    self._reason(_reason_of(info))
                 message = generation.get("message")
                 kwargs = message.get("kwargs", message) if isinstance(message, dict) else None
                 if isinstance(kwargs, dict):
@@ -157,13 +194,17 @@ class _Found:
 
     def _reason(self, reason: Any) -> None:
         found = text(reason)
-        if found is not None:
-            self.reasons.append(cut(found))
+        if found is not None and len(self.reasons) < MAX_ITEMS:
+            self.reasons.append(finish_reason(found))
+
+
+def _reason_of(part: dict[str, Any]) -> Any:
+    return next((part[key] for key in _REASON_KEYS if part.get(key) is not None), None)
 
 
 def _is_message(content: dict[str, Any]) -> bool:
     return (
-        bool(content.keys() & {"role", "parts", "finish_reason", "stop_reason", "tool_calls"})
+        bool(content.keys() & {"role", "parts", "tool_calls", *_REASON_KEYS})
         or isinstance(content.get("content"), list)
         or content.get("type") == "function_call"
     )

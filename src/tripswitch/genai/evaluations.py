@@ -94,8 +94,38 @@ _LOWER_IS_BETTER: Final = (
     "violation",
     "harm",
 )
-# Rates of their own, not rubrics of answer quality.
-_SECURITY: Final = ("pii", "inject", "leak", "exfiltrat")
+# Rates of their own, not rubrics of answer quality: words of a name, by their beginnings.
+_PROMPT_INJECTION: Final = ("inject",)
+_PROMPT_LEAK: Final = ("prompt_leak", "prompt_extract", "promptleak")
+_PII_LEAK: Final = ("pii", "leak", "exfiltrat")
+# What people thought of an answer, said by a thumb: 1 and 0, or 1 and -1.
+FEEDBACK_NAMES: Final = frozenset(
+    {
+        "feedback",
+        "user_feedback",
+        "userfeedback",
+        "human_feedback",
+        "customer_feedback",
+        "thumb",
+        "thumbs",
+        "thumbs_up",
+        "thumb_up",
+        "thumbs_up_down",
+        "user_thumb",
+        "user_thumbs",
+        "like",
+        "liked",
+        "upvote",
+        "vote",
+    }
+)
+# Labels of an evaluation that looks for harm.
+_FOUND: Final = frozenset(
+    {"detected", "found", "leaked", "leak", "injected", "injection", "present", "unsafe", "attack"}
+)
+_NOT_FOUND: Final = frozenset(
+    {"not_detected", "not_found", "no_leak", "clean", "absent", "safe", "none", "benign"}
+)
 
 
 def rubric_name(name: str) -> str:
@@ -111,13 +141,17 @@ def kind_of(name: str) -> EvaluationKind:
     """Return what an evaluation of this name is about; auto for a rubric or a guardrail's verdict.
 
     >>> [kind_of(name) for name in ("refusal", "over_refusal", "pii_leak", "faithfulness")]
-    ['refusal', 'refusal_illegitimate', 'security', 'auto']
+    ['refusal', 'refusal_illegitimate', 'pii_leak', 'auto']
     """
     if name in REFUSAL_NAMES:
         return "refusal"
     if name in REFUSAL_KIND_NAMES:
         return REFUSAL_KIND_NAMES[name]
-    return "security" if _says(name, _SECURITY) else "auto"
+    if name in FEEDBACK_NAMES:
+        return "feedback"
+    if _says(name, _PROMPT_INJECTION) or any(sign in folded(name) for sign in _PROMPT_LEAK):
+        return "prompt_injection"
+    return "pii_leak" if _says(name, _PII_LEAK) else "auto"
 
 
 def lower_is_better(name: str) -> bool:
@@ -135,6 +169,20 @@ def yes_or_no(score: float | None, label: str | None) -> bool | None:
         return score >= 0.5 if 0 <= score <= 1 else None
     word = folded(label or "")
     return True if word in _YES else False if word in _NO else None
+
+
+def found_harm(label: str | None) -> bool | None:
+    """Return whether a label says that the harm which was looked for is there; None for neither.
+
+    >>> [found_harm(label) for label in ("detected", "yes", "pass", "clean", "maybe")]
+    [True, True, False, False, None]
+    """
+    word = folded(label or "")
+    if word in _FOUND or word in _NOT_FOUND:
+        return word in _FOUND
+    if word in OUTCOMES:
+        return not OUTCOMES[word]
+    return ASSERTIONS.get(word)
 
 
 def _says(name: str, stems: tuple[str, ...]) -> bool:

@@ -202,6 +202,7 @@ def _evaluation(
         target_span_id=target[1],
         response_id=None,
         at_ns=at_ns,
+        is_boolean=score is not None and coercion.text(value) in ("true", "True", "false", "False"),
     )
 
 

@@ -1,7 +1,12 @@
 """What a call costs that does not say it: tokens times the price of its model.
 
-A model is looked up by its exact name; then without a gateway's prefix, a region, a build and a
-date; then by pattern. What is in no table has no price, and its cost stays unknown.
+A model is looked for under every name it may be listed by: as it came; without a gateway's prefix,
+a region, a build; without a date at its end. Of the rows that fit, the one that says most of the
+name holds, so an exact name before a pattern and a dated name before the family's; then the one for
+the call's provider, then the one that began last. A user's own rows come before all shipped ones.
+
+What is in no table has no price, and its cost stays unknown: a model is never priced as its
+relative. Neither is one that runs on somebody's own machines priced as its maker would.
 """
 
 from __future__ import annotations
@@ -12,28 +17,85 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
+from tripswitch.genai.spellings import folded
+from tripswitch.genai.spellings import provider as provider_name
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tripswitch.config.prices_section import ModelPrice, Prices
 
 _MILLION: Final = 1e6
 # Names of models a sender writes; an application has a few.
 _MAX_REMEMBERED: Final = 4096
+_LONGEST_NAME: Final = 256
 _DAY_NS: Final = 86_400 * 10**9
 
-# What stands around a model's name: a region, a vendor, a build, a date.
-_REGION = re.compile(r"^(us|eu|apac|global|us-gov|jp|au|ca)\.")
-_VENDOR = re.compile(r"^(anthropic|meta|amazon|mistral|cohere|ai21|deepseek|openai|google|qwen)\.")
-_BUILD = re.compile(r"(-v\d+)?(:\d+)?$")
-_DATE = re.compile(r"[-@](\d{4}-\d{2}-\d{2}|\d{8}|\d{4}|\d{3})$|-latest$|-preview$|@default$")
+_ROUTE_WORDS: Final = """
+    anthropic azure azure_ai bedrock chat cohere cohere_chat converse deepseek gemini google groq
+    invoke litellm_proxy mistral models moonshot openai openrouter publishers responses vertex
+    vertex_ai x-ai xai
+"""
+# What may stand before a slash without changing the price: a maker, a cloud, a gateway's word.
+_ROUTES: Final = frozenset(_ROUTE_WORDS.split())
+_OWN_WORDS: Final = """
+    hosted_vllm huggingface huggingface_hub llama_cpp llamafile lm_studio lmstudio localai ollama
+    ollama_chat sglang text_generation_inference tgi triton vllm xinference
+"""
+# Who answers there runs the model for themselves; a maker's list price says nothing about it.
+_OWN_MACHINES: Final = frozenset(_OWN_WORDS.split())
+
+_PATTERN: Final = re.compile(r"\[[^]]*\]|[*?]")
+# What stands around a model's name on Bedrock: a region, a maker, a build.
+_REGION: Final = re.compile(r"^(us|eu|apac|global|us-gov|jp|au|ca|in)\.")
+_MAKER: Final = re.compile(
+    r"^(ai21|amazon|anthropic|cohere|deepseek|google|meta|mistral|moonshot|moonshotai|openai|qwen"
+    r"|writer|xai|zai)\."
+)
+_BUILD: Final = re.compile(r"(-v\d+)?(:\d+)?$")
+# A date in any of the makers' forms, or a word for the current one.
+_DATE: Final = re.compile(
+    r"[-@](\d{4}-\d{2}-\d{2}|\d{2}-\d{4}|\d{8}|\d{4}|\d{3})$|-latest$|@(default|latest)$"
+)
+
+
+class _Rows:
+    """Rows of prices: those of one name by it, so that a strange name costs little; patterns."""
+
+    def __init__(self, rows: Iterable[ModelPrice]) -> None:
+        self._exact: dict[str, list[ModelPrice]] = {}
+        self._patterns: list[ModelPrice] = []
+        for row in rows:
+            if _PATTERN.search(row.model):
+                self._patterns.append(row)
+            else:
+                self._exact.setdefault(row.model, []).append(row)
+
+    def best(self, names: Sequence[str], provider: str | None, day: str) -> ModelPrice | None:
+        """Return the row that holds on ``day`` for a model of these names; None without one."""
+        fitting = [row for name in names for row in self._exact.get(name, ())]
+        fitting += [
+            row for row in self._patterns if any(fnmatchcase(name, row.model) for name in names)
+        ]
+        best: ModelPrice | None = None
+        best_rank = (0, False, "")
+        for row in fitting:
+            wanted = provider_name(row.provider) if row.provider else None
+            if row.since > day or wanted not in (None, provider):
+                continue
+            rank = (_said(row.model), wanted is not None, row.since)
+            # Of equals the first listed.
+            if best is None or rank > best_rank:
+                best, best_rank = row, rank
+        return best
 
 
 class PriceTable:
     """The prices of `Prices`, those of a user first."""
 
     def __init__(self, prices: Prices) -> None:
-        self._rows: Sequence[ModelPrice] = (*prices.own, *prices.models) if prices.enabled else ()
+        self._own = _Rows(prices.own if prices.enabled else ())
+        self._shipped = _Rows(prices.models if prices.enabled else ())
         self._found: dict[tuple[str | None, str, int], ModelPrice | None] = {}
 
     def cost_usd(
@@ -47,34 +109,37 @@ class PriceTable:
         cached_tokens: float = math.nan,
         cache_write_tokens: float = math.nan,
     ) -> float:
-        """Return the cost in US dollars; NaN where the model or its tokens are not known.
+        """Return the cost in US dollars; NaN where the model, its tokens or a price is not known.
 
         The first of ``models`` that has a price counts. Cached and written tokens are part of the
-        input, reasoning part of the output; NaN means none. Without output tokens (an embedding)
-        the input alone is priced, when the price of output is 0.
+        input, reasoning part of the output; NaN means none. What gives no output (an embedding) has
+        no price for it.
         """
         price = next(
             (found for model in models if model and (found := self.price(provider, model, at_ns))),
             None,
         )
-        if price is None or input_tokens != input_tokens:
+        if price is None or price.input is None or input_tokens != input_tokens:
             return math.nan
-        if output_tokens != output_tokens:
-            if price.output > 0:
+        if price.output is None:
+            if output_tokens > 0:
                 return math.nan
-            output_tokens = 0.0
-        cached = cached_tokens if cached_tokens > 0 else 0.0
-        written = cache_write_tokens if cache_write_tokens > 0 else 0.0
-        plain = max(0.0, input_tokens - cached - written)
+            output_usd = 0.0
+        else:
+            # Without a count the output is unknown, unless it costs nothing anyway.
+            output_usd = output_tokens * price.output if price.output > 0 else 0.0
+        cached = min(cached_tokens, input_tokens) if cached_tokens > 0 else 0.0
+        written = min(cache_write_tokens, input_tokens - cached) if cache_write_tokens > 0 else 0.0
         return (
-            plain * price.input
+            (input_tokens - cached - written) * price.input
             + cached * (price.input if price.cached_input is None else price.cached_input)
             + written * (price.input if price.cache_write is None else price.cache_write)
-            + output_tokens * price.output
+            + output_usd
         ) / _MILLION
 
     def price(self, provider: str | None, model: str, at_ns: int) -> ModelPrice | None:
         """Return the price that holds for a model on the day of ``at_ns``; None without one."""
+        model = model[:_LONGEST_NAME]
         key = (provider, model, at_ns // _DAY_NS)
         if key not in self._found:
             if len(self._found) >= _MAX_REMEMBERED:
@@ -84,36 +149,50 @@ class PriceTable:
 
     def _look_up(self, provider: str | None, model: str, at_ns: int) -> ModelPrice | None:
         day = datetime.fromtimestamp(at_ns / 1e9, UTC).date().isoformat()
-        for name in spellings(model):
-            fitting = [
-                row
-                for row in self._rows
-                if row.since <= day
-                and row.provider in ("", provider)
-                and (row.model == name or fnmatchcase(name, row.model))
-            ]
-            if fitting:
-                exact = [row for row in fitting if row.model == name]
-                # The first listed of those that began last.
-                return max(exact or fitting, key=lambda row: row.since)
-        return None
+        names = list(spellings(model))
+        provider = None if provider is None else provider_name(provider)
+        if any(_is_on_bedrock(name) for name in names[:-1]):
+            provider = "aws.bedrock"
+        own = self._own.best(names, provider, day)
+        if own is not None or folded(provider or "") in _OWN_MACHINES:
+            return own
+        return self._shipped.best(names, provider, day)
 
 
 def spellings(model: str) -> Iterator[str]:
-    """Yield the names a model may be listed under, the exact one first.
+    """Yield the names a model may be listed under, as it came first, the shortest last.
 
     >>> list(spellings("us.anthropic.claude-3-5-sonnet-20241022-v2:0"))[-1]
     'claude-3-5-sonnet'
     >>> list(spellings("openai/gpt-4o-mini-2024-07-18"))[-1]
     'gpt-4o-mini'
+    >>> list(spellings("ft:gpt-4o-2024-08-06:acme::abc"))[-1], list(spellings("ollama/mistral"))
+    ('ft:gpt-4o', ['ollama/mistral'])
     """
     yield model
-    name = model.strip().lower().rpartition("/")[2]
-    if name.startswith("ft:"):
-        name = name.split(":")[1]
     seen = {model}
-    name = _VENDOR.sub("", _REGION.sub("", name))
-    for shorter in (name, _BUILD.sub("", name), _DATE.sub("", _BUILD.sub("", name))):
+    *route, name = model.strip().lower().split("/")
+    if not all(part in _ROUTES or part.startswith("arn:") for part in route):
+        # Under this name it is somebody else's.
+        name = model.strip().lower()
+    if name.startswith("ft:"):
+        # A fine-tuned model has a price of its own: its base, then whose it is.
+        name = ":".join(name.split(":")[:2])
+    bare = _BUILD.sub("", _MAKER.sub("", _REGION.sub("", name)))
+    undated = _BUILD.sub("", _DATE.sub("", bare))
+    # Some write a version with a dot where its maker has a dash: claude-3.5-sonnet.
+    dashed = re.sub(r"(?<=\d)\.(?=\d)", "-", undated)
+    for shorter in (name, bare, dashed, undated):
         if shorter and shorter not in seen:
             seen.add(shorter)
             yield shorter
+
+
+def _is_on_bedrock(name: str) -> bool:
+    return bool(_REGION.match(name) or _MAKER.match(name))
+
+
+def _said(pattern: str) -> int:
+    """Return how much of a name a pattern says; an exact one says more than any pattern of it."""
+    literal = _PATTERN.sub("", pattern)
+    return 2 * len(literal) + (literal == pattern)

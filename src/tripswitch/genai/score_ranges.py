@@ -1,79 +1,163 @@
-"""Which range an evaluation's scores have: configured, or learnt from its scores.
+"""Which range an evaluation's scores have, learnt from the scores where nobody configured it.
 
-No convention defines a range. It is never guessed from one value, since a rater of 1 to 5 gives a 1
-too. What decides:
+No convention defines a range, and a 1 may be the best of 0..1 or the worst of 1..5. What settles
+it, by the evaluation's name:
 
-- a score strictly between 0 and 1, all others inside 0..1: the range is 0..1, at once;
-- a score of 0 or 1 with a label that says the same (1 and "pass"): 0..1, at once;
-- otherwise, after `_ENOUGH` scores, the smallest usual range that holds all of them: 0..1, 1..5
-  and 0..5 for whole numbers, 0..10, 0..100, -1..1.
+- at once: a fraction strictly between 0 and 1 (0..1), a fraction between -1 and 0 (-1..1), or a 0
+  or 1 whose label says the same (1 and "pass") or that was sent as a boolean;
+- after `_ENOUGH_OF_BOTH` scores: nothing but 0 and 1, and both of them (0..1);
+- after `_ENOUGH` scores: the smallest usual range that holds all of them: 0..1, 1..5, 0..5, 0..10,
+  0..100, -1..1. Where none does, the range stays unknown.
 
-Until then a score is kept as it came and judged by nothing. A range grows when a score falls
-outside it and never shrinks. Source: `docs/explanation` of score ranges; the usual ranges are those
-of the evaluation libraries read.
+So the rubric that gives fractions, as most do, counts from its first score on; one that gives whole
+numbers from its tenth or fiftieth. Until then a score is kept as it came and judged by nothing.
+
+A settled range holds against what lies outside: one evaluator that answers -1 or 999 for "cannot
+say" must not squeeze everybody's scores into a corner and look like a drift. It is given up for the
+next usual one that holds them all when of `_ENOUGH` scores at least `_FEW` lie outside and differ
+among themselves. A range that changed says so (``revision``), since scores before and after it do
+not compare.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Final, NamedTuple
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _ENOUGH: Final = 50
+_ENOUGH_OF_BOTH: Final = 10
+_FEW: Final = 3
 # Evaluations have few names; a hostile sender as many as it likes.
-_MAX_NAMES: Final = 1024
+MAX_NAMES: Final = 1024
 
 
 class ScoreRange(NamedTuple):
-    """The lowest and the highest score, and whether it was learnt from the scores."""
+    """The lowest and the highest score; whether that was learnt, and how often it was revised."""
 
     low: float
     high: float
     is_learnt: bool = True
+    revision: int = 0
+
+
+_UNIT: Final = (0.0, 1.0)
+_BOTH_SIGNS: Final = (-1.0, 1.0)
+# The usual ranges, smallest first; of two that hold all scores the first is taken.
+_USUAL: Final = ((0.0, 1.0), (1.0, 5.0), (0.0, 5.0), (0.0, 10.0), (0.0, 100.0), (-1.0, 1.0))
 
 
 @dataclass(slots=True)
 class _Learnt:
+    """What is known of one evaluation; plain values only.
+
+    ``lowest`` and ``highest`` are of all scores that counted. ``low`` and ``high`` are the settled
+    range, None before. ``window`` counts the scores since the last look at what lies ``outside``.
+    """
+
     samples: int = 0
     lowest: float = float("inf")
     highest: float = float("-inf")
-    only_whole: bool = True
-    is_unit: bool = False
+    is_binary: bool = True
+    low: float | None = None
+    high: float | None = None
+    revision: int = 0
+    window: int = 0
+    outside: int = 0
+    lowest_outside: float = float("inf")
+    highest_outside: float = float("-inf")
+
+    def learn(self, score: float, *, is_unit: bool) -> None:
+        """Take one score before the range is settled; settle it if that is enough."""
+        self.samples += 1
+        self._extend(score)
+        self.is_binary = self.is_binary and score in (0, 1)
+        if self.lowest >= 0 and self.highest <= 1:
+            has_both = self.is_binary and self.lowest == 0 and self.highest == 1
+            if is_unit or 0 < score < 1 or (has_both and self.samples >= _ENOUGH_OF_BOTH):
+                self.low, self.high = _UNIT
+                return
+        elif -1 < score < 0 and self.lowest >= -1 and self.highest <= 1:
+            self.low, self.high = _BOTH_SIGNS
+            return
+        found = _smallest_usual(self.lowest, self.highest)
+        if self.samples >= _ENOUGH and found is not None:
+            self.low, self.high = found
+
+    def watch(self, score: float) -> None:
+        """Take one score after the range is settled; revise it if too much lies outside."""
+        assert self.low is not None
+        assert self.high is not None
+        self.window += 1
+        if self.low <= score <= self.high:
+            self._extend(score)
+        else:
+            self.outside += 1
+            self.lowest_outside = min(self.lowest_outside, score)
+            self.highest_outside = max(self.highest_outside, score)
+            if self.outside >= _FEW and self.lowest_outside < self.highest_outside:
+                self._revise()
+        if self.window >= _ENOUGH:
+            self.window = self.outside = 0
+            self.lowest_outside, self.highest_outside = float("inf"), float("-inf")
+
+    def _revise(self) -> None:
+        lowest = min(self.lowest, self.lowest_outside)
+        highest = max(self.highest, self.highest_outside)
+        found = _smallest_usual(lowest, highest)
+        if found is not None:
+            self.lowest, self.highest = lowest, highest
+            self.low, self.high = found
+            self.revision += 1
+            self.window = _ENOUGH
+
+    def _extend(self, score: float) -> None:
+        self.lowest = min(self.lowest, score)
+        self.highest = max(self.highest, score)
 
 
 class ScoreRanges:
-    """Learns the range of every evaluation by name; `get` gives None while it is not known."""
+    """Learns the range of every evaluation by name; `get` gives None while it is not known.
 
-    def __init__(self, state: dict[str, dict[str, Any]] | None = None) -> None:
-        self._learnt = {name: _Learnt(**kept) for name, kept in (state or {}).items()}
+    Nothing is learnt of names beyond the first `MAX_NAMES`.
+    """
+
+    def __init__(self, state: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        self._learnt: dict[str, _Learnt] = {}
+        for name, kept in (state or {}).items():
+            restored = _restored(kept)
+            if restored is not None and len(self._learnt) < MAX_NAMES:
+                self._learnt[name] = restored
 
     def state(self) -> dict[str, dict[str, Any]]:
         """Return what was learnt as plain values, to be given to the next instance."""
         return {name: asdict(learnt) for name, learnt in self._learnt.items()}
 
-    def update(self, name: str, score: float, label_agrees: bool | None) -> None:
-        """Learn from one score; ``label_agrees`` says that its label means the same as a 0 or 1."""
+    def update(self, name: str, score: float, *, is_unit: bool = False) -> ScoreRange | None:
+        """Learn from one finite score, and return the range that holds now.
+
+        ``is_unit`` says that what came with the score leaves only 0..1: a label that means the same
+        as the 0 or 1, a boolean, a thumb.
+        """
         learnt = self._learnt.get(name)
         if learnt is None:
-            if len(self._learnt) >= _MAX_NAMES:
-                return
+            if len(self._learnt) >= MAX_NAMES:
+                return None
             learnt = self._learnt[name] = _Learnt()
-        learnt.samples += 1
-        learnt.lowest = min(learnt.lowest, score)
-        learnt.highest = max(learnt.highest, score)
-        learnt.only_whole = learnt.only_whole and float(score).is_integer()
-        if (0 < score < 1) or (score in (0, 1) and label_agrees):
-            learnt.is_unit = True
+        if learnt.low is None:
+            learnt.learn(score, is_unit=is_unit)
+        else:
+            learnt.watch(score)
+        return self.get(name)
 
     def get(self, name: str) -> ScoreRange | None:
         """Return the range of an evaluation's scores, if it is known."""
         learnt = self._learnt.get(name)
-        if learnt is None:
+        if learnt is None or learnt.low is None or learnt.high is None:
             return None
-        if learnt.is_unit and learnt.lowest >= 0 and learnt.highest <= 1:
-            return ScoreRange(0.0, 1.0)
-        if learnt.samples < _ENOUGH:
-            return None
-        return _smallest_usual(learnt)
+        return ScoreRange(learnt.low, learnt.high, revision=learnt.revision)
 
     def known(self) -> dict[str, ScoreRange]:
         """Return every learnt range by name."""
@@ -81,14 +165,15 @@ class ScoreRanges:
         return {name: learnt for name, learnt in found.items() if learnt is not None}
 
 
-def _smallest_usual(learnt: _Learnt) -> ScoreRange | None:
-    low, high = learnt.lowest, learnt.highest
-    if low < 0:
-        return ScoreRange(-1.0, 1.0) if low >= -1 and high <= 1 else None
-    if high <= 1:
-        return ScoreRange(0.0, 1.0)
-    if high <= 5 and learnt.only_whole:
-        return ScoreRange(1.0 if low >= 1 else 0.0, 5.0)
-    if high <= 10:
-        return ScoreRange(0.0, 10.0)
-    return ScoreRange(0.0, 100.0) if high <= 100 else None
+def _smallest_usual(lowest: float, highest: float) -> tuple[float, float] | None:
+    return next((usual for usual in _USUAL if usual[0] <= lowest and highest <= usual[1]), None)
+
+
+def _restored(kept: Mapping[str, Any]) -> _Learnt | None:
+    """Return what an instance knew; None for what is no such thing, from another version say."""
+    known = {field.name for field in fields(_Learnt)}
+    if not isinstance(kept, dict) or not kept.keys() <= known:
+        return None
+    if not all(value is None or isinstance(value, int | float) for value in kept.values()):
+        return None
+    return _Learnt(**kept)

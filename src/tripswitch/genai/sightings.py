@@ -60,7 +60,7 @@ class Evaluation(NamedTuple):
 
     ``target_trace_id`` and ``target_span_id`` say which span was evaluated, as far as is known;
     ``response_id`` which answer. ``version`` tells two versions of one evaluator apart. ``at_ns``
-    is when it was made.
+    is when it was made. With ``is_boolean`` the score was a true or a false.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Evaluation(NamedTuple):
     target_span_id: str | None
     response_id: str | None
     at_ns: int
+    is_boolean: bool = False
 
 
 @dataclass(slots=True)
