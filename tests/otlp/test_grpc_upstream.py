@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import random
 import socket
+import threading
 from typing import Any
 
 import grpc
@@ -12,11 +15,13 @@ import pytest
 
 from tests.otlp.relay import client, relay, send, until
 from tests.otlp.upstream import Got, Reply, Upstream
+from tripswitch.otlp.crossing import to_grpc
 from tripswitch.otlp.delivery import Delivery, Signal
 from tripswitch.otlp.grpc_receiver import TRACES_METHOD
 from tripswitch.otlp.grpc_upstream import GrpcUpstream
 from tripswitch.otlp.headers import of_a_grpc_request
-from tripswitch.otlp.replies import GrpcReply
+from tripswitch.otlp.replies import GrpcReply, HttpReply
+from tripswitch.otlp.replies import Reply as OurReply
 
 ERRORS = [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
 
@@ -143,6 +148,53 @@ def test_metadata_of_the_hop_stays_on_the_hop() -> None:
             async with client(between.endpoint) as channel:
                 await send(channel, TRACES_METHOD, b"x", metadata=kept)
             assert tuple(pair for pair in seen[0].metadata if pair[0] != "user-agent") == kept
+
+    asyncio.run(check())
+
+
+def test_what_unpacking_takes_is_not_the_upstreams_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bomb is refused however long it takes to see, and never kept for later instead."""
+    patience_s = 0.5
+    packed = gzip.compress(random.Random(1).randbytes(20_000))
+    delivery = Delivery(
+        "http", "/v1/traces", Signal.TRACES, (), packed, 0, "application/x-protobuf", "gzip"
+    )
+    done = threading.Event()
+
+    def slowly(delivery: Delivery, max_bytes: int) -> Delivery | OurReply:
+        done.wait(2 * patience_s)
+        return to_grpc(delivery, max_bytes)
+
+    async def sent_to(largest_bytes: int) -> tuple[OurReply, list[Got]]:
+        async with Upstream() as upstream:
+            to = GrpcUpstream(upstream.endpoint, timeout_s=5, largest_bytes=largest_bytes)
+            try:
+                return await to.send(delivery, None, patience_s), upstream.got
+            finally:
+                await to.close()
+
+    monkeypatch.setattr("tripswitch.otlp.grpc_upstream.to_grpc", slowly)
+    taken, got = asyncio.run(sent_to(1 << 20))
+    assert taken.is_ok
+    assert [len(each.body) for each in got] == [20_000]
+    refused, got = asyncio.run(sent_to(10_000))
+    assert isinstance(refused, HttpReply)
+    assert (refused.status, got) == (413, [])
+
+
+def test_an_upstream_has_no_more_than_the_patience_for_it() -> None:
+    async def check() -> None:
+        silence = asyncio.Event()
+        delivery = Delivery("grpc", TRACES_METHOD, Signal.TRACES, (), b"", 0)
+        async with Upstream(lambda _got: Reply(hold=silence)) as upstream:
+            to = GrpcUpstream(upstream.endpoint, timeout_s=60, largest_bytes=1 << 20)
+            try:
+                reply = await to.send(delivery, None, 0.2)
+            finally:
+                await to.close()
+            await until(lambda: bool(upstream.cancelled))
+        assert isinstance(reply, GrpcReply)
+        assert reply.code is grpc.StatusCode.DEADLINE_EXCEEDED
 
     asyncio.run(check())
 

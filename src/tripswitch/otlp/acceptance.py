@@ -4,10 +4,10 @@
 
 - ``upstream``: the upstream's answer is the client's, whatever it is;
 - ``disk``: what is on disk is accepted, and goes out from there;
-- ``upstream-or-disk``: the upstream is given 2 s or 40 % of what is left of the client's deadline,
-  whichever is less; what it cannot take for now goes to disk, what it refuses for good goes back.
-  After three such failures in a row requests go straight to disk, but for one a second that
-  finds out whether the upstream is back.
+- ``upstream-or-disk``: from when the request leaves, the upstream is given 2 s or 40 % of what is
+  left of the client's deadline, whichever is less; what it cannot take for now goes to disk, what
+  it refuses for good goes back. After three such failures in a row requests go straight to disk,
+  but for one a second that finds out whether the upstream is back.
 
 Nothing is ever acknowledged from memory alone. A disk that is full or failing is UNAVAILABLE.
 """
@@ -37,6 +37,11 @@ Mode = Literal["upstream-or-disk", "upstream", "disk"]
 
 LONGEST_WAIT_S: Final = 2.0
 SHARE_OF_DEADLINE: Final = 0.4
+
+# A body that must be unpacked to cross to gRPC is known to be one that can never be sent only once
+# it is. With the wait for the upstream this is well within the 10 s that SDKs wait.
+LONGEST_UNPACKING_S: Final = 3.0
+SHARE_FOR_UNPACKING: Final = 0.3
 FAILURES_IN_A_ROW: Final = 3
 PROBE_EVERY_S: Final = 1.0
 
@@ -176,12 +181,13 @@ class Acceptance:
 
     async def _try(self, delivery: Delivery, remaining_s: float | None) -> Reply | None:
         """Return the upstream's answer, None when it gave none in its share of the time."""
-        wait_s = LONGEST_WAIT_S
+        wait_s, unpacking_s = LONGEST_WAIT_S, LONGEST_UNPACKING_S
         if remaining_s is not None:
             wait_s = min(wait_s, SHARE_OF_DEADLINE * remaining_s)
+            unpacking_s = min(unpacking_s, SHARE_FOR_UNPACKING * remaining_s)
         try:
-            async with asyncio.timeout(wait_s):
-                reply = await self._upstream.send(delivery, remaining_s)
+            async with asyncio.timeout(wait_s + unpacking_s):
+                reply = await self._upstream.send(delivery, remaining_s, wait_s)
         except TimeoutError:
             self._note(delivery, refusal(grpc.StatusCode.DEADLINE_EXCEEDED, ""))
             return None

@@ -39,11 +39,13 @@ class CurrentUpstream:
         self._leaving.add(left)
         self._close_if_done(left)
 
-    async def send(self, delivery: Delivery, remaining_s: float | None) -> Reply:
+    async def send(
+        self, delivery: Delivery, remaining_s: float | None, patience_s: float | None = None
+    ) -> Reply:
         """Send a request; see `Upstream.send`."""
         upstream = self._current
         try:
-            return await upstream.send(delivery, remaining_s)
+            return await upstream.send(delivery, remaining_s, patience_s)
         finally:
             if upstream is not self._current:
                 self._close_if_done(upstream)

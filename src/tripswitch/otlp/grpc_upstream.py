@@ -23,7 +23,7 @@ from tripswitch.otlp.crossing import is_heavy, to_grpc
 from tripswitch.otlp.delivery import Delivery
 from tripswitch.otlp.headers import of_a_grpc_request, of_grpc_trailers, overridden
 from tripswitch.otlp.replies import GrpcReply, no_room, refusal
-from tripswitch.otlp.upstream import time_upstream
+from tripswitch.otlp.upstream import no_answer_in, time_upstream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,7 +84,9 @@ class GrpcUpstream:
         self._channel = self._connect()
         self._leaving: set[asyncio.Task[None]] = set()
 
-    async def send(self, delivery: Delivery, remaining_s: float | None) -> Reply:
+    async def send(
+        self, delivery: Delivery, remaining_s: float | None, patience_s: float | None = None
+    ) -> Reply:
         """Send a request, made into gRPC where it came over HTTP; see `Upstream.send`."""
         self.in_flight += 1
         try:
@@ -92,9 +94,12 @@ class GrpcUpstream:
             if not isinstance(crossed, Delivery):
                 return crossed
             self._connect_anew_where_needed()
-            if crossed is delivery:
-                return await self._call(delivery, remaining_s)
-            return await self._call_within_room(crossed, remaining_s)
+            async with asyncio.timeout(patience_s):
+                if crossed is delivery:
+                    return await self._call(delivery, remaining_s)
+                return await self._call_within_room(crossed, remaining_s)
+        except TimeoutError:
+            return no_answer_in(patience_s or self.timeout_s)
         except Exception as error:  # noqa: BLE001 - a fault of ours must reach clients as retryable
             _log.error("forward_failed", address=delivery.address, error=type(error).__name__)
             return refusal(grpc.StatusCode.UNAVAILABLE, "tripswitch could not forward")

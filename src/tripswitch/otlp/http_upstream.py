@@ -22,7 +22,7 @@ from tripswitch.otlp.headers import of_an_http_reply, overridden
 from tripswitch.otlp.http_connection import HungUpError
 from tripswitch.otlp.http_pool import MAX_RESPONSE_BYTES, HttpPool, origin_of
 from tripswitch.otlp.replies import HttpReply, refusal
-from tripswitch.otlp.upstream import time_upstream
+from tripswitch.otlp.upstream import no_answer_in, time_upstream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,10 +62,14 @@ class HttpUpstream:
         self._tls = tls
         self._pool = HttpPool(self._origin, tls)
 
-    async def send(self, delivery: Delivery, remaining_s: float | None) -> Reply:
+    async def send(
+        self, delivery: Delivery, remaining_s: float | None, patience_s: float | None = None
+    ) -> Reply:
         """Send a request, made into HTTP where it came over gRPC; see `Upstream.send`."""
         self.in_flight += 1
         left_s = self.timeout_s if remaining_s is None else time_upstream(remaining_s)
+        if patience_s is not None:
+            left_s = min(left_s, patience_s)
         try:
             crossed = await self._crossed(delivery)
             if not isinstance(crossed, Delivery):
@@ -74,9 +78,7 @@ class HttpUpstream:
             async with asyncio.timeout(left_s):
                 return await self._post(crossed)
         except TimeoutError:
-            return refusal(
-                grpc.StatusCode.DEADLINE_EXCEEDED, f"the upstream did not answer in {left_s:.1f} s"
-            )
+            return no_answer_in(left_s)
         except (HungUpError, OSError) as error:
             _log.debug("upstream_unreachable", error=type(error).__name__)
             return refusal(

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import grpc
+
+from tripswitch.otlp.replies import refusal
+
 if TYPE_CHECKING:
     from tripswitch.otlp.delivery import Delivery
-    from tripswitch.otlp.replies import Reply
+    from tripswitch.otlp.replies import GrpcReply, Reply
 
 
 class Upstream(Protocol):
@@ -22,10 +26,14 @@ class Upstream(Protocol):
         """Return how many requests are under way."""
         ...
 
-    async def send(self, delivery: Delivery, remaining_s: float | None) -> Reply:
+    async def send(
+        self, delivery: Delivery, remaining_s: float | None, patience_s: float | None = None
+    ) -> Reply:
         """Send a request and return the answer, in the upstream's protocol or our own.
 
         ``remaining_s`` is what is left of the client's deadline, None when it set none.
+        ``patience_s`` is how long the answer is waited for from when the request leaves, None for
+        as long as those two allow: what it takes to unpack a request is not the upstream's time.
         Cancelling cancels the call. Raises nothing else: what goes wrong on this side of the
         upstream is UNAVAILABLE, which clients may retry, and never a code that is final.
         """
@@ -42,3 +50,10 @@ def time_upstream(remaining_s: float) -> float:
     A tenth of what is left, at most 100 ms, is kept for the way back.
     """
     return remaining_s - min(0.1, remaining_s / 10)
+
+
+def no_answer_in(waited_s: float) -> GrpcReply:
+    """Return the answer to a request that the upstream has not answered for ``waited_s``."""
+    return refusal(
+        grpc.StatusCode.DEADLINE_EXCEEDED, f"the upstream did not answer in {waited_s:.1f} s"
+    )
