@@ -31,7 +31,8 @@ from tripswitch.otlp.grpc_receiver import TRACES_METHOD
 BODIES: Sequence[bytes] = list(requests(story(), 14))
 
 
-def _write(folder: Path, upstream: str, target: str, notify: str | None = None) -> None:
+def write_settings(folder: Path, upstream: str, target: str, notify: str | None = None) -> None:
+    """Write a configuration with a rollback target, and a notifier where ``notify`` is its URL."""
     settings: dict[str, object] = {
         "receivers": {
             "otlp": {"protocols": {name: {"endpoint": "127.0.0.1:0"} for name in ("grpc", "http")}}
@@ -51,7 +52,8 @@ def _write(folder: Path, upstream: str, target: str, notify: str | None = None) 
 
 
 @contextlib.asynccontextmanager
-async def _running(folder: Path, upstream: str) -> AsyncIterator[Live]:
+async def running_program(folder: Path, upstream: str) -> AsyncIterator[Live]:
+    """Run ``tripswitch run`` with what `write_settings` wrote; its log is ``folder/log``."""
     live = Live(None, folder, upstream)  # type: ignore[arg-type]
     (folder / "state" / "run.json").unlink(missing_ok=True)
     with (folder / "log").open("ab") as log:
@@ -77,13 +79,15 @@ async def _running(folder: Path, upstream: str) -> AsyncIterator[Live]:
             await until(lambda: live.process.poll() is not None, 60)
 
 
-async def _send(live: Live, bodies: Sequence[bytes]) -> None:
+async def send_bodies(live: Live, bodies: Sequence[bytes]) -> None:
+    """Export each body of traces and wait for its acknowledgement."""
     async with client(live.endpoint) as channel:
         for body in bodies:
             await send(channel, TRACES_METHOD, body)
 
 
-def _events(live: Live) -> list[str]:
+def events_of(live: Live) -> list[str]:
+    """Return the names of all events so far, in order."""
     return [event["event"] for event in live.get("api", "/v1/events?after=0").json()]
 
 
@@ -102,10 +106,10 @@ def test_a_regression_is_paged_and_rolled_back_over_signed_webhooks(tmp_path: Pa
     async def check() -> None:
         with Receiver() as gateway, Receiver() as pager:
             async with Upstream() as upstream:
-                _write(tmp_path, upstream.endpoint, gateway.url, pager.url)
-                async with _running(tmp_path, upstream.endpoint) as live:
-                    await _send(live, BODIES)
-                    await until(lambda: "rollback.acknowledged" in _events(live), 60)
+                write_settings(tmp_path, upstream.endpoint, gateway.url, pager.url)
+                async with running_program(tmp_path, upstream.endpoint) as live:
+                    await send_bodies(live, BODIES)
+                    await until(lambda: "rollback.acknowledged" in events_of(live), 60)
                     await until(lambda: len(pager.posts) >= 3, 60)
                     assert live.get("api", "/v1/incidents").json()[0]["severity"] == "page"
         [call] = gateway.posts
@@ -130,21 +134,21 @@ def test_a_kill_between_detection_and_call_ends_in_exactly_one_call(tmp_path: Pa
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]
         async with Upstream() as upstream:
-            _write(tmp_path, upstream.endpoint, f"http://127.0.0.1:{port}/rollback")
-            async with _running(tmp_path, upstream.endpoint) as live:
-                await _send(live, BODIES)
-                await until(lambda: "rollback.planned" in _events(live), 60)
+            write_settings(tmp_path, upstream.endpoint, f"http://127.0.0.1:{port}/rollback")
+            async with running_program(tmp_path, upstream.endpoint) as live:
+                await send_bodies(live, BODIES)
+                await until(lambda: "rollback.planned" in events_of(live), 60)
                 _kill_hard(live)
             reserved.close()
             with Receiver(port=port) as gateway:
-                async with _running(tmp_path, upstream.endpoint) as live:
-                    await until(lambda: "rollback.acknowledged" in _events(live), 90)
+                async with running_program(tmp_path, upstream.endpoint) as live:
+                    await until(lambda: "rollback.acknowledged" in events_of(live), 90)
                     # The same traffic again: the incident is known, the call is not repeated.
-                    await _send(live, BODIES)
+                    await send_bodies(live, BODIES)
                     _kill_hard(live)
-                async with _running(tmp_path, upstream.endpoint) as live:
-                    await _send(live, BODIES[-20:])
-                    names = _events(live)
+                async with running_program(tmp_path, upstream.endpoint) as live:
+                    await send_bodies(live, BODIES[-20:])
+                    names = events_of(live)
                 assert len(gateway.posts) == 1
                 gateway.posts[0].verify()
             assert names.count("rollback.planned") == 1
@@ -157,15 +161,15 @@ def test_a_target_that_acts_and_then_hangs_is_not_called_again_blindly(tmp_path:
     async def check() -> None:
         with Receiver(then=HANG) as gateway:
             async with Upstream() as upstream:
-                _write(tmp_path, upstream.endpoint, gateway.url)
-                async with _running(tmp_path, upstream.endpoint) as live:
-                    await _send(live, BODIES)
-                    await until(lambda: "rollback.unknown" in _events(live), 60)
+                write_settings(tmp_path, upstream.endpoint, gateway.url)
+                async with running_program(tmp_path, upstream.endpoint) as live:
+                    await send_bodies(live, BODIES)
+                    await until(lambda: "rollback.unknown" in events_of(live), 60)
                     # A restart must not try again either.
                     _kill_hard(live)
-                async with _running(tmp_path, upstream.endpoint) as live:
-                    await _send(live, BODIES[-12:])
-                    assert "rollback.unknown" in _events(live)
+                async with running_program(tmp_path, upstream.endpoint) as live:
+                    await send_bodies(live, BODIES[-12:])
+                    assert "rollback.unknown" in events_of(live)
             assert len(gateway.posts) == 1
 
     asyncio.run(check())
@@ -175,11 +179,11 @@ def test_a_target_that_answers_500_three_times_gets_one_rollback(tmp_path: Path)
     async def check() -> None:
         with Receiver(Answer(500), Answer(500), Answer(500)) as gateway:
             async with Upstream() as upstream:
-                _write(tmp_path, upstream.endpoint, gateway.url)
-                async with _running(tmp_path, upstream.endpoint) as live:
-                    await _send(live, BODIES)
-                    await until(lambda: "rollback.acknowledged" in _events(live), 90)
-                    assert "rollback.failed" not in _events(live)
+                write_settings(tmp_path, upstream.endpoint, gateway.url)
+                async with running_program(tmp_path, upstream.endpoint) as live:
+                    await send_bodies(live, BODIES)
+                    await until(lambda: "rollback.acknowledged" in events_of(live), 90)
+                    assert "rollback.failed" not in events_of(live)
             assert len(gateway.posts) == 4
             assert len({post.id for post in gateway.posts}) == 1
             assert len({post.body for post in gateway.posts}) == 1
@@ -242,14 +246,14 @@ def _bad_input() -> list[bytes]:
 def test_bad_input_is_forwarded_and_counted_and_is_no_incident(tmp_path: Path) -> None:
     async def check() -> None:
         async with Upstream() as upstream:
-            _write(tmp_path, upstream.endpoint, closed_url())
+            write_settings(tmp_path, upstream.endpoint, closed_url())
             file = tmp_path / "tripswitch.yaml"
             file.write_text(file.read_text().replace("source: telemetry", "source: wall"))
-            async with _running(tmp_path, upstream.endpoint) as live:
+            async with running_program(tmp_path, upstream.endpoint) as live:
                 bad = _bad_input()
-                await _send(live, bad)
+                await send_bodies(live, bad)
                 with contextlib.suppress(grpc.aio.AioRpcError):
-                    await _send(live, [bytes(100_000_000)])
+                    await send_bodies(live, [bytes(100_000_000)])
                 assert [got.body for got in upstream.got] == bad
                 await until(lambda: live.metric("reader_unreadable_requests_total") == 2, 30)
                 await until(lambda: live.metric("reader_skewed_spans_total") == 3, 30)
@@ -258,7 +262,7 @@ def test_bad_input_is_forwarded_and_counted_and_is_no_incident(tmp_path: Path) -
                 assert metrics["reader_rejected_facts_total.bad_ids"] == 2
                 assert metrics["receiver_requests_total.transport_refused.grpc.traces"] == 1
                 assert metrics["judge_errors_total"] == 0
-                assert _events(live) == []
+                assert events_of(live) == []
                 assert live.process.poll() is None
 
     asyncio.run(check())
@@ -267,7 +271,7 @@ def test_bad_input_is_forwarded_and_counted_and_is_no_incident(tmp_path: Path) -
 def test_an_edited_line_is_used_and_a_bad_edit_is_refused(tmp_path: Path) -> None:
     async def check() -> None:
         async with Upstream() as upstream:
-            _write(tmp_path, upstream.endpoint, closed_url())
+            write_settings(tmp_path, upstream.endpoint, closed_url())
             file = tmp_path / "tripswitch.yaml"
             deaf = yaml.safe_load(file.read_text()) | {
                 "detect": {
@@ -276,18 +280,18 @@ def test_an_edited_line_is_used_and_a_bad_edit_is_refused(tmp_path: Path) -> Non
                 }
             }
             file.write_text(yaml.safe_dump(deaf))
-            async with _running(tmp_path, upstream.endpoint) as live:
-                await _send(live, BODIES[:-24])
+            async with running_program(tmp_path, upstream.endpoint) as live:
+                await send_bodies(live, BODIES[:-24])
                 bad = file.read_text().replace("page_points: 95", "page_points: ninety")
                 file.write_text(bad)
                 await until(lambda: live.metric("config_reload_failures_total.judge") >= 1, 30)
                 assert live.metric("config_last_reload_ok.judge") == 0
                 assert "page_points" in live.log()
                 assert "ninety" in live.log()
-                assert "incident.opened" not in _events(live)
+                assert "incident.opened" not in events_of(live)
                 file.write_text(yaml.safe_dump(deaf | {"detect": {}}))
                 await until(lambda: live.metric("config_last_reload_ok.judge") == 1, 30)
-                await _send(live, BODIES[-24:])
-                await until(lambda: "incident.opened" in _events(live), 30)
+                await send_bodies(live, BODIES[-24:])
+                await until(lambda: "incident.opened" in events_of(live), 30)
 
     asyncio.run(check())

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.content import planted
 from tests.genai.spans import CHAT, START_NS, EventOf, SpanOf, request_of
 from tests.otlp.test_log_reader import log_request
 from tripswitch.config.model import Config
@@ -150,36 +151,7 @@ def test_made_up_dialect_is_read_from_the_configuration_alone() -> None:
 
 def private_bodies() -> tuple[bytes, bytes]:
     """Return a trace and a log request with the marker at every place content is known to be."""
-    messages = json.dumps([{"role": "user", "parts": [{"type": "text", "content": MARKER}]}])
-    answer = json.dumps({"choices": [{"message": {"content": MARKER}, "finish_reason": "stop"}]})
-    content: dict[str, object] = {
-        "gen_ai.input.messages": messages,
-        "gen_ai.output.messages": messages,
-        "gen_ai.system_instructions": MARKER,
-        "gen_ai.prompt.0.content": MARKER,
-        "gen_ai.completion.0.content": MARKER,
-        "gen_ai.tool.call.arguments": MARKER,
-        "input.value": MARKER,
-        "output.value": answer,
-        "llm.input_messages.0.message.content": MARKER,
-        "llm.output_messages.0.message.content": MARKER,
-        "llm.prompts": MARKER,
-        "traceloop.entity.input": MARKER,
-        "traceloop.entity.output": MARKER,
-        "langfuse.observation.input": MARKER,
-        "langfuse.observation.output": MARKER,
-        "langsmith.metadata.question": MARKER,
-        "mlflow.spanInputs": MARKER,
-        "mlflow.spanOutputs": answer,
-        "ai.prompt": MARKER,
-        "ai.response.text": MARKER,
-        "braintrust.input_json": MARKER,
-        "braintrust.output_json": answer,
-        "request_data": MARKER,
-        "response_data": answer,
-        "exception.message": MARKER,
-        "app.note": MARKER,
-    }
+    content: dict[str, object] = dict(planted(MARKER))
     exception = EventOf(
         "exception",
         {
