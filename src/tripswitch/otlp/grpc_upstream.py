@@ -22,8 +22,8 @@ import structlog
 from tripswitch.otlp.crossing import is_heavy, to_grpc
 from tripswitch.otlp.delivery import Delivery
 from tripswitch.otlp.headers import of_a_grpc_request, of_grpc_trailers, overridden
-from tripswitch.otlp.replies import GrpcReply, no_room, refusal
-from tripswitch.otlp.upstream import no_answer_in, time_upstream
+from tripswitch.otlp.replies import GrpcReply, no_answer_in, no_room, refusal
+from tripswitch.otlp.upstream import time_upstream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

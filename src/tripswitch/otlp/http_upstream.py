@@ -21,8 +21,8 @@ from tripswitch.otlp.delivery import Delivery
 from tripswitch.otlp.headers import of_an_http_reply, overridden
 from tripswitch.otlp.http_connection import HungUpError
 from tripswitch.otlp.http_pool import MAX_RESPONSE_BYTES, HttpPool, origin_of
-from tripswitch.otlp.replies import HttpReply, refusal
-from tripswitch.otlp.upstream import no_answer_in, time_upstream
+from tripswitch.otlp.replies import HttpReply, no_answer_in, refusal
+from tripswitch.otlp.upstream import time_upstream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

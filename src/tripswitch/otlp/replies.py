@@ -103,6 +103,13 @@ def refusal(code: grpc.StatusCode, details: str) -> GrpcReply:
     return GrpcReply(code, details=details)
 
 
+def no_answer_in(waited_s: float) -> GrpcReply:
+    """Return the answer to a request that the upstream has not answered for ``waited_s``."""
+    return refusal(
+        grpc.StatusCode.DEADLINE_EXCEEDED, f"the upstream did not answer in {waited_s:.1f} s"
+    )
+
+
 def back_pressure(details: str) -> GrpcReply:
     """Return UNAVAILABLE with a hint of when to come back, in both forms that clients read."""
     return GrpcReply(

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-import grpc
-
-from tripswitch.otlp.replies import refusal
-
 if TYPE_CHECKING:
     from tripswitch.otlp.delivery import Delivery
-    from tripswitch.otlp.replies import GrpcReply, Reply
+    from tripswitch.otlp.replies import Reply
 
 
 class Upstream(Protocol):
@@ -50,10 +46,3 @@ def time_upstream(remaining_s: float) -> float:
     A tenth of what is left, at most 100 ms, is kept for the way back.
     """
     return remaining_s - min(0.1, remaining_s / 10)
-
-
-def no_answer_in(waited_s: float) -> GrpcReply:
-    """Return the answer to a request that the upstream has not answered for ``waited_s``."""
-    return refusal(
-        grpc.StatusCode.DEADLINE_EXCEEDED, f"the upstream did not answer in {waited_s:.1f} s"
-    )
