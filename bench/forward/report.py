@@ -7,7 +7,15 @@ import statistics
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from bench.forward.systems import COLLECTOR, COLLECTOR_DISK, TRIPSWITCH, TRIPSWITCH_DISK, WIRE
+from bench.forward.systems import (
+    COLLECTOR,
+    COLLECTOR_DISK,
+    COLLECTOR_METRICS,
+    TRIPSWITCH,
+    TRIPSWITCH_DISK,
+    TRIPSWITCH_NO_CONTENT,
+    WIRE,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,10 +23,15 @@ if TYPE_CHECKING:
     from bench.forward.load import Setting
     from bench.forward.measure import Cost
 
-PAIRS = ((TRIPSWITCH, COLLECTOR), (TRIPSWITCH_DISK, COLLECTOR_DISK))
+PAIRS = (
+    (TRIPSWITCH, COLLECTOR),
+    (TRIPSWITCH_DISK, COLLECTOR_DISK),
+    (TRIPSWITCH, COLLECTOR_METRICS),
+    (TRIPSWITCH_NO_CONTENT, COLLECTOR_METRICS),
+)
 
 _HEADING = (
-    f"  {'':<26}{'CPU us a span':>14}{'p50':>9}{'p99':>9}"
+    f"  {'':<30}{'CPU us a span':>14}{'p50':>9}{'p99':>9}"
     f"{'added p50':>11}{'added p99 ms':>14}{'MiB':>6}{'requests':>10}"
 )
 
@@ -48,14 +61,14 @@ def as_lines(setting: Setting, costs: Mapping[str, Cost]) -> str:
     ]
     for name, cost in costs.items():
         lines.append(
-            f"  {name:<26}{cost.total_cpu_us_a_span:>14.1f}{cost.p50_ms:>9.2f}{cost.p99_ms:>9.2f}"
+            f"  {name:<30}{cost.total_cpu_us_a_span:>14.1f}{cost.p50_ms:>9.2f}{cost.p99_ms:>9.2f}"
             f"{cost.added_p50_ms:>+11.2f}{cost.added_p99_ms:>+14.2f}"
             f"{cost.total_rss_mib:>6.0f}{cost.requests:>10}{_by_process(cost)}"
         )
         if cost.tap_dropped:
             lines.append(f"    forwarded and not read: {cost.tap_dropped} requests")
     for ours, theirs in PAIRS:
-        if ours in costs:
+        if ours in costs and theirs in costs:
             found = ratios(costs[ours], costs[theirs])
             told = ", ".join(f"{name} {_number(ratio)}" for name, ratio in found.items())
             lines.append(f"  {ours} / {theirs}: {told}")
@@ -69,7 +82,9 @@ def as_json(setting: Setting, costs: Mapping[str, Cost]) -> str:
             **setting._asdict(),
             "systems": {name: asdict(cost) for name, cost in costs.items()},
             "ratios": {
-                ours: ratios(costs[ours], costs[theirs]) for ours, theirs in PAIRS if ours in costs
+                ours: ratios(costs[ours], costs[theirs])
+                for ours, theirs in PAIRS
+                if ours in costs and theirs in costs
             },
         }
     )

@@ -19,6 +19,18 @@ TRIPSWITCH = "tripswitch"
 TRIPSWITCH_DISK = "tripswitch, disk"
 COLLECTOR = "collector"
 COLLECTOR_DISK = "collector, file_storage"
+TRIPSWITCH_NO_CONTENT = "tripswitch, content_facts off"
+COLLECTOR_METRICS = "collector, spanmetrics"
+
+# What a scope is made of, as the requests of this bench name it.
+_SCOPE_KEYS = (
+    "http.route",
+    "gen_ai.prompt.name",
+    "gen_ai.prompt.version",
+    "tripswitch.cohort",
+    "gen_ai.request.model",
+    "gen_ai.provider.name",
+)
 
 WIRE = "wire"
 JUDGE = "judge"
@@ -92,26 +104,65 @@ def start_all(stack: ExitStack, folder: Path, *, disk: bool) -> list[System]:
 
     ``disk`` adds those that keep requests on disk.
     """
-
-    def room(name: str) -> Path:
-        made = folder / name.replace(", ", "-")
-        made.mkdir()
-        return made
-
-    sink = stack.enter_context(running_collector(room("sink"), _sink())).grpc
+    sink = _running_sink(stack, folder)
     systems = [System(DIRECT, sink, 0)]
     for name in [TRIPSWITCH, *([TRIPSWITCH_DISK] if disk else [])]:
-        settings = forwarding("grpc", sink)
-        settings["forward"] = {"acknowledge": "upstream" if name == TRIPSWITCH else "disk"}
-        sidecar = stack.enter_context(running_sidecar(room(name), settings))
-        live = sidecar.live
-        systems.append(System(name, sidecar.endpoint("grpc"), live.process.pid, sidecar))
+        settings = {"forward": {"acknowledge": "upstream" if name == TRIPSWITCH else "disk"}}
+        systems.append(_running_tripswitch(stack, _room(folder, name), name, sink, settings))
     for name in [COLLECTOR, *([COLLECTOR_DISK] if disk else [])]:
-        place = room(name)
+        place = _room(folder, name)
         settings = _relay(sink, place if name == COLLECTOR_DISK else None)
-        collector = stack.enter_context(running_collector(place, settings))
-        systems.append(System(name, collector.grpc, collector.process.pid))
+        systems.append(_running_collector(stack, place, name, settings))
     return systems
+
+
+def start_understanding(stack: ExitStack, folder: Path) -> list[System]:
+    """Start the sink, tripswitch with and without facts from content, and a Collector with metrics.
+
+    The Collector does the nearest work it can: it forwards, and its spanmetrics connector counts
+    calls and durations by what tripswitch calls a scope.
+    """
+    sink = _running_sink(stack, folder)
+    systems = [System(DIRECT, sink, 0)]
+    for name, facts in ((TRIPSWITCH, True), (TRIPSWITCH_NO_CONTENT, False)):
+        settings: Settings = {
+            "forward": {"acknowledge": "upstream"},
+            "read": {"content_facts": facts},
+        }
+        systems.append(_running_tripswitch(stack, _room(folder, name), name, sink, settings))
+    settings = _relay(sink, None)
+    settings["connectors"] = {"spanmetrics": {"dimensions": [{"name": key} for key in _SCOPE_KEYS]}}
+    settings["exporters"]["nop"] = {}
+    settings["service"]["pipelines"]["traces"]["exporters"].append("spanmetrics")
+    settings["service"]["pipelines"]["metrics"] = {
+        "receivers": ["spanmetrics"],
+        "exporters": ["nop"],
+    }
+    place = _room(folder, COLLECTOR_METRICS)
+    return [*systems, _running_collector(stack, place, COLLECTOR_METRICS, settings)]
+
+
+def _room(folder: Path, name: str) -> Path:
+    made = folder / name.replace(", ", "-").replace(" ", "-")
+    made.mkdir()
+    return made
+
+
+def _running_sink(stack: ExitStack, folder: Path) -> str:
+    return stack.enter_context(running_collector(_room(folder, "sink"), _sink())).grpc
+
+
+def _running_tripswitch(
+    stack: ExitStack, place: Path, name: str, sink: str, settings: Settings
+) -> System:
+    sidecar = stack.enter_context(running_sidecar(place, forwarding("grpc", sink) | settings))
+    live = sidecar.live
+    return System(name, sidecar.endpoint("grpc"), live.process.pid, sidecar)
+
+
+def _running_collector(stack: ExitStack, place: Path, name: str, settings: Settings) -> System:
+    collector = stack.enter_context(running_collector(place, settings))
+    return System(name, collector.grpc, collector.process.pid)
 
 
 def _sink() -> Settings:
