@@ -44,6 +44,11 @@ def span_key(trace_id: str, span_id: str) -> int:
     return ((int(trace_id[-16:], 16) * _ODD) ^ int(span_id, 16) ^ int(trace_id[:16], 16)) & _MASK
 
 
+def mixed(key: int) -> int:
+    """Return another key for ``key``, a different one for each."""
+    return (key * _ODD) & _MASK
+
+
 def trace_key(trace_id: str) -> int:
     """Return the key of a trace's last call."""
     return ((int(trace_id, 16) * _ODD) >> 32) & _MASK

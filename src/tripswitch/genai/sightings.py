@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from tripswitch.genai.call_index import span_key
+
 if TYPE_CHECKING:
     from tripswitch.genai.spellings import Kind
     from tripswitch.model.calls import ErrorClass, Guardrail
@@ -142,6 +144,7 @@ class Sighting:
     """
 
     __slots__ = (
+        "_key",
         "call",
         "context",
         "end",
@@ -190,6 +193,15 @@ class Sighting:
         self.flags: tuple[Flag, ...] = ()
         self.settled = False
         self.verdicts_given = False
+        self._key: int | None = None
+
+    @property
+    def key(self) -> int:
+        """The number that names the span, as `span_key` gives it; worked out when first asked."""
+        key = self._key
+        if key is None:
+            key = self._key = span_key(self.trace_id, self.span_id)
+        return key
 
 
 class Note(NamedTuple):

@@ -12,12 +12,12 @@ Everything is bounded, and what a bound costs is counted.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from tripswitch.genai.appraisal import Appraiser
-from tripswitch.genai.call_index import CallIndex, CallRef, span_key
+from tripswitch.genai.call_index import CallIndex, CallRef
 from tripswitch.genai.columns import Rows
+from tripswitch.genai.family import Places
 from tripswitch.genai.novelties import Novelties
 from tripswitch.genai.past_calls import evaluation_key, find_call, ref_of, remember
 from tripswitch.genai.prices import PriceTable
@@ -46,7 +46,6 @@ _SPANS_BY_TRACE: Final = 10
 _NEVER: Final = 1 << 62
 
 
-@dataclass(slots=True)
 class Trace:
     """What is known of one trace. ``due_ns`` is when it is looked at next.
 
@@ -54,19 +53,36 @@ class Trace:
     handed on.
     """
 
-    trace_id: str
-    last_ns: int
-    due_ns: int = 0
-    rooted_ns: int = _NEVER
-    is_genai: bool = False
-    has_extras: bool = False
-    is_settled: bool = False
-    is_dirty: bool = False
-    spans: dict[str, Sighting] = field(default_factory=dict)
-    notes: list[Note] = field(default_factory=list)
-    evaluations: list[Evaluation] = field(default_factory=list)
-    calls: list[Settling] = field(default_factory=list)
-    served: set[str] = field(default_factory=set)
+    __slots__ = (
+        "calls",
+        "due_ns",
+        "evaluations",
+        "has_extras",
+        "is_dirty",
+        "is_genai",
+        "is_settled",
+        "last_ns",
+        "notes",
+        "rooted_ns",
+        "served",
+        "spans",
+        "trace_id",
+    )
+
+    def __init__(self, trace_id: str, last_ns: int) -> None:
+        self.trace_id = trace_id
+        self.last_ns = last_ns
+        self.due_ns = 0
+        self.rooted_ns = _NEVER
+        self.is_genai = False
+        self.has_extras = False
+        self.is_settled = False
+        self.is_dirty = False
+        self.spans: dict[str, Sighting] = {}
+        self.notes: list[Note] = []
+        self.evaluations: list[Evaluation] = []
+        self.calls: list[Settling] = []
+        self.served: set[str] = set()
 
 
 class TraceBook:
@@ -84,14 +100,17 @@ class TraceBook:
         self._max_traces = config.read.max_held_traces
         self._flag_keys = config.read.cohort_flags
         self._traces: dict[str, Trace] = {}
-        self._due: list[tuple[int, int, str]] = []
-        self._pushed = 0
+        # Spans of one request come at one time, and their traces are due at one time: the times
+        # are in a heap, each once, and the traces of each in the order they were put there.
+        self._due_times: list[int] = []
+        self._due: dict[int, list[str]] = {}
         self._spans = 0
         self._now_ns = 0
         self._seen = Seen()
         self._responses: dict[str, int] = {}
         self._waiting: dict[str, list[tuple[int, Evaluation]]] = {}
         self._tally = Tally()
+        self._places = Places()
         self._novelties = Novelties()
         self._changes: list[Change] = []
         self.appraiser = Appraiser(config)
@@ -147,11 +166,11 @@ class TraceBook:
     def settle(self, now_ns: int) -> Settled:
         """Return what became settled up to ``now_ns``."""
         self._now_ns = max(now_ns, self._now_ns)
-        while self._due and self._due[0][0] <= self._now_ns:
-            _, _, trace_id = heapq.heappop(self._due)
-            trace = self._traces.get(trace_id)
-            if trace is not None and trace.due_ns <= self._now_ns:
-                self._look_at(trace)
+        while self._due_times and self._due_times[0] <= self._now_ns:
+            for trace_id in self._due.pop(heapq.heappop(self._due_times)):
+                trace = self._traces.get(trace_id)
+                if trace is not None and trace.due_ns <= self._now_ns:
+                    self._look_at(trace)
         self._give_up_waiting()
         self.index.expire(self._now_ns)
         return self._take()
@@ -176,28 +195,32 @@ class TraceBook:
     # --- what comes in ----------------------------------------------------------------------------
 
     def _add_span(self, span: Sighting) -> None:
-        trace = self._traces.get(span.trace_id)
-        if span.call is not None and not self._seen.is_new(span_key(span.trace_id, span.span_id)):
+        trace_id, span_id = span.trace_id, span.span_id
+        trace = self._traces.get(trace_id)
+        if span.call is not None and not self._seen.is_new(span.key):
             self.counts["repeated_spans"] += 1
             return
         if trace is None:
-            trace = self._open(span.trace_id)
-        elif span.span_id in trace.spans:
+            trace = self._open(trace_id)
+        elif span_id in trace.spans:
             return
         elif len(trace.spans) >= _MAX_SPANS_BY_TRACE:
             self._evict(trace)
-            trace = self._open(span.trace_id)
-        trace.spans[span.span_id] = span
+            trace = self._open(trace_id)
+        trace.spans[span_id] = span
         self._spans += 1
         context = span.context
-        if context is not None and context.kind != "other":
-            trace.is_genai = True
-        if span.guardrails or (context is not None and context.kind == "tool"):
+        if context is not None:
+            kind = context.kind
+            if kind != "other":
+                trace.is_genai = True
+                if kind == "tool":
+                    trace.has_extras = True
+        if span.guardrails:
             trace.has_extras = True
         for evaluation in span.evaluations:
             self._place(evaluation)
-        is_root = span.parent_span_id is None or span.is_entry
-        self._touch(trace, is_root=is_root)
+        self._touch(trace, is_root=span.parent_span_id is None or span.is_entry)
 
     def _add_note(self, note: Note) -> None:
         if note.evaluation is not None:
@@ -241,18 +264,24 @@ class TraceBook:
         return trace
 
     def _touch(self, trace: Trace, *, is_root: bool) -> None:
-        trace.last_ns = self._now_ns
+        now_ns = trace.last_ns = self._now_ns
         if is_root or trace.is_settled:
-            trace.rooted_ns = min(trace.rooted_ns, self._now_ns)
+            if now_ns < trace.rooted_ns:
+                trace.rooted_ns = now_ns
             trace.is_dirty = True
-        due_ns = min(trace.rooted_ns + self._linger_ns, trace.last_ns + self._hold_ns)
+        due_ns = now_ns + self._hold_ns
+        if trace.rooted_ns + self._linger_ns < due_ns:
+            due_ns = trace.rooted_ns + self._linger_ns
         if trace.due_ns == 0 or due_ns < trace.due_ns:
             self._push(trace, due_ns)
 
     def _push(self, trace: Trace, due_ns: int) -> None:
         trace.due_ns = due_ns
-        self._pushed += 1
-        heapq.heappush(self._due, (due_ns, self._pushed, trace.trace_id))
+        due = self._due.get(due_ns)
+        if due is None:
+            due = self._due[due_ns] = []
+            heapq.heappush(self._due_times, due_ns)
+        due.append(trace.trace_id)
 
     # --- what becomes of it -----------------------------------------------------------------------
 
@@ -295,7 +324,9 @@ class TraceBook:
         del self._traces[trace.trace_id]
 
     def _settle(self, trace: Trace, *, final: bool) -> None:
-        calls = settle_calls(trace.spans, self._tally, self._flag_keys, trace.notes, final=final)
+        calls = settle_calls(
+            trace.spans, self._tally, self._places, self._flag_keys, trace.notes, final=final
+        )
         calls = [call for call in calls if self._is_first_of_answer(call)]
         known = [*trace.calls, *calls]
         if known and trace.has_extras:
@@ -324,7 +355,7 @@ class TraceBook:
         trace.evaluations = left
         self._emit(trace, calls)
         trace.calls = known
-        for call in calls:
+        for call in calls if self._waiting else ():
             waiting = self._waiting.pop(call.facts.response_id or "", None)
             for _, evaluation in waiting or ():
                 self._join_late(evaluation, ref_of(call))
@@ -347,7 +378,8 @@ class TraceBook:
         groups: dict[str, list[Settling]] = {}
         for call in calls:
             appraised = self.appraiser.of_call(call.evaluations)
-            add_guardrail(call, *appraised.guardrails)
+            if appraised.guardrails:
+                add_guardrail(call, *appraised.guardrails)
             self._rows.add_call(call, appraised)
             call.is_handed_on = True
             self._changes += self._novelties.of_call(call, self._now_ns)
