@@ -47,7 +47,7 @@ class SpanFacts:
         self._on_resource = on_resource
         self._rejected = rejected
         # JSON that several facts stand in is opened once.
-        self._opened: dict[str, Any] = {}
+        self._opened: dict[str, Any] | None = None
 
     def common_key(self) -> tuple[Any, ...]:
         """Return what `context` depends on, besides the cohort names."""
@@ -288,6 +288,9 @@ class SpanFacts:
             value = self._on_resource.get(row.key)
         if row.member is None or value is None:
             return value
-        if row.key not in self._opened:
-            self._opened[row.key] = coercion.opened(value)
-        return coercion.at_path(self._opened[row.key], row.member)
+        opened = self._opened
+        if opened is None:
+            opened = self._opened = {}
+        if row.key not in opened:
+            opened[row.key] = coercion.opened(value)
+        return coercion.at_path(opened[row.key], row.member)

@@ -8,6 +8,7 @@ raw bytes, within a bound; unwanted text never is, since it may be anybody's pro
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -34,8 +35,11 @@ _STRING_TAG, _BOOL_TAG, _INT_TAG, _DOUBLE_TAG = 0x0A, 0x10, 0x18, 0x21
 _NUMBER_TAGS = frozenset({_BOOL_TAG, _INT_TAG, _DOUBLE_TAG})
 _DOUBLE = struct.Struct("<d")
 
-Entry = tuple[str, Value]
-UNWANTED: Entry = ("", None)
+Mark = int | None
+Marks = tuple[Mark, ...]
+
+Entry = tuple[str, Value, Mark]
+UNWANTED: Entry = ("", None, None)
 
 
 class UnreadableError(Exception):
@@ -46,13 +50,22 @@ class Wanted:
     """Which attributes are worth opening.
 
     ``wants`` is asked once for each distinct key, within a bound; values of the keys in ``private``
-    are opened and handed over, but never remembered.
+    are opened and handed over, but never remembered. ``tells`` says of a wanted key whether spans
+    that differ in its value are told apart by their marks; without it, no key does.
     """
 
-    def __init__(self, wants: Callable[[str], bool], private: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        wants: Callable[[str], bool],
+        private: frozenset[str] = frozenset(),
+        tells: Callable[[str], bool] | None = None,
+    ) -> None:
         self.private = private
         self._wants = wants
+        self._tells = tells
         self._names: dict[bytes, str | None] = {}
+        self._marks: dict[str, Mark] = {}
+        self._serial = itertools.count(1)
 
     def name(self, key: bytes) -> str | None:
         """Return the name of a wanted key, None for any other."""
@@ -69,12 +82,32 @@ class Wanted:
             self._names[key] = name
         return name
 
+    def mark(self, name: str) -> Mark:
+        """Return the mark of a key whose values do not tell spans apart, None of any other."""
+        try:
+            return self._marks[name]
+        except KeyError:
+            pass
+        is_telling = self._tells is not None and self._tells(name) and name not in self.private
+        if len(self._marks) >= _MAX_NAMES:
+            self._marks.clear()
+        mark = self._marks[name] = None if is_telling else self.new_mark()
+        return mark
+
+    def new_mark(self) -> int:
+        """Return a mark that was never given before."""
+        return next(self._serial)
+
 
 class AttributeReader:
     """Opens attributes whose key is wanted; all others stay closed.
 
     What is remembered never changes an answer, only its cost. Lists and dicts it returns may be
     shared between spans and must not be changed.
+
+    It also marks what it opens. Spans with equal marks have the same wanted keys in the same order,
+    and the same values under those that tell; where a mark is None, nothing is known of the value.
+    A mark is never given to anything else, but one thing may have several, one after the other.
     """
 
     def __init__(self, wanted: Wanted) -> None:
@@ -86,11 +119,16 @@ class AttributeReader:
 
         A key that stands there twice keeps its last value; a key without a value is left out.
         """
-        attributes: dict[str, Value] = {}
+        attributes, _, unreadable = self.read_marked(raw_entries)
+        return attributes, unreadable
+
+    def read_marked(self, raw_entries: Any) -> tuple[dict[str, Value], Marks, int]:
+        """Return the wanted attributes as `read` does, the marks of their entries, and the same."""
+        entries: list[Entry] = []
         unreadable = 0
-        remembered = self._remembered
+        known = self._remembered.get
         for raw in raw_entries:
-            entry = remembered.get(raw) if len(raw) <= _MAX_REMEMBERED_BYTES else None
+            entry = known(raw) if len(raw) <= _MAX_REMEMBERED_BYTES else None
             if entry is None:
                 try:
                     entry = self._open(raw)
@@ -98,30 +136,47 @@ class AttributeReader:
                     unreadable += 1
                     continue
             if entry is not UNWANTED:
-                if entry[1] is None:
-                    attributes.pop(entry[0], None)
-                else:
-                    attributes[entry[0]] = entry[1]
-        return attributes, unreadable
+                entries.append(entry)
+        if not entries:
+            return {}, (), unreadable
+        names, values, marks = zip(*entries, strict=True)
+        if None in values:
+            return _said(entries), marks, unreadable
+        return dict(zip(names, values, strict=True)), marks, unreadable
 
     def _open(self, raw: bytes) -> Entry:
         start = value_start(raw)
         if not start:
             return self._open_fully(raw)
-        name = self._wanted.name(raw[2 : 2 + raw[1]])
+        wanted = self._wanted
+        name = wanted.name(raw[2 : 2 + raw[1]])
         if name is not None:
-            entry = (name, open_value(raw[start:]))
-            if name in self._wanted.private:
+            entry = (name, open_value(raw[start:]), wanted.mark(name))
+            if name in wanted.private:
                 return entry
         else:
             entry = UNWANTED
             if start < len(raw) and raw[start] not in _NUMBER_TAGS:
                 return entry
         if len(raw) <= _MAX_REMEMBERED_BYTES:
+            if entry is not UNWANTED and entry[2] is None:
+                entry = (entry[0], entry[1], wanted.new_mark())
             if len(self._remembered) >= _MAX_REMEMBERED:
-                self._remembered.clear()
+                self._make_room()
             self._remembered[raw] = entry
         return entry
+
+    def _make_room(self) -> None:
+        """Forget values that hardly repeat; all of them when there are too many that do."""
+        mark = self._wanted.mark
+        telling = {
+            raw: entry
+            for raw, entry in self._remembered.items()
+            if entry is not UNWANTED and mark(entry[0]) is None
+        }
+        self._remembered.clear()
+        if len(telling) <= _MAX_REMEMBERED // 2:
+            self._remembered.update(telling)
 
     def _open_fully(self, raw: bytes) -> Entry:
         try:
@@ -129,7 +184,20 @@ class AttributeReader:
         except DecodeError:
             raise UnreadableError from None
         name = self._wanted.name(message.key)
-        return UNWANTED if name is None else (name, _plain(message.value, [_MAX_PARTS]))
+        if name is None:
+            return UNWANTED
+        return name, _plain(message.value, [_MAX_PARTS]), self._wanted.mark(name)
+
+
+def _said(entries: list[Entry]) -> dict[str, Value]:
+    """Return the last value of each key; what has none takes back what was said before."""
+    attributes: dict[str, Value] = {}
+    for name, value, _ in entries:
+        if value is None:
+            attributes.pop(name, None)
+        else:
+            attributes[name] = value
+    return attributes
 
 
 def value_start(raw: bytes) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
-from tripswitch.otlp.attributes import Value
+from tripswitch.otlp.attributes import Marks, Value
 from tripswitch.otlp.lean_schema import LeanRequest
 from tripswitch.otlp.request_bounds import is_too_much
 
@@ -56,6 +56,7 @@ class SpanTable:
     ``status_code`` 0 unset, 1 ok, 2 error. Times are ns since the epoch, those beyond a signed
     64-bit number cut to its largest. ``resource`` is an index into ``resources``, the wanted
     resource attributes. Dicts and lists may be shared between spans and must not be changed.
+    ``marks`` and ``resource_marks`` are those of the attributes, see `AttributeReader`.
 
     ``read`` counts every span of every readable request, ``bad_ids`` those left out because an id
     is of the wrong length or zero, ``bad_attributes`` the attributes that would not open, and
@@ -73,10 +74,12 @@ class SpanTable:
     resource: list[int] = field(default_factory=list)
     scope_name: list[str] = field(default_factory=list)
     attributes: list[dict[str, Value]] = field(default_factory=list)
+    marks: list[Marks] = field(default_factory=list)
     events: list[Sequence[SpanEvent]] = field(default_factory=list)
     links: list[Sequence[SpanLink]] = field(default_factory=list)
     request_index: npt.NDArray[np.int64] = field(default_factory=_no_times)
     resources: list[dict[str, Value]] = field(default_factory=list)
+    resource_marks: list[Marks] = field(default_factory=list)
     read: int = 0
     unreadable: int = 0
     bad_ids: int = 0
@@ -126,9 +129,10 @@ class _Reading:
 
     def _add_resource(self, resource_spans: Any) -> None:
         table = self._table
-        attributes, bad = self._reader.read(resource_spans.resource.attributes)
+        attributes, marks, bad = self._reader.read_marked(resource_spans.resource.attributes)
         table.bad_attributes += bad
         table.resources.append(attributes)
+        table.resource_marks.append(marks)
         for scope_spans in resource_spans.scope_spans:
             scope_name = scope_spans.scope.name.decode("utf-8", "replace")
             for span in scope_spans.spans:
@@ -147,7 +151,7 @@ class _Reading:
         ):
             table.bad_ids += 1
             return
-        attributes, bad = self._reader.read(span.attributes)
+        attributes, marks, bad = self._reader.read_marked(span.attributes)
         table.bad_attributes += bad
         table.trace_id.append(trace_id.hex())
         table.span_id.append(span_id.hex())
@@ -163,6 +167,7 @@ class _Reading:
         table.resource.append(len(table.resources) - 1)
         table.scope_name.append(scope_name)
         table.attributes.append(attributes)
+        table.marks.append(marks)
         table.events.append(self._events(span.events) if span.events else ())
         table.links.append(_links(span.links) if span.links else ())
 
