@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from tripswitch.genai import coercion
@@ -74,11 +75,12 @@ def call_facts(
     ``alike`` is what it has in common with others, the call of its ``sketch``.
     """
     call = alike.copy()
-    call.response_id = facts.text("response_id")
+    if facts.has("response_id"):
+        call.response_id = facts.text("response_id")
     words = sketch.words
     if facts.plan.raw and sketch.context.kind == "raw":
         _read_raw(facts, call)
-    elif content_facts:
+    elif content_facts and facts.has("output_content"):
         for value in facts.values("output_content"):
             answer = answer_in(value)
             call.refuses = call.refuses or answer.refuses
@@ -113,11 +115,16 @@ def _tell_models_apart(call: CallFacts) -> None:
     if call.error_class is not None:
         # Nothing answered.
         call.response_model = None
-    elif call.is_chat and call.response_model and not _DATED.search(call.response_model):
+    elif call.is_chat and call.response_model and not _is_dated(call.response_model):
         if call.request_model is None:
             call.request_model = call.response_model
         if call.request_model == call.response_model:
             call.response_model = None
+
+
+@lru_cache(maxsize=1024)
+def _is_dated(model: str) -> bool:
+    return _DATED.search(model) is not None
 
 
 def _read_usage(facts: SpanFacts, call: CallFacts) -> None:
@@ -137,7 +144,9 @@ def _read_usage(facts: SpanFacts, call: CallFacts) -> None:
         call.input_tokens = call.output_tokens = math.nan
     if math.isnan(call.input_tokens) and call.cost_usd == 0:
         call.cost_usd = math.nan
-    counted = facts.number("counted_text_tokens") if facts.has("counted_text_tokens") else math.nan
+    if not facts.has("counted_text_tokens"):
+        return
+    counted = facts.number("counted_text_tokens")
     call.is_estimated = (
         counted > 0
         and counted == call.output_tokens

@@ -120,13 +120,14 @@ class SpanFacts:
 
     def tokens(self, fact: str) -> float:
         """Return a token count; NaN when not said."""
-        return self._number(fact, _MAX_TOKENS) // 1
+        return self._number(fact, _MAX_TOKENS) // 1 if fact in self._rows else math.nan
 
     def cost_usd(self) -> float:
         """Return the reported cost in US dollars; NaN when not said."""
-        total = self._number("cost_usd", _MAX_COST_USD)
-        if total == total:
-            return total
+        if "cost_usd" in self._rows:
+            total = self._number("cost_usd", _MAX_COST_USD)
+            if total == total:
+                return total
         parts = [
             self._number(fact, _MAX_COST_USD) for fact in ("cost_input_usd", "cost_output_usd")
         ]

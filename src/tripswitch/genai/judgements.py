@@ -39,19 +39,16 @@ def of_span(
     context = sighting.context
     assert context is not None
     target = _target(facts, sighting, links)
-    found = [
-        evaluation
-        for evaluation in (
-            *_of_keys(facts, target, sighting.end),
-            *_of_scores(facts, target, sighting.end),
-            *(
-                of_attributes(event.attributes, target, event.time_ns)
-                for event in events
-                if event.name == EVALUATION_EVENT
-            ),
-        )
-        if evaluation is not None
-    ]
+    found: list[Evaluation] = []
+    if facts.plan.evaluations or facts.has("evaluation_name"):
+        found += _of_keys(facts, target, sighting.end)
+    if facts.has("scores"):
+        found += _of_scores(facts, target, sighting.end)
+    for event in events:
+        if event.name == EVALUATION_EVENT:
+            evaluation = of_attributes(event.attributes, target, event.time_ns)
+            if evaluation is not None:
+                found.append(evaluation)
     _read_events(sighting, events)
     if context.kind == "evaluator" and not found:
         found = _of_output(facts, sighting, target)
@@ -83,21 +80,25 @@ def _read_events(sighting: Sighting, events: Sequence[SpanEvent]) -> None:
 
 def _of_keys(
     facts: SpanFacts, target: tuple[str | None, str | None], at_ns: int
-) -> Iterator[Evaluation | None]:
+) -> Iterator[Evaluation]:
     """Yield what stands under the span's own keys."""
     for name, parts in _numbered(facts):
-        yield _evaluation(name, parts, target, at_ns)
+        evaluation = _evaluation(name, parts, target, at_ns)
+        if evaluation is not None:
+            yield evaluation
     if facts.has("evaluation_name"):
         parts = {
             "score": next(iter(facts.values("evaluation_score")), None),
             "label": facts.text("evaluation_label"),
         }
-        yield _evaluation(facts.text("evaluation_name"), parts, target, at_ns)
+        evaluation = _evaluation(facts.text("evaluation_name"), parts, target, at_ns)
+        if evaluation is not None:
+            yield evaluation
 
 
 def _of_scores(
     facts: SpanFacts, target: tuple[str | None, str | None], at_ns: int
-) -> Iterator[Evaluation | None]:
+) -> Iterator[Evaluation]:
     """Yield what stands in an object of names and scores."""
     for value in facts.values("scores"):
         scores = coercion.opened(value)
@@ -105,7 +106,9 @@ def _of_scores(
             continue
         label = _label_of(facts) if len(scores) == 1 else None
         for name, score in list(scores.items())[:_MAX_EVALUATIONS]:
-            yield _evaluation(name, {"score": score, "label": label}, target, at_ns)
+            evaluation = _evaluation(name, {"score": score, "label": label}, target, at_ns)
+            if evaluation is not None:
+                yield evaluation
 
 
 def of_attributes(
@@ -119,19 +122,18 @@ def of_attributes(
         "label": attributes.get("gen_ai.evaluation.score.label", attributes.get("label")),
     }
     trace_id, span_id = target
-    named = coercion.text(attributes.get("gen_ai.evaluation.target_span_id"))
-    if named is not None:
+    named = attributes.get("gen_ai.evaluation.target_span_id")
+    if named is not None and (named := coercion.text(named)) is not None:
         span_id = named.lower()
-    evaluation = _evaluation(
-        coercion.text(attributes.get("gen_ai.evaluation.name")), parts, (trace_id, span_id), at_ns
-    )
-    response_id = coercion.text(attributes.get("gen_ai.response.id"))
-    return (
-        None
-        if evaluation is None
-        else evaluation._replace(
-            response_id=None if response_id is None else coercion.cut(response_id)
-        )
+    answer = attributes.get("gen_ai.response.id")
+    if answer is not None:
+        answer = _cut(coercion.text(answer))
+    return _evaluation(
+        coercion.text(attributes.get("gen_ai.evaluation.name")),
+        parts,
+        (trace_id, span_id),
+        at_ns,
+        response_id=answer,
     )
 
 
@@ -181,6 +183,8 @@ def _evaluation(
     parts: Mapping[str, Value],
     target: tuple[str | None, str | None],
     at_ns: int,
+    *,
+    response_id: str | None = None,
 ) -> Evaluation | None:
     if name is None or not name.strip():
         return None
@@ -193,16 +197,25 @@ def _evaluation(
         return None
     source = coercion.text(parts.get("annotator_kind"))
     return Evaluation(
-        name=coercion.cut(name.strip()),
-        score=score,
-        label=None if label is None else coercion.cut(label),
-        source=_SOURCES.get((source or "").lower(), "unknown"),
-        version=_cut(coercion.text(parts.get("identifier"))),
-        target_trace_id=target[0],
-        target_span_id=target[1],
-        response_id=None,
-        at_ns=at_ns,
-        is_boolean=score is not None and coercion.text(value) in ("true", "True", "false", "False"),
+        coercion.cut(name.strip()),
+        score,
+        None if label is None else coercion.cut(label),
+        "unknown" if source is None else _SOURCES.get(source.lower(), "unknown"),
+        _cut(coercion.text(parts.get("identifier"))),
+        target[0],
+        target[1],
+        response_id,
+        at_ns,
+        is_boolean=score is not None and _is_boolean(value),
+    )
+
+
+def _is_boolean(value: Value) -> bool:
+    return not isinstance(value, float) and coercion.text(value) in (
+        "true",
+        "True",
+        "false",
+        "False",
     )
 
 

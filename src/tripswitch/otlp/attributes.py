@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -46,6 +46,14 @@ class UnreadableError(Exception):
     """This entry is not a KeyValue message, or larger than any fact."""
 
 
+class Key(NamedTuple):
+    """A wanted key. Its values tell spans apart where ``mark`` is None; see `AttributeReader`."""
+
+    name: str
+    mark: Mark
+    is_private: bool
+
+
 class Wanted:
     """Which attributes are worth opening.
 
@@ -60,39 +68,30 @@ class Wanted:
         private: frozenset[str] = frozenset(),
         tells: Callable[[str], bool] | None = None,
     ) -> None:
-        self.private = private
+        self._private = private
         self._wants = wants
         self._tells = tells
-        self._names: dict[bytes, str | None] = {}
-        self._marks: dict[str, Mark] = {}
+        self._keys: dict[bytes, Key | None] = {}
         self._serial = itertools.count(1)
 
-    def name(self, key: bytes) -> str | None:
-        """Return the name of a wanted key, None for any other."""
+    def key(self, raw: bytes) -> Key | None:
+        """Return the wanted key that ``raw`` spells, None for any other."""
         try:
-            return self._names[key]
+            return self._keys[raw]
         except KeyError:
             pass
-        name: str | None = key.decode("utf-8", "replace")
-        if len(key) > _MAX_KEY_BYTES or not self._wants(name or ""):
-            name = None
-        if len(self._names) >= _MAX_NAMES:
-            self._names.clear()
-        if len(key) <= _MAX_KEY_BYTES:
-            self._names[key] = name
-        return name
-
-    def mark(self, name: str) -> Mark:
-        """Return the mark of a key whose values do not tell spans apart, None of any other."""
-        try:
-            return self._marks[name]
-        except KeyError:
-            pass
-        is_telling = self._tells is not None and self._tells(name) and name not in self.private
-        if len(self._marks) >= _MAX_NAMES:
-            self._marks.clear()
-        mark = self._marks[name] = None if is_telling else self.new_mark()
-        return mark
+        if len(raw) > _MAX_KEY_BYTES:
+            return None
+        key = None
+        name = raw.decode("utf-8", "replace")
+        if self._wants(name):
+            is_private = name in self._private
+            is_telling = not is_private and self._tells is not None and self._tells(name)
+            key = Key(name, None if is_telling else self.new_mark(), is_private)
+        if len(self._keys) >= _MAX_NAMES:
+            self._keys.clear()
+        self._keys[raw] = key
+        return key
 
     def new_mark(self) -> int:
         """Return a mark that was never given before."""
@@ -113,6 +112,8 @@ class AttributeReader:
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
         self._remembered: dict[bytes, Entry] = {}
+        # Of these the entries that tell spans apart, which are few and repeat.
+        self._telling: dict[bytes, Entry] = {}
 
     def read(self, raw_entries: Any) -> tuple[dict[str, Value], int]:
         """Return the wanted attributes by key, and how many entries were unreadable.
@@ -148,45 +149,40 @@ class AttributeReader:
         start = value_start(raw)
         if not start:
             return self._open_fully(raw)
-        wanted = self._wanted
-        name = wanted.name(raw[2 : 2 + raw[1]])
-        if name is not None:
-            entry = (name, open_value(raw[start:]), wanted.mark(name))
-            if name in wanted.private:
-                return entry
-        else:
+        key = self._wanted.key(raw[2 : 2 + raw[1]])
+        if key is None:
             entry = UNWANTED
             if start < len(raw) and raw[start] not in _NUMBER_TAGS:
                 return entry
+        else:
+            entry = (key.name, open_value(raw[start:]), key.mark)
+            if key.is_private:
+                return entry
         if len(raw) <= _MAX_REMEMBERED_BYTES:
-            if entry is not UNWANTED and entry[2] is None:
-                entry = (entry[0], entry[1], wanted.new_mark())
             if len(self._remembered) >= _MAX_REMEMBERED:
                 self._make_room()
+            if key is not None and key.mark is None:
+                entry = (key.name, entry[1], self._wanted.new_mark())
+                self._telling[raw] = entry
             self._remembered[raw] = entry
         return entry
 
     def _make_room(self) -> None:
-        """Forget values that hardly repeat; all of them when there are too many that do."""
-        mark = self._wanted.mark
-        telling = {
-            raw: entry
-            for raw, entry in self._remembered.items()
-            if entry is not UNWANTED and mark(entry[0]) is None
-        }
+        """Forget the values that hardly repeat, and the others when there are too many of them."""
         self._remembered.clear()
-        if len(telling) <= _MAX_REMEMBERED // 2:
-            self._remembered.update(telling)
+        if len(self._telling) > _MAX_REMEMBERED // 2:
+            self._telling.clear()
+        self._remembered.update(self._telling)
 
     def _open_fully(self, raw: bytes) -> Entry:
         try:
             message = LeanKeyValue.FromString(raw)
         except DecodeError:
             raise UnreadableError from None
-        name = self._wanted.name(message.key)
-        if name is None:
+        key = self._wanted.key(message.key)
+        if key is None:
             return UNWANTED
-        return name, _plain(message.value, [_MAX_PARTS]), self._wanted.mark(name)
+        return key.name, _plain(message.value, [_MAX_PARTS]), key.mark
 
 
 def _said(entries: list[Entry]) -> dict[str, Value]:
