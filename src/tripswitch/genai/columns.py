@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tripswitch.genai.call_index import CallRef
 from tripswitch.model.calls import Calls, Score
 from tripswitch.model.requests import Requests
 from tripswitch.model.scope import ScopeColumn
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from tripswitch.genai.appraisal import Appraised
+    from tripswitch.genai.call_index import CallRef
     from tripswitch.genai.prices import PriceTable
     from tripswitch.genai.settling import Settling
     from tripswitch.model.calls import CostSource
@@ -95,8 +95,7 @@ class Rows:
         self._scopes.append(scope)
         call.refusal, call.cost_usd = refusal, cost_usd
         if facts.is_chat and appraised.rubrics:
-            ref = CallRef(0, scope, inherited.tenant, span.end)
-            self.add_scores(appraised.rubrics, span.trace_id, span.span_id, ref)
+            self.add_scores(appraised.rubrics, span.trace_id, span.span_id, call.ref)
 
     def _cost(self, call: Settling) -> tuple[float, CostSource]:
         """Return the cost, and who says so; what a gateway's cache answered costs nothing."""
@@ -127,7 +126,9 @@ class Rows:
 
     def add_request(self, calls: Sequence[Settling]) -> None:
         """Add the request that these calls served; the last of them decides its outcome."""
-        last = max(calls, key=lambda call: (call.span.end, call.span.span_id))
+        last = calls[0]
+        if len(calls) > 1:
+            last = max(calls, key=lambda call: (call.span.end, call.span.span_id))
         entry = last.entry
         start = min(call.span.start for call in calls) if entry is None else entry.start
         end = max(call.span.end for call in calls) if entry is None else entry.end

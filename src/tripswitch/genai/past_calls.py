@@ -16,12 +16,6 @@ if TYPE_CHECKING:
 _MAX_REMEMBERED: Final = 1024
 
 
-def ref_of(call: Settling) -> CallRef:
-    """Return what a late score needs to know of ``call``."""
-    inherited = call.inherited
-    return CallRef(call.key, inherited.scope, inherited.tenant, call.span.end)
-
-
 def remember(index: CallIndex, call: Settling, now_ns: int) -> None:
     """File a call under its span, its trace, its answer and its request's outer span."""
     keys = [call.key, trace_key(call.span.trace_id)]
@@ -29,7 +23,7 @@ def remember(index: CallIndex, call: Settling, now_ns: int) -> None:
         keys.append(response_key(call.facts.response_id))
     if call.entry is not None and call.entry is not call.span:
         keys.append(call.entry.key)
-    index.add(keys, ref_of(call), now_ns)
+    index.add(keys, call.ref, now_ns)
 
 
 def find_call(index: CallIndex, evaluation: Evaluation) -> CallRef | None:

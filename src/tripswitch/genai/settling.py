@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from tripswitch.genai.call_index import CallRef
 from tripswitch.genai.family import Inherited, chain_of, entry_of, is_whole
 from tripswitch.genai.repeats import CALL_KINDS, mark_repeats
 from tripswitch.genai.spellings import folded
@@ -31,7 +32,8 @@ _MAX_LISTED: Final = 64
 class Settling:
     """One call that is settled, with everything its trace says of it.
 
-    ``key`` names the call as `span_key` does; ``refusal`` and ``cost_usd`` are as they were handed
+    ``key`` names the call as `span_key` does, ``ref`` is what a late score needs to know of it;
+    ``refusal`` and ``cost_usd`` are as they were handed
     on; ``is_handed_on`` says that nothing can be added any more.
     """
 
@@ -45,6 +47,7 @@ class Settling:
         "inherited",
         "is_handed_on",
         "key",
+        "ref",
         "refusal",
         "span",
         "tools",
@@ -57,6 +60,7 @@ class Settling:
         self.entry = entry_of(chain)
         self.key = span.key
         self.inherited: Inherited
+        self.ref: CallRef
         self.evaluations: list[Evaluation] = []
         self.guardrails: list[Guardrail] = []
         self.tools: list[ToolExecution] = []
@@ -112,7 +116,8 @@ def settle_calls(
     for call in settled:
         flagged = [*_flags_of(call.chain), *flags]
         cohort = _cohort_of(flagged, flag_keys) if flagged else None
-        call.inherited = Inherited(call.chain, cohort, places)
+        inherited = call.inherited = Inherited(call.chain, cohort, places)
+        call.ref = CallRef(call.key, inherited.scope, inherited.tenant, call.span.end)
     return settled
 
 

@@ -19,7 +19,7 @@ from tripswitch.genai.call_index import CallIndex, CallRef
 from tripswitch.genai.columns import Rows
 from tripswitch.genai.family import Places
 from tripswitch.genai.novelties import Novelties
-from tripswitch.genai.past_calls import evaluation_key, find_call, ref_of, remember
+from tripswitch.genai.past_calls import evaluation_key, find_call, remember
 from tripswitch.genai.prices import PriceTable
 from tripswitch.genai.repeats import Tally
 from tripswitch.genai.seen import Seen
@@ -349,7 +349,7 @@ class TraceBook:
                 else:
                     left.append(evaluation)
             elif owner.is_handed_on:
-                self._join_late(evaluation, ref_of(owner))
+                self._join_late(evaluation, owner.ref)
             else:
                 owner.evaluations.append(evaluation)
         trace.evaluations = left
@@ -358,7 +358,7 @@ class TraceBook:
         for call in calls if self._waiting else ():
             waiting = self._waiting.pop(call.facts.response_id or "", None)
             for _, evaluation in waiting or ():
-                self._join_late(evaluation, ref_of(call))
+                self._join_late(evaluation, call.ref)
 
     def _is_first_of_answer(self, call: Settling) -> bool:
         """Return False for a second span of one answer, which another instrumentation made."""

@@ -128,7 +128,8 @@ class AttributeReader:
         entries: list[Entry] = []
         unreadable = 0
         known = self._remembered.get
-        for raw in raw_entries:
+        # The message class hands out a whole slice for less than its items one by one.
+        for raw in raw_entries[:]:
             entry = known(raw) if len(raw) <= _MAX_REMEMBERED_BYTES else None
             if entry is None:
                 try:
