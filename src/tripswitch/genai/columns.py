@@ -13,7 +13,7 @@ from tripswitch.model.scope import ScopeColumn
 from tripswitch.model.settled import Settled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from tripswitch.genai.appraisal import Appraised
     from tripswitch.genai.call_index import CallRef
@@ -135,7 +135,7 @@ class Rows:
         entry_failed = entry is not None and entry.failed
         reasons = last.facts.finish_reasons
         last_failed = last.facts.error_class is not None or (
-            bool(reasons) and set(reasons) == {"error"}
+            "error" in reasons and set(reasons) == {"error"}
         )
         failed = last_failed or entry_failed
         refusal = last.refusal is True
@@ -147,11 +147,14 @@ class Rows:
                 end,
                 max(0, end - start) / 1e9,
                 _said_sum(
-                    count
-                    for call in calls
-                    for count in (call.facts.input_tokens, call.facts.output_tokens)
+                    [
+                        count
+                        for call in calls
+                        for count in (call.facts.input_tokens, call.facts.output_tokens)
+                        if count == count
+                    ]
                 ),
-                _said_sum(call.cost_usd for call in calls),
+                _said_sum([call.cost_usd for call in calls if call.cost_usd == call.cost_usd]),
                 len(calls),
                 failed,
                 (last.facts.error_class or "unknown") if failed else None,
@@ -195,7 +198,6 @@ def _refusal(call: Settling, appraised: Appraised) -> tuple[bool | None, str | N
     return appraised.refusal, None if appraised.refusal is None else "eval"
 
 
-def _said_sum(amounts: Iterable[float]) -> float:
+def _said_sum(said: Sequence[float]) -> float:
     """Return the sum of what was said; NaN when nothing was."""
-    said = [amount for amount in amounts if amount == amount]
     return sum(said) if said else math.nan

@@ -127,8 +127,8 @@ class Inherited:
         self.scope = place.scope
         self.prompt_label = place.prompt_label
         self.tenant = place.tenant
-        self.session = _text(nearest([span.session for span in chain]))
-        self.user = _text(nearest([span.user for span in chain]))
+        self.session = _text(nearest([span.session for span in chain if span.session is not None]))
+        self.user = _text(nearest([span.user for span in chain if span.user is not None]))
         self.service_version = place.service_version
         self.deployment = place.deployment
 

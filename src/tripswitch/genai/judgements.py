@@ -83,7 +83,7 @@ def _of_keys(
 ) -> Iterator[Evaluation]:
     """Yield what stands under the span's own keys."""
     for name, parts in _numbered(facts):
-        evaluation = _evaluation(name, parts, target, at_ns)
+        evaluation = _evaluation_of(name, parts, target, at_ns)
         if evaluation is not None:
             yield evaluation
     if facts.has("evaluation_name"):
@@ -91,7 +91,7 @@ def _of_keys(
             "score": next(iter(facts.values("evaluation_score")), None),
             "label": facts.text("evaluation_label"),
         }
-        evaluation = _evaluation(facts.text("evaluation_name"), parts, target, at_ns)
+        evaluation = _evaluation_of(facts.text("evaluation_name"), parts, target, at_ns)
         if evaluation is not None:
             yield evaluation
 
@@ -106,7 +106,7 @@ def _of_scores(
             continue
         label = _label_of(facts) if len(scores) == 1 else None
         for name, score in list(scores.items())[:_MAX_EVALUATIONS]:
-            evaluation = _evaluation(name, {"score": score, "label": label}, target, at_ns)
+            evaluation = _evaluation(name, score, label, target, at_ns)
             if evaluation is not None:
                 yield evaluation
 
@@ -117,10 +117,6 @@ def of_attributes(
     """Return the evaluation that a ``gen_ai.evaluation.result`` tells of; None when it failed."""
     if attributes.get("error.type"):
         return None
-    parts: dict[str, Value] = {
-        "score": attributes.get("gen_ai.evaluation.score.value"),
-        "label": attributes.get("gen_ai.evaluation.score.label", attributes.get("label")),
-    }
     trace_id, span_id = target
     named = attributes.get("gen_ai.evaluation.target_span_id")
     if named is not None and (named := coercion.text(named)) is not None:
@@ -130,7 +126,8 @@ def of_attributes(
         answer = _cut(coercion.text(answer))
     return _evaluation(
         coercion.text(attributes.get("gen_ai.evaluation.name")),
-        parts,
+        attributes.get("gen_ai.evaluation.score.value"),
+        attributes.get("gen_ai.evaluation.score.label", attributes.get("label")),
         (trace_id, span_id),
         at_ns,
         response_id=answer,
@@ -180,43 +177,59 @@ def score_of(value: Value) -> float | None:
 
 def _evaluation(
     name: str | None,
-    parts: Mapping[str, Value],
+    value: Value,
+    said: Value,
     target: tuple[str | None, str | None],
     at_ns: int,
     *,
+    source: Value = None,
+    version: Value = None,
     response_id: str | None = None,
 ) -> Evaluation | None:
+    """Return the evaluation ``name`` with its value and the label it ``said``; None without any."""
     if name is None or not name.strip():
         return None
-    value = parts.get("score", parts.get("value"))
     score = score_of(value)
-    label = coercion.text(parts.get("label"))
+    label = None if said is None else _cut(coercion.text(said))
     if label is None and score is None and isinstance(value, str):
-        label = coercion.text(value)
+        label = _cut(coercion.text(value))
     if score is None and label is None:
         return None
-    source = coercion.text(parts.get("annotator_kind"))
+    known = None if source is None else coercion.text(source)
     return Evaluation(
         coercion.cut(name.strip()),
         score,
-        None if label is None else coercion.cut(label),
-        "unknown" if source is None else _SOURCES.get(source.lower(), "unknown"),
-        _cut(coercion.text(parts.get("identifier"))),
+        label,
+        "unknown" if known is None else _SOURCES.get(known.lower(), "unknown"),
+        None if version is None else _cut(coercion.text(version)),
         target[0],
         target[1],
         response_id,
         at_ns,
-        is_boolean=score is not None and _is_boolean(value),
+        score is not None and not isinstance(value, float) and _is_boolean(value),
+    )
+
+
+def _evaluation_of(
+    name: str | None,
+    parts: Mapping[str, Value],
+    target: tuple[str | None, str | None],
+    at_ns: int,
+) -> Evaluation | None:
+    """Return the evaluation of a span's numbered or named keys, by the parts they say."""
+    return _evaluation(
+        name,
+        parts.get("score", parts.get("value")),
+        parts.get("label"),
+        target,
+        at_ns,
+        source=parts.get("annotator_kind"),
+        version=parts.get("identifier"),
     )
 
 
 def _is_boolean(value: Value) -> bool:
-    return not isinstance(value, float) and coercion.text(value) in (
-        "true",
-        "True",
-        "false",
-        "False",
-    )
+    return coercion.text(value) in ("true", "True", "false", "False")
 
 
 def _numbered(facts: SpanFacts) -> list[tuple[str | None, dict[str, Value]]]:
@@ -251,7 +264,7 @@ def _of_output(
         if isinstance(parts["score"], dict | list):
             continue
         name = coercion.text(output.get("name")) or sighting.name.removeprefix("evaluate ")
-        evaluation = _evaluation(name, parts, target, sighting.end)
+        evaluation = _evaluation_of(name, parts, target, sighting.end)
         if evaluation is not None:
             return [evaluation]
     return []
