@@ -125,7 +125,8 @@ class AttributeReader:
 
     def read_marked(self, raw_entries: Any) -> tuple[dict[str, Value], Marks, int]:
         """Return the wanted attributes as `read` does, the marks of their entries, and the same."""
-        entries: list[Entry] = []
+        attributes: dict[str, Value] = {}
+        marks: list[Mark] = []
         unreadable = 0
         known = self._remembered.get
         # The message class hands out a whole slice for less than its items one by one.
@@ -138,13 +139,13 @@ class AttributeReader:
                     unreadable += 1
                     continue
             if entry is not UNWANTED:
-                entries.append(entry)
-        if not entries:
-            return {}, (), unreadable
-        names, values, marks = zip(*entries, strict=True)
-        if None in values:
-            return _said(entries), marks, unreadable
-        return dict(zip(names, values, strict=True)), marks, unreadable
+                name, value, mark = entry
+                if value is None:
+                    attributes.pop(name, None)
+                else:
+                    attributes[name] = value
+                marks.append(mark)
+        return attributes, tuple(marks), unreadable
 
     def _open(self, raw: bytes) -> Entry:
         start = value_start(raw)
@@ -184,17 +185,6 @@ class AttributeReader:
         if key is None:
             return UNWANTED
         return key.name, _plain(message.value, [_MAX_PARTS]), key.mark
-
-
-def _said(entries: list[Entry]) -> dict[str, Value]:
-    """Return the last value of each key; what has none takes back what was said before."""
-    attributes: dict[str, Value] = {}
-    for name, value, _ in entries:
-        if value is None:
-            attributes.pop(name, None)
-        else:
-            attributes[name] = value
-    return attributes
 
 
 def value_start(raw: bytes) -> int:
