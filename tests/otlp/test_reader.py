@@ -439,3 +439,11 @@ def test_values_that_hardly_repeat_do_not_drive_out_those_that_tell(
         marks_of(reader, {"model": f"model-{number}"})
         assert len(reader._remembered) <= 20
     assert marks_of(reader, {"model": "m"}) != marks
+
+
+def test_key_without_a_value_is_not_marked_like_one_with_a_value() -> None:
+    reader = telling_reader()
+    for key in ("tokens", "model", "user"):
+        with_value = marks_of(reader, {key: "1"})
+        assert marks_of(reader, {key: None}) != with_value
+        assert marks_of(reader, {key: "1"}) == with_value

@@ -157,13 +157,13 @@ class AttributeReader:
             if start < len(raw) and raw[start] not in _NUMBER_TAGS:
                 return entry
         else:
-            entry = (key.name, open_value(raw[start:]), key.mark)
+            entry = _marked(key, open_value(raw[start:]))
             if key.is_private:
                 return entry
         if len(raw) <= _MAX_REMEMBERED_BYTES:
             if len(self._remembered) >= _MAX_REMEMBERED:
                 self._make_room()
-            if key is not None and key.mark is None:
+            if key is not None and entry[2] is None:
                 entry = (key.name, entry[1], self._wanted.new_mark())
                 self._telling[raw] = entry
             self._remembered[raw] = entry
@@ -184,7 +184,12 @@ class AttributeReader:
         key = self._wanted.key(message.key)
         if key is None:
             return UNWANTED
-        return key.name, _plain(message.value, [_MAX_PARTS]), key.mark
+        return _marked(key, _plain(message.value, [_MAX_PARTS]))
+
+
+def _marked(key: Key, value: Value) -> Entry:
+    """Return the entry of a key, with the key's mark unless it takes back what was said."""
+    return key.name, value, None if value is None else key.mark
 
 
 def value_start(raw: bytes) -> int:
