@@ -11,13 +11,14 @@ Everything is bounded, and what a bound costs is counted.
 
 from __future__ import annotations
 
-import heapq
 from typing import TYPE_CHECKING, Final
 
+from tripswitch.genai.agenda import Agenda
 from tripswitch.genai.appraisal import Appraiser
 from tripswitch.genai.call_index import CallIndex, CallRef
 from tripswitch.genai.columns import Rows
 from tripswitch.genai.family import Places
+from tripswitch.genai.held_trace import NEVER, Trace
 from tripswitch.genai.novelties import Novelties
 from tripswitch.genai.past_calls import evaluation_key, find_call, remember
 from tripswitch.genai.prices import PriceTable
@@ -43,46 +44,6 @@ if TYPE_CHECKING:
 _MAX_SPANS_BY_TRACE: Final = 4096
 # Held spans cost about 400 bytes each.
 _SPANS_BY_TRACE: Final = 10
-_NEVER: Final = 1 << 62
-
-
-class Trace:
-    """What is known of one trace. ``due_ns`` is when it is looked at next.
-
-    ``calls`` are the settled ones, kept for what comes late; ``served`` the spans whose request was
-    handed on.
-    """
-
-    __slots__ = (
-        "calls",
-        "due_ns",
-        "evaluations",
-        "has_extras",
-        "is_dirty",
-        "is_genai",
-        "is_settled",
-        "last_ns",
-        "notes",
-        "rooted_ns",
-        "served",
-        "spans",
-        "trace_id",
-    )
-
-    def __init__(self, trace_id: str, last_ns: int) -> None:
-        self.trace_id = trace_id
-        self.last_ns = last_ns
-        self.due_ns = 0
-        self.rooted_ns = _NEVER
-        self.is_genai = False
-        self.has_extras = False
-        self.is_settled = False
-        self.is_dirty = False
-        self.spans: dict[str, Sighting] = {}
-        self.notes: list[Note] = []
-        self.evaluations: list[Evaluation] = []
-        self.calls: list[Settling] = []
-        self.served: set[str] = set()
 
 
 class TraceBook:
@@ -100,10 +61,7 @@ class TraceBook:
         self._max_traces = config.read.max_held_traces
         self._flag_keys = config.read.cohort_flags
         self._traces: dict[str, Trace] = {}
-        # Spans of one request come at one time, and their traces are due at one time: the times
-        # are in a heap, each once, and the traces of each in the order they were put there.
-        self._due_times: list[int] = []
-        self._due: dict[int, list[str]] = {}
+        self._agenda = Agenda()
         self._spans = 0
         self._now_ns = 0
         self._seen = Seen()
@@ -166,11 +124,10 @@ class TraceBook:
     def settle(self, now_ns: int) -> Settled:
         """Return what became settled up to ``now_ns``."""
         self._now_ns = max(now_ns, self._now_ns)
-        while self._due_times and self._due_times[0] <= self._now_ns:
-            for trace_id in self._due.pop(heapq.heappop(self._due_times)):
-                trace = self._traces.get(trace_id)
-                if trace is not None and trace.due_ns <= self._now_ns:
-                    self._look_at(trace)
+        for trace_id in self._agenda.take(self._now_ns):
+            trace = self._traces.get(trace_id)
+            if trace is not None and trace.due_ns <= self._now_ns:
+                self._look_at(trace)
         self._give_up_waiting()
         self.index.expire(self._now_ns)
         return self._take()
@@ -277,11 +234,7 @@ class TraceBook:
 
     def _push(self, trace: Trace, due_ns: int) -> None:
         trace.due_ns = due_ns
-        due = self._due.get(due_ns)
-        if due is None:
-            due = self._due[due_ns] = []
-            heapq.heappush(self._due_times, due_ns)
-        due.append(trace.trace_id)
+        self._agenda.put(trace.trace_id, due_ns)
 
     # --- what becomes of it -----------------------------------------------------------------------
 
@@ -301,13 +254,13 @@ class TraceBook:
             # Ordinary traffic: nothing to settle, nothing to remember.
             self._drop(trace)
             return
-        if is_over and trace.rooted_ns == _NEVER and not trace.is_settled:
+        if is_over and trace.rooted_ns == NEVER and not trace.is_settled:
             self.counts["expired"] += 1
         self._settle(trace, final=is_over)
         if is_over:
             self._drop(trace)
             return
-        trace.rooted_ns = _NEVER
+        trace.rooted_ns = NEVER
         trace.is_settled = True
         trace.is_dirty = False
         self._push(trace, quiet_ns)

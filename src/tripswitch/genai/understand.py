@@ -44,8 +44,9 @@ _SERVER, _CONSUMER = 2, 5
 
 
 class Understanding:
-    """Reads OTLP trace and log requests into sightings; remembers nothing of one in the next.
+    """Reads OTLP trace and log requests into sightings.
 
+    What is remembered from one to the next changes no answer, only its cost.
     ``cohort_names`` are the cohorts that a bare tag may name, `DEFAULT_COHORTS` when empty.
     """
 
@@ -189,7 +190,7 @@ class Understanding:
             table.status_code[row],
         )
         known = self._sketches.get(key)
-        if known is not None and known.holds_for(events):
+        if known is not None and (not events or known.holds_for(events)):
             return known
         attributes, on_resource = table.attributes[row], table.resources[resource]
         plan = self._vocabulary.plan(tuple(attributes), tuple(on_resource), table.scope_name[row])
