@@ -13,6 +13,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from tests.genai.spans import EventOf, SpanOf, put, put_value, request_of
+from tripswitch.otlp import attributes
 from tripswitch.otlp import reader as reading
 from tripswitch.otlp.attributes import AttributeReader, Wanted
 from tripswitch.otlp.reader import SpanTable
@@ -380,3 +381,69 @@ def test_only_wanted_events_are_read() -> None:
     assert [(event.name, event.attributes) for event in table.events[0]] == [
         ("kept.event", {"tokens": 5})
     ]
+
+
+def marks_of(reader: AttributeReader, values: dict[str, object]) -> tuple[int | None, ...]:
+    """Return the marks of a span's attributes."""
+    message = ExportTraceServiceRequest()
+    span = message.resource_spans.add().scope_spans.add().spans.add()
+    put(span.attributes, values)
+    return reader.read_marked([entry.SerializeToString() for entry in span.attributes])[1]
+
+
+def telling_reader() -> AttributeReader:
+    """Return a reader of four keys, of which ``model`` and ``user`` tell, the latter privately."""
+    wanted = frozenset({"model", "user", "tokens", "id"})
+    return AttributeReader(
+        Wanted(wanted.__contains__, frozenset({"user"}), {"model", "user"}.__contains__)
+    )
+
+
+def test_spans_are_marked_alike_when_they_agree_in_what_tells() -> None:
+    reader = telling_reader()
+    marks = marks_of(reader, {"model": "m", "tokens": 1, "user": "a", "other": "x"})
+    assert marks_of(reader, {"model": "m", "tokens": 2, "user": "b"}) == marks
+    assert marks_of(reader, {"model": "n", "tokens": 1, "user": "a"}) != marks
+    assert marks_of(reader, {"model": "m", "user": "a", "tokens": 1}) != marks
+    assert marks_of(reader, {"model": "m", "tokens": 1}) != marks
+    assert len(set(marks)) == 3
+
+
+@pytest.mark.parametrize("value", [1, True, 1.0, "1", "true", ["1"]])
+def test_values_that_python_holds_equal_are_marked_apart(value: object) -> None:
+    reader = telling_reader()
+    others = [one for one in (1, True, 1.0, "1", "true", ["1"]) if repr(one) != repr(value)]
+    marks = marks_of(reader, {"model": value})
+    assert marks_of(reader, {"model": value}) == marks
+    assert all(marks_of(reader, {"model": other}) != marks for other in others)
+
+
+def test_value_that_is_not_remembered_has_no_mark() -> None:
+    reader = telling_reader()
+    assert marks_of(reader, {"model": "m" * 200}) == (None,)
+    backwards = length_delimited(2, STRING) + length_delimited(1, b"model")
+    assert reader.read_marked([backwards])[1] == (None,)
+
+
+def test_values_that_hardly_repeat_do_not_drive_out_those_that_tell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attributes, "_MAX_REMEMBERED", 20)
+    reader = telling_reader()
+    marks = marks_of(reader, {"model": "m"})
+    for number in range(100):
+        marks_of(reader, {"id": f"id-{number}"})
+        assert len(reader._remembered) <= 20
+    assert marks_of(reader, {"model": "m"}) == marks
+    for number in range(100):
+        marks_of(reader, {"model": f"model-{number}"})
+        assert len(reader._remembered) <= 20
+    assert marks_of(reader, {"model": "m"}) != marks
+
+
+def test_key_without_a_value_is_not_marked_like_one_with_a_value() -> None:
+    reader = telling_reader()
+    for key in ("tokens", "model", "user"):
+        with_value = marks_of(reader, {key: "1"})
+        assert marks_of(reader, {key: None}) != with_value
+        assert marks_of(reader, {key: "1"}) == with_value

@@ -26,7 +26,7 @@ from tripswitch.drive.config_edits import ConfigEdits
 from tripswitch.drive.inbox import Inbox
 from tripswitch.drive.judge import Judge
 from tripswitch.drive.logs import configure_logs
-from tripswitch.drive.process import settle_memory
+from tripswitch.drive.process import seek_cycles_seldom, settle_memory
 from tripswitch.errors import ConfigError, TripswitchError
 from tripswitch.store.ledger import Ledger
 from tripswitch.web.api import Pages, api_app
@@ -78,6 +78,7 @@ async def _judge(
         judge.restore()
         api = await _serve_api(config, judge, ledger)
         settle_memory()
+        seek_cycles_seldom()
         following = asyncio.create_task(judge.follow(edits, paths, os.environ))
         try:
             await judge.run({"api": "" if api is None else api.endpoint})

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from tripswitch.genai import coercion
 from tripswitch.genai.content import answer_in
 from tripswitch.genai.error_classes import error_class, error_name, names_in_message
 from tripswitch.genai.records import choice_of
-from tripswitch.genai.sightings import CallFacts
-from tripswitch.genai.spellings import finish_reason, folded
+from tripswitch.genai.spellings import finish_reason
 from tripswitch.genai.vocabulary import (
     CHOICE_EVENTS,
     DETAILS_EVENT,
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tripswitch.genai.facts import SpanFacts
-    from tripswitch.genai.sightings import Context
+    from tripswitch.genai.sightings import CallFacts
+    from tripswitch.genai.sketches import Sketch
     from tripswitch.model.calls import ErrorClass
     from tripswitch.otlp.reader import SpanEvent
 
@@ -61,27 +62,25 @@ def error_of(facts: SpanFacts, status_code: int, events: Sequence[SpanEvent]) ->
 
 def call_facts(
     facts: SpanFacts,
-    context: Context,
+    sketch: Sketch,
+    alike: CallFacts,
     events: Sequence[SpanEvent],
     start: int,
     end: int,
-    error: Error,
     *,
     content_facts: bool,
 ) -> CallFacts:
-    """Return what the span says of the call; ``start`` and ``end`` in ns."""
-    call = CallFacts(is_chat=context.kind not in ("embedding", "rerank"))
-    call.error_type, call.error_class = error
-    call.is_inferred = context.is_inferred
-    call.response_id = facts.text("response_id")
-    call.request_model, call.response_model = context.request_model, context.response_model
-    call.cache_hit = facts.flag("cache_hit") is True
-    words = facts.texts("finish_reasons")
-    status = facts.text("response_status") if facts.has("response_status") else None
-    words = words or ([] if status is None else [status])
-    if facts.plan.raw and context.kind == "raw":
+    """Return what the span says of the call; ``start`` and ``end`` in ns.
+
+    ``alike`` is what it has in common with others, the call of its ``sketch``.
+    """
+    call = alike.copy()
+    if facts.has("response_id"):
+        call.response_id = facts.text("response_id")
+    words = sketch.words
+    if facts.plan.raw and sketch.context.kind == "raw":
         _read_raw(facts, call)
-    elif content_facts:
+    elif content_facts and facts.has("output_content"):
         for value in facts.values("output_content"):
             answer = answer_in(value)
             call.refuses = call.refuses or answer.refuses
@@ -93,11 +92,13 @@ def call_facts(
             choice = choice_of(event.attributes, None)
             call.refuses = call.refuses or choice.refuses
             call.finish_reasons += choice.finish_reasons
-    if words:
+    if words is sketch.words:
+        call.finish_reasons = [*sketch.reasons] if words else call.finish_reasons
+    elif words:
         call.finish_reasons = [finish_reason(word) for word in words]
     _read_usage(facts, call)
-    _read_times(facts, call, events, start, end)
-    if call.error_class is None and _broke_off(call, events):
+    _read_times(facts, call, sketch.streaming, events, start, end)
+    if events and call.error_class is None and _broke_off(call, events):
         # Some set the status OK whatever happens: an exception and no answer is a failure.
         call.error_type = _raised(events)
         call.error_class = "unknown" if call.error_type is None else error_class(call.error_type)
@@ -114,11 +115,16 @@ def _tell_models_apart(call: CallFacts) -> None:
     if call.error_class is not None:
         # Nothing answered.
         call.response_model = None
-    elif call.is_chat and call.response_model and not _DATED.search(call.response_model):
+    elif call.is_chat and call.response_model and not _is_dated(call.response_model):
         if call.request_model is None:
             call.request_model = call.response_model
         if call.request_model == call.response_model:
             call.response_model = None
+
+
+@lru_cache(maxsize=1024)
+def _is_dated(model: str) -> bool:
+    return _DATED.search(model) is not None
 
 
 def _read_usage(facts: SpanFacts, call: CallFacts) -> None:
@@ -138,7 +144,9 @@ def _read_usage(facts: SpanFacts, call: CallFacts) -> None:
         call.input_tokens = call.output_tokens = math.nan
     if math.isnan(call.input_tokens) and call.cost_usd == 0:
         call.cost_usd = math.nan
-    counted = facts.number("counted_text_tokens") if facts.has("counted_text_tokens") else math.nan
+    if not facts.has("counted_text_tokens"):
+        return
+    counted = facts.number("counted_text_tokens")
     call.is_estimated = (
         counted > 0
         and counted == call.output_tokens
@@ -153,21 +161,20 @@ def _read_usage(facts: SpanFacts, call: CallFacts) -> None:
 
 
 def _read_times(
-    facts: SpanFacts, call: CallFacts, events: Sequence[SpanEvent], start: int, end: int
+    facts: SpanFacts,
+    call: CallFacts,
+    streaming: bool | None,
+    events: Sequence[SpanEvent],
+    start: int,
+    end: int,
 ) -> None:
     duration_s = (end - start) / 1e9
-    streaming = facts.flag("streaming")
-    if streaming is None and (facts.has("streams") or facts.has("first_token_at")):
-        streaming = True
     first_token_s = math.nan
     for event in events:
         if event.name in FIRST_TOKEN_EVENTS:
             first_token_s = (event.time_ns - start) / 1e9
             streaming = True
             break
-    said = facts.text("operation") or ""
-    if streaming is None and folded(said).endswith("dostream"):
-        streaming = True
     if streaming is not False:
         # Some write the whole duration as "first chunk" of answers that were not streamed.
         value = facts.number("ttft") if facts.has("ttft") else math.nan

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tripswitch.config.evaluations_section import EvaluationRule
 from tripswitch.genai import evaluations as names
@@ -20,10 +20,11 @@ from tripswitch.model.calls import Eval, Guardrail
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tripswitch.config.evaluations_section import EvaluationKind
     from tripswitch.config.model import Config
     from tripswitch.genai.sightings import Evaluation
 
-_MAX_RULES_REMEMBERED: Final = 1024
+_MAX_NAMES_REMEMBERED: Final = 1024
 _NO_RULE: Final = EvaluationRule()
 
 
@@ -45,6 +46,17 @@ class Appraised:
     guardrails: list[Guardrail] = field(default_factory=list)
 
 
+class _Named(NamedTuple):
+    """What is known of an evaluation by its name alone: the rubric's name, its rule, its purpose,
+    and whether a low score is the good one.
+    """
+
+    name: str
+    rule: EvaluationRule
+    kind: EvaluationKind
+    is_lower_better: bool
+
+
 class Appraiser:
     """Weighs evaluations; ``ranges`` is what it learnt, ``rejected`` counts what it cannot use."""
 
@@ -52,28 +64,27 @@ class Appraiser:
         self.rejected: dict[str, int] = {}
         self.ranges = ScoreRanges()
         self._rules: Sequence[EvaluationRule] = config.evaluations
-        self._rule_of: dict[str, EvaluationRule] = {}
+        self._known: dict[str, _Named] = {}
 
     def reload(self, config: Config) -> None:
         """Weigh by other settings from now on; what was learnt stays."""
         self._rules = config.evaluations
-        self._rule_of.clear()
+        self._known.clear()
 
     def of_call(self, evaluations: Sequence[Evaluation]) -> Appraised:
         """Return what the evaluations of one call say; a repeated one says nothing more."""
         appraised = Appraised()
         known: set[tuple[str, str | None, str]] = set()
         for evaluation in evaluations:
-            name = names.rubric_name(evaluation.name)
-            key = (name, evaluation.version, evaluation.source)
+            named = self._named(evaluation.name)
+            key = (named.name, evaluation.version, evaluation.source)
             if key not in known:
                 known.add(key)
-                self._appraise(name, evaluation, appraised)
+                self._appraise(named, evaluation, appraised)
         return appraised
 
-    def _appraise(self, name: str, evaluation: Evaluation, appraised: Appraised) -> None:
-        rule = self._rule(name)
-        kind = names.kind_of(name) if rule.kind == "auto" else rule.kind
+    def _appraise(self, named: _Named, evaluation: Evaluation, appraised: Appraised) -> None:
+        name, rule, kind = named.name, named.rule, named.kind
         if kind == "ignore":
             return
         if kind not in ("rubric", "feedback") and not kind.startswith("refusal"):
@@ -91,7 +102,7 @@ class Appraiser:
             appraised.evals.append(Eval(name, None, raw, label, evaluation.source))
             self._take_refusal(kind, names.yes_or_no(raw, label), raw, appraised)
             return
-        score, series = self._score(name, evaluation, rule, is_thumb=kind == "feedback")
+        score, series = self._score(named, evaluation)
         appraised.evals.append(Eval(name, score, raw, label, evaluation.source))
         if kind == "pii_leak":
             appraised.pii_leak = _any(appraised.pii_leak, _harm(evaluation, rule))
@@ -113,17 +124,13 @@ class Appraiser:
             other = "illegitimate" if said == "legitimate" else "legitimate"
             appraised.refusal_kind = said if answer else other
 
-    def _score(
-        self, name: str, evaluation: Evaluation, rule: EvaluationRule, *, is_thumb: bool
-    ) -> tuple[float | None, str]:
+    def _score(self, named: _Named, evaluation: Evaluation) -> tuple[float | None, str]:
         """Return the score as 0..1 with higher better, and the series it belongs to.
 
         None where the range is not known, or the score lies outside of it. Scores from before and
         after a range was revised do not compare: they are two series.
         """
-        is_lower_better = (
-            names.lower_is_better(name) if rule.better == "auto" else rule.better == "lower"
-        )
+        name, rule, is_lower_better = named.name, named.rule, named.is_lower_better
         good = self._says_good(evaluation.label, rule, lower_is_better=is_lower_better)
         raw = evaluation.score
         if raw is None:
@@ -133,7 +140,9 @@ class Appraiser:
             known = ScoreRange(rule.low, rule.high, is_learnt=False)
         else:
             agrees = good is not None and raw == float(good != is_lower_better)
-            is_unit = evaluation.is_boolean or ((agrees or is_thumb) and raw in (0, 1))
+            is_unit = evaluation.is_boolean or (
+                (agrees or named.kind == "feedback") and raw in (0, 1)
+            )
             known = self.ranges.update(name, raw, is_unit=is_unit)
         if known is None or not known.low <= raw <= known.high:
             self._reject("score_range")
@@ -142,17 +151,26 @@ class Appraiser:
         series = name if not known.revision else f"{name} ({known.low:g} to {known.high:g})"
         return (1 - score if is_lower_better else score), series
 
-    def _rule(self, name: str) -> EvaluationRule:
-        rule = self._rule_of.get(name)
-        if rule is None:
+    def _named(self, written: str) -> _Named:
+        known = self._known.get(written)
+        if known is None:
+            name = names.rubric_name(written)
             rule = next(
                 (rule for rule in self._rules if fnmatchcase(name, names.rubric_name(rule.name))),
                 _NO_RULE,
             )
-            if len(self._rule_of) >= _MAX_RULES_REMEMBERED:
-                self._rule_of.clear()
-            self._rule_of[name] = rule
-        return rule
+            known = _Named(
+                name,
+                rule,
+                names.kind_of(name) if rule.kind == "auto" else rule.kind,
+                is_lower_better=(
+                    names.lower_is_better(name) if rule.better == "auto" else rule.better == "lower"
+                ),
+            )
+            if len(self._known) >= _MAX_NAMES_REMEMBERED:
+                self._known.clear()
+            self._known[written] = known
+        return known
 
     @staticmethod
     def _says_good(

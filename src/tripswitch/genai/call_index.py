@@ -41,7 +41,13 @@ class CallRef(NamedTuple):
 
 def span_key(trace_id: str, span_id: str) -> int:
     """Return the key of a span; both ids are hex."""
-    return ((int(trace_id[-16:], 16) * _ODD) ^ int(span_id, 16) ^ int(trace_id[:16], 16)) & _MASK
+    trace = int(trace_id, 16)
+    return (((trace & _MASK) * _ODD) ^ int(span_id, 16) ^ (trace >> 64)) & _MASK
+
+
+def mixed(key: int) -> int:
+    """Return another key for ``key``, a different one for each."""
+    return (key * _ODD) & _MASK
 
 
 def trace_key(trace_id: str) -> int:

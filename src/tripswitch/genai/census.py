@@ -77,13 +77,13 @@ class Census:
         """Count settled calls."""
         self.calls += len(calls)
         self._count(self.dialects, calls.dialect, _MAX_DIALECTS)
-        self.errors += sum(found is not None for found in calls.error_class)
+        self.errors += len(calls) - calls.error_class.count(None)
         for fact in COUNTED_FACTS:
             column = getattr(calls, fact)
             if isinstance(column, np.ndarray):
                 self.having[fact] += int(np.count_nonzero(column == column))
             else:
-                self.having[fact] += sum(found is not None and found != [] for found in column)
+                self.having[fact] += len(column) - column.count(None) - column.count([])
         for fact, seen in self.values.items():
             self._count(seen, getattr(calls, fact), _MAX_VALUES_COUNTED)
 

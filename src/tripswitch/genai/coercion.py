@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tripswitch.otlp.attributes import Value
 
 MAX_TEXT = 256
+# Below it every whole number is a float.
+_SAFE_INT = 1 << 53
 # A finish reason, a tag list, usage details: all far below. Larger JSON is not opened.
 MAX_JSON_CHARS = 262_144
 MAX_JSON_DEPTH = 32
@@ -53,6 +55,9 @@ _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no"
 
 def number(value: Value) -> float | None:
     """Return a finite number of at least 0, from a number or from text holding one."""
+    # Most are whole numbers, and of no subclass: a bool is one.
+    if type(value) is int and 0 <= value < _SAFE_INT:
+        return float(value)
     if isinstance(value, bool):
         return None
     if isinstance(value, str):

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tripswitch.genai.call_index import CallRef
 from tripswitch.model.calls import Calls, Score
 from tripswitch.model.requests import Requests
 from tripswitch.model.scope import ScopeColumn
 from tripswitch.model.settled import Settled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from tripswitch.genai.appraisal import Appraised
+    from tripswitch.genai.call_index import CallRef
     from tripswitch.genai.prices import PriceTable
     from tripswitch.genai.settling import Settling
     from tripswitch.model.calls import CostSource
@@ -95,8 +95,7 @@ class Rows:
         self._scopes.append(scope)
         call.refusal, call.cost_usd = refusal, cost_usd
         if facts.is_chat and appraised.rubrics:
-            ref = CallRef(0, scope, inherited.tenant, span.end)
-            self.add_scores(appraised.rubrics, span.trace_id, span.span_id, ref)
+            self.add_scores(appraised.rubrics, span.trace_id, span.span_id, call.ref)
 
     def _cost(self, call: Settling) -> tuple[float, CostSource]:
         """Return the cost, and who says so; what a gateway's cache answered costs nothing."""
@@ -127,14 +126,16 @@ class Rows:
 
     def add_request(self, calls: Sequence[Settling]) -> None:
         """Add the request that these calls served; the last of them decides its outcome."""
-        last = max(calls, key=lambda call: (call.span.end, call.span.span_id))
+        last = calls[0]
+        if len(calls) > 1:
+            last = max(calls, key=lambda call: (call.span.end, call.span.span_id))
         entry = last.entry
         start = min(call.span.start for call in calls) if entry is None else entry.start
         end = max(call.span.end for call in calls) if entry is None else entry.end
         entry_failed = entry is not None and entry.failed
         reasons = last.facts.finish_reasons
         last_failed = last.facts.error_class is not None or (
-            bool(reasons) and set(reasons) == {"error"}
+            "error" in reasons and set(reasons) == {"error"}
         )
         failed = last_failed or entry_failed
         refusal = last.refusal is True
@@ -146,11 +147,14 @@ class Rows:
                 end,
                 max(0, end - start) / 1e9,
                 _said_sum(
-                    count
-                    for call in calls
-                    for count in (call.facts.input_tokens, call.facts.output_tokens)
+                    [
+                        count
+                        for call in calls
+                        for count in (call.facts.input_tokens, call.facts.output_tokens)
+                        if count == count
+                    ]
                 ),
-                _said_sum(call.cost_usd for call in calls),
+                _said_sum([call.cost_usd for call in calls if call.cost_usd == call.cost_usd]),
                 len(calls),
                 failed,
                 (last.facts.error_class or "unknown") if failed else None,
@@ -194,7 +198,6 @@ def _refusal(call: Settling, appraised: Appraised) -> tuple[bool | None, str | N
     return appraised.refusal, None if appraised.refusal is None else "eval"
 
 
-def _said_sum(amounts: Iterable[float]) -> float:
+def _said_sum(said: Sequence[float]) -> float:
     """Return the sum of what was said; NaN when nothing was."""
-    said = [amount for amount in amounts if amount == amount]
     return sum(said) if said else math.nan

@@ -47,7 +47,7 @@ class SpanFacts:
         self._on_resource = on_resource
         self._rejected = rejected
         # JSON that several facts stand in is opened once.
-        self._opened: dict[str, Any] = {}
+        self._opened: dict[str, Any] | None = None
 
     def common_key(self) -> tuple[Any, ...]:
         """Return what `context` depends on, besides the cohort names."""
@@ -120,13 +120,22 @@ class SpanFacts:
 
     def tokens(self, fact: str) -> float:
         """Return a token count; NaN when not said."""
+        rows = self._rows.get(fact)
+        if rows is None:
+            return math.nan
+        row = rows[0]
+        value = self._on_span.get(row.key)
+        # Most are a whole number under the first key, and nothing else has to be looked at.
+        if type(value) is int and 0 <= value <= _MAX_TOKENS and row.scale == 1 and not row.member:
+            return float(value)
         return self._number(fact, _MAX_TOKENS) // 1
 
     def cost_usd(self) -> float:
         """Return the reported cost in US dollars; NaN when not said."""
-        total = self._number("cost_usd", _MAX_COST_USD)
-        if total == total:
-            return total
+        if "cost_usd" in self._rows:
+            total = self._number("cost_usd", _MAX_COST_USD)
+            if total == total:
+                return total
         parts = [
             self._number(fact, _MAX_COST_USD) for fact in ("cost_input_usd", "cost_output_usd")
         ]
@@ -288,6 +297,9 @@ class SpanFacts:
             value = self._on_resource.get(row.key)
         if row.member is None or value is None:
             return value
-        if row.key not in self._opened:
-            self._opened[row.key] = coercion.opened(value)
-        return coercion.at_path(self._opened[row.key], row.member)
+        opened = self._opened
+        if opened is None:
+            opened = self._opened = {}
+        if row.key not in opened:
+            opened[row.key] = coercion.opened(value)
+        return coercion.at_path(opened[row.key], row.member)

@@ -6,15 +6,17 @@ parent, at one whose parent was not seen, or after 64 steps: a hostile sender ma
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tripswitch.genai.sightings import Ranked, Sighting
+from tripswitch.genai.sightings import Context, Ranked, Sighting
 from tripswitch.model.scope import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _MAX_DEPTH: Final = 64
+# Scopes with a tenant each: an application has some thousands, of about 1 kB.
+_MAX_PLACES: Final = 8192
 
 # What can be the outside of a request, besides a server's span and a trace's root.
 _OUTER_KINDS: Final = frozenset({"agent", "workflow", "chat", "embedding", "rerank", "retrieval"})
@@ -26,7 +28,8 @@ def chain_of(span: Sighting, spans: Mapping[str, Sighting]) -> list[Sighting]:
     parent_id = span.parent_span_id
     while parent_id is not None and len(chain) < _MAX_DEPTH:
         parent = spans.get(parent_id)
-        if parent is None or any(parent is below for below in chain):
+        # Sightings compare by identity.
+        if parent is None or parent in chain:
             break
         chain.append(parent)
         parent_id = parent.parent_span_id
@@ -35,11 +38,9 @@ def chain_of(span: Sighting, spans: Mapping[str, Sighting]) -> list[Sighting]:
 
 def is_whole(chain: Sequence[Sighting]) -> bool:
     """Return whether nothing of the request can be missing above the chain."""
-    return (
-        chain[-1].parent_span_id is None
-        or len(chain) == _MAX_DEPTH
-        or any(span.is_entry for span in chain)
-    )
+    if chain[-1].parent_span_id is None or len(chain) == _MAX_DEPTH:
+        return True
+    return any(span.is_entry for span in chain)
 
 
 def entry_of(chain: Sequence[Sighting]) -> Sighting | None:
@@ -71,6 +72,39 @@ def nearest(found: Iterable[Ranked | None]) -> Ranked | None:
     return best
 
 
+class Place(NamedTuple):
+    """Where a call belongs by the contexts of its chain, which many calls have in common.
+
+    ``contexts`` are those it was worked out from, innermost first.
+    """
+
+    contexts: tuple[Context, ...]
+    scope: Scope
+    prompt_label: str | None
+    tenant: str | None
+    service_version: str | None
+    deployment: str | None
+
+
+class Places:
+    """Works out places, each once for the same contexts, within a bound."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int | str | None, ...], Place] = {}
+
+    def of(self, contexts: Sequence[Context], flag_cohort: str | None, model: str | None) -> Place:
+        """Return the place of a call of ``model`` in a chain of ``contexts``, innermost first."""
+        # Contexts are long to compare and shared by alike spans, so they are known by identity;
+        # the place holds them, so that no other object can take it over.
+        key = (flag_cohort, model, *map(id, contexts))
+        place = self._known.get(key)
+        if place is None:
+            if len(self._known) >= _MAX_PLACES:
+                self._known.clear()
+            place = self._known[key] = _place_of(tuple(contexts), flag_cohort, model)
+        return place
+
+
 class Inherited:
     """What a call knows from the chain above it, and from the flags of its trace."""
 
@@ -84,45 +118,39 @@ class Inherited:
         "user",
     )
 
-    def __init__(self, chain: Sequence[Sighting], flag_cohort: str | None) -> None:
-        own, call = chain[0].context, chain[0].call
-        assert own is not None
+    def __init__(self, chain: Sequence[Sighting], flag_cohort: str | None, places: Places) -> None:
+        call = chain[0].call
         assert call is not None
-        if len(chain) == 1:
-            route, cohort, tenant = own.route, own.cohort, own.tenant
-            name, version, label = own.prompt_name, own.prompt_version, own.prompt_label
-            session, user = chain[0].session, chain[0].user
-            service_version, deployment = own.service_version, own.deployment
-        else:
-            contexts = [span.context for span in chain if span.context is not None]
+        contexts = [span.context for span in chain if span.context is not None]
+        # Where nobody says what was asked for, what answered tells calls apart as well.
+        place = places.of(contexts, flag_cohort, call.request_model or call.response_model)
+        self.scope = place.scope
+        self.prompt_label = place.prompt_label
+        self.tenant = place.tenant
+        self.session = _text(nearest([span.session for span in chain if span.session is not None]))
+        self.user = _text(nearest([span.user for span in chain if span.user is not None]))
+        self.service_version = place.service_version
+        self.deployment = place.deployment
+
+
+def _place_of(contexts: tuple[Context, ...], flag_cohort: str | None, model: str | None) -> Place:
+    cohort = nearest(context.cohort for context in contexts)
+    return Place(
+        contexts,
+        Scope(
             # Of equal rank the outermost: a gateway's own path is no route of the application.
-            route = nearest(context.route for context in reversed(contexts))
-            cohort = nearest(context.cohort for context in contexts)
-            tenant = nearest(context.tenant for context in contexts)
-            name = _closest(context.prompt_name for context in contexts)
-            version = _closest(context.prompt_version for context in contexts)
-            label = _closest(context.prompt_label for context in contexts)
-            session = nearest(span.session for span in chain)
-            user = nearest(span.user for span in chain)
-            service_version = next(
-                (c.service_version for c in contexts if c.service_version is not None), None
-            )
-            deployment = next((c.deployment for c in contexts if c.deployment is not None), None)
-        self.scope = Scope(
-            _text(route),
-            _text(name),
-            _text(version),
+            _text(nearest(context.route for context in reversed(contexts))),
+            _text(_closest(context.prompt_name for context in contexts)),
+            _text(_closest(context.prompt_version for context in contexts)),
             flag_cohort if cohort is None else cohort.value,
-            # Where nobody says what was asked for, what answered tells calls apart as well.
-            call.request_model or call.response_model,
-            own.provider,
-        )
-        self.prompt_label = _text(label)
-        self.tenant = _text(tenant)
-        self.session = _text(session)
-        self.user = _text(user)
-        self.service_version = service_version
-        self.deployment = deployment
+            model,
+            contexts[0].provider,
+        ),
+        _text(_closest(context.prompt_label for context in contexts)),
+        _text(nearest(context.tenant for context in contexts)),
+        next((one.service_version for one in contexts if one.service_version is not None), None),
+        next((one.deployment for one in contexts if one.deployment is not None), None),
+    )
 
 
 def _closest(found: Iterable[Ranked | None]) -> Ranked | None:

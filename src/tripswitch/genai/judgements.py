@@ -39,19 +39,16 @@ def of_span(
     context = sighting.context
     assert context is not None
     target = _target(facts, sighting, links)
-    found = [
-        evaluation
-        for evaluation in (
-            *_of_keys(facts, target, sighting.end),
-            *_of_scores(facts, target, sighting.end),
-            *(
-                of_attributes(event.attributes, target, event.time_ns)
-                for event in events
-                if event.name == EVALUATION_EVENT
-            ),
-        )
-        if evaluation is not None
-    ]
+    found: list[Evaluation] = []
+    if facts.plan.evaluations or facts.has("evaluation_name"):
+        found += _of_keys(facts, target, sighting.end)
+    if facts.has("scores"):
+        found += _of_scores(facts, target, sighting.end)
+    for event in events:
+        if event.name == EVALUATION_EVENT:
+            evaluation = of_attributes(event.attributes, target, event.time_ns)
+            if evaluation is not None:
+                found.append(evaluation)
     _read_events(sighting, events)
     if context.kind == "evaluator" and not found:
         found = _of_output(facts, sighting, target)
@@ -83,21 +80,25 @@ def _read_events(sighting: Sighting, events: Sequence[SpanEvent]) -> None:
 
 def _of_keys(
     facts: SpanFacts, target: tuple[str | None, str | None], at_ns: int
-) -> Iterator[Evaluation | None]:
+) -> Iterator[Evaluation]:
     """Yield what stands under the span's own keys."""
     for name, parts in _numbered(facts):
-        yield _evaluation(name, parts, target, at_ns)
+        evaluation = _evaluation_of(name, parts, target, at_ns)
+        if evaluation is not None:
+            yield evaluation
     if facts.has("evaluation_name"):
         parts = {
             "score": next(iter(facts.values("evaluation_score")), None),
             "label": facts.text("evaluation_label"),
         }
-        yield _evaluation(facts.text("evaluation_name"), parts, target, at_ns)
+        evaluation = _evaluation_of(facts.text("evaluation_name"), parts, target, at_ns)
+        if evaluation is not None:
+            yield evaluation
 
 
 def _of_scores(
     facts: SpanFacts, target: tuple[str | None, str | None], at_ns: int
-) -> Iterator[Evaluation | None]:
+) -> Iterator[Evaluation]:
     """Yield what stands in an object of names and scores."""
     for value in facts.values("scores"):
         scores = coercion.opened(value)
@@ -105,7 +106,9 @@ def _of_scores(
             continue
         label = _label_of(facts) if len(scores) == 1 else None
         for name, score in list(scores.items())[:_MAX_EVALUATIONS]:
-            yield _evaluation(name, {"score": score, "label": label}, target, at_ns)
+            evaluation = _evaluation(name, score, label, target, at_ns)
+            if evaluation is not None:
+                yield evaluation
 
 
 def of_attributes(
@@ -114,24 +117,20 @@ def of_attributes(
     """Return the evaluation that a ``gen_ai.evaluation.result`` tells of; None when it failed."""
     if attributes.get("error.type"):
         return None
-    parts: dict[str, Value] = {
-        "score": attributes.get("gen_ai.evaluation.score.value"),
-        "label": attributes.get("gen_ai.evaluation.score.label", attributes.get("label")),
-    }
     trace_id, span_id = target
-    named = coercion.text(attributes.get("gen_ai.evaluation.target_span_id"))
-    if named is not None:
+    named = attributes.get("gen_ai.evaluation.target_span_id")
+    if named is not None and (named := coercion.text(named)) is not None:
         span_id = named.lower()
-    evaluation = _evaluation(
-        coercion.text(attributes.get("gen_ai.evaluation.name")), parts, (trace_id, span_id), at_ns
-    )
-    response_id = coercion.text(attributes.get("gen_ai.response.id"))
-    return (
-        None
-        if evaluation is None
-        else evaluation._replace(
-            response_id=None if response_id is None else coercion.cut(response_id)
-        )
+    answer = attributes.get("gen_ai.response.id")
+    if answer is not None:
+        answer = _cut(coercion.text(answer))
+    return _evaluation(
+        coercion.text(attributes.get("gen_ai.evaluation.name")),
+        attributes.get("gen_ai.evaluation.score.value"),
+        attributes.get("gen_ai.evaluation.score.label", attributes.get("label")),
+        (trace_id, span_id),
+        at_ns,
+        response_id=answer,
     )
 
 
@@ -178,32 +177,59 @@ def score_of(value: Value) -> float | None:
 
 def _evaluation(
     name: str | None,
+    value: Value,
+    said: Value,
+    target: tuple[str | None, str | None],
+    at_ns: int,
+    *,
+    source: Value = None,
+    version: Value = None,
+    response_id: str | None = None,
+) -> Evaluation | None:
+    """Return the evaluation ``name`` with its value and the label it ``said``; None without any."""
+    if name is None or not name.strip():
+        return None
+    score = score_of(value)
+    label = None if said is None else _cut(coercion.text(said))
+    if label is None and score is None and isinstance(value, str):
+        label = _cut(coercion.text(value))
+    if score is None and label is None:
+        return None
+    known = None if source is None else coercion.text(source)
+    return Evaluation(
+        coercion.cut(name.strip()),
+        score,
+        label,
+        "unknown" if known is None else _SOURCES.get(known.lower(), "unknown"),
+        None if version is None else _cut(coercion.text(version)),
+        target[0],
+        target[1],
+        response_id,
+        at_ns,
+        score is not None and not isinstance(value, float) and _is_boolean(value),
+    )
+
+
+def _evaluation_of(
+    name: str | None,
     parts: Mapping[str, Value],
     target: tuple[str | None, str | None],
     at_ns: int,
 ) -> Evaluation | None:
-    if name is None or not name.strip():
-        return None
-    value = parts.get("score", parts.get("value"))
-    score = score_of(value)
-    label = coercion.text(parts.get("label"))
-    if label is None and score is None and isinstance(value, str):
-        label = coercion.text(value)
-    if score is None and label is None:
-        return None
-    source = coercion.text(parts.get("annotator_kind"))
-    return Evaluation(
-        name=coercion.cut(name.strip()),
-        score=score,
-        label=None if label is None else coercion.cut(label),
-        source=_SOURCES.get((source or "").lower(), "unknown"),
-        version=_cut(coercion.text(parts.get("identifier"))),
-        target_trace_id=target[0],
-        target_span_id=target[1],
-        response_id=None,
-        at_ns=at_ns,
-        is_boolean=score is not None and coercion.text(value) in ("true", "True", "false", "False"),
+    """Return the evaluation of a span's numbered or named keys, by the parts they say."""
+    return _evaluation(
+        name,
+        parts.get("score", parts.get("value")),
+        parts.get("label"),
+        target,
+        at_ns,
+        source=parts.get("annotator_kind"),
+        version=parts.get("identifier"),
     )
+
+
+def _is_boolean(value: Value) -> bool:
+    return coercion.text(value) in ("true", "True", "false", "False")
 
 
 def _numbered(facts: SpanFacts) -> list[tuple[str | None, dict[str, Value]]]:
@@ -238,7 +264,7 @@ def _of_output(
         if isinstance(parts["score"], dict | list):
             continue
         name = coercion.text(output.get("name")) or sighting.name.removeprefix("evaluate ")
-        evaluation = _evaluation(name, parts, target, sighting.end)
+        evaluation = _evaluation_of(name, parts, target, sighting.end)
         if evaluation is not None:
             return [evaluation]
     return []

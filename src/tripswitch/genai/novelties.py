@@ -13,6 +13,8 @@ from tripswitch.model.incident import Change
 from tripswitch.model.scope import Scope
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tripswitch.genai.settling import Settling
 
 _SETTLING_IN_NS: Final = 60 * 10**9
@@ -20,6 +22,7 @@ _MAX_ROUTES: Final = 1000
 # Of one kind on one route; a sender that makes up names is told apart from a rollout by this.
 _MAX_VALUES: Final = 256
 _MAX_COMBINATIONS: Final = 1024
+_KINDS: Final = ("request_model", "response_model", "provider", "service_version", "deployment")
 
 
 class _Route:
@@ -49,15 +52,14 @@ class Novelties:
             route = self._routes[route_name] = _Route(now_ns)
             if len(self._routes) > _MAX_ROUTES:
                 self._routes.popitem(last=False)
-        facts = _facts(call)
-        combination = tuple(value for _, value in facts)
+        combination = _values(call)
         if combination in route.combinations:
             return []
         if len(route.combinations) >= _MAX_COMBINATIONS:
             route.combinations.clear()
         route.combinations.add(combination)
         found: list[Change] = []
-        for kind, value in facts:
+        for kind, value in zip(_kinds(combination), combination, strict=True):
             if value is None:
                 continue
             known = route.values.setdefault(kind, {})
@@ -74,13 +76,20 @@ class Novelties:
         return found
 
 
-def _facts(call: Settling) -> list[tuple[str, str | None]]:
+def _values(call: Settling) -> tuple[str | None, ...]:
+    """Return what a call shows: a value for each of `_KINDS`, then the names of its guardrails."""
     inherited = call.inherited
-    return [
-        ("request_model", inherited.scope.request_model),
-        ("response_model", call.facts.response_model),
-        ("provider", inherited.scope.provider),
-        ("service_version", inherited.service_version),
-        ("deployment", inherited.deployment),
-        *[("guardrail", guardrail.name) for guardrail in call.guardrails],
-    ]
+    values = (
+        inherited.scope.request_model,
+        call.facts.response_model,
+        inherited.scope.provider,
+        inherited.service_version,
+        inherited.deployment,
+    )
+    if not call.guardrails:
+        return values
+    return (*values, *[guardrail.name for guardrail in call.guardrails])
+
+
+def _kinds(values: Sequence[str | None]) -> tuple[str, ...]:
+    return _KINDS + ("guardrail",) * (len(values) - len(_KINDS))

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
-from tripswitch.genai.call_index import CallRef, response_key, span_key, trace_key
+from tripswitch.genai.call_index import CallRef, mixed, response_key, span_key, trace_key
 
 if TYPE_CHECKING:
     from tripswitch.genai.call_index import CallIndex
     from tripswitch.genai.settling import Settling
     from tripswitch.genai.sightings import Evaluation
 
-
-def ref_of(call: Settling) -> CallRef:
-    """Return what a late score needs to know of ``call``."""
-    inherited = call.inherited
-    return CallRef(call.key, inherited.scope, inherited.tenant, call.span.end)
+# Evaluations have few names; a hostile sender as many as it likes.
+_MAX_REMEMBERED: Final = 1024
 
 
 def remember(index: CallIndex, call: Settling, now_ns: int) -> None:
@@ -24,8 +22,8 @@ def remember(index: CallIndex, call: Settling, now_ns: int) -> None:
     if call.facts.response_id is not None:
         keys.append(response_key(call.facts.response_id))
     if call.entry is not None and call.entry is not call.span:
-        keys.append(span_key(call.entry.trace_id, call.entry.span_id))
-    index.add(keys, ref_of(call), now_ns)
+        keys.append(call.entry.key)
+    index.add(keys, call.ref, now_ns)
 
 
 def find_call(index: CallIndex, evaluation: Evaluation) -> CallRef | None:
@@ -44,4 +42,9 @@ def find_call(index: CallIndex, evaluation: Evaluation) -> CallRef | None:
 
 def evaluation_key(call: int, evaluation: Evaluation) -> int:
     """Return what is the same for an evaluation of a call that is sent again."""
-    return response_key(f"{call}|{evaluation.name}|{evaluation.version}|{evaluation.source}")
+    return mixed(call ^ _said_by(evaluation.name, evaluation.version, evaluation.source))
+
+
+@lru_cache(maxsize=_MAX_REMEMBERED)
+def _said_by(name: str, version: str | None, source: str) -> int:
+    return response_key(f"{name}|{version}|{source}")

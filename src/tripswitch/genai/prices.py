@@ -115,10 +115,10 @@ class PriceTable:
         input, reasoning part of the output; NaN means none. What gives no output (an embedding) has
         no price for it.
         """
-        price = next(
-            (found for model in models if model and (found := self.price(provider, model, at_ns))),
-            None,
-        )
+        price = None
+        for model in models:
+            if model and (price := self.price(provider, model, at_ns)) is not None:
+                break
         if price is None or price.input is None or input_tokens != input_tokens:
             return math.nan
         if price.output is None:

@@ -114,8 +114,10 @@ class _Learnt:
             self.window = _ENOUGH
 
     def _extend(self, score: float) -> None:
-        self.lowest = min(self.lowest, score)
-        self.highest = max(self.highest, score)
+        if score < self.lowest:
+            self.lowest = score
+        if score > self.highest:
+            self.highest = score
 
 
 class ScoreRanges:

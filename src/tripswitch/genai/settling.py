@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from tripswitch.genai.call_index import span_key
+from tripswitch.genai.call_index import CallRef
 from tripswitch.genai.family import Inherited, chain_of, entry_of, is_whole
 from tripswitch.genai.repeats import CALL_KINDS, mark_repeats
 from tripswitch.genai.spellings import folded
@@ -22,6 +22,7 @@ from tripswitch.model.calls import Guardrail, ToolExecution
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tripswitch.genai.family import Places
     from tripswitch.genai.repeats import Tally
     from tripswitch.genai.sightings import CallFacts, Evaluation, Flag, Note, Sighting
 
@@ -31,7 +32,8 @@ _MAX_LISTED: Final = 64
 class Settling:
     """One call that is settled, with everything its trace says of it.
 
-    ``key`` names the call as `span_key` does; ``refusal`` and ``cost_usd`` are as they were handed
+    ``key`` names the call as `span_key` does, ``ref`` is what a late score needs to know of it;
+    ``refusal`` and ``cost_usd`` are as they were handed
     on; ``is_handed_on`` says that nothing can be added any more.
     """
 
@@ -45,6 +47,7 @@ class Settling:
         "inherited",
         "is_handed_on",
         "key",
+        "ref",
         "refusal",
         "span",
         "tools",
@@ -55,8 +58,9 @@ class Settling:
         self.chain = chain
         self.facts = facts
         self.entry = entry_of(chain)
-        self.key = span_key(span.trace_id, span.span_id)
+        self.key = span.key
         self.inherited: Inherited
+        self.ref: CallRef
         self.evaluations: list[Evaluation] = []
         self.guardrails: list[Guardrail] = []
         self.tools: list[ToolExecution] = []
@@ -68,6 +72,7 @@ class Settling:
 def settle_calls(
     spans: Mapping[str, Sighting],
     tally: Tally,
+    places: Places,
     flag_keys: Sequence[str],
     notes: Sequence[Note],
     *,
@@ -78,37 +83,41 @@ def settle_calls(
     Marks the spans that are done with. A call whose parents are not all known stays unsettled
     unless this is the ``final`` chance.
     """
+    callers = [span for span in spans.values() if span.call is not None]
     candidates = [
         span
-        for span in spans.values()
-        if span.call is not None
-        and not span.settled
-        and span.context is not None
-        and span.context.kind in CALL_KINDS
+        for span in callers
+        if not span.settled and span.context is not None and span.context.kind in CALL_KINDS
     ]
     chains = {span.span_id: chain_of(span, spans) for span in candidates}
-    candidates = [span for span in candidates if final or is_whole(chains[span.span_id])]
-    if len(spans) > 1:
+    if not final:
+        candidates = [span for span in candidates if is_whole(chains[span.span_id])]
+    if len(callers) > 1:
         mark_repeats(candidates, chains, tally)
+    if len(candidates) > 1:
+        candidates.sort(key=lambda item: (item.end, item.start, item.span_id))
     settled = []
-    for span in sorted(candidates, key=lambda item: (item.end, item.start, item.span_id)):
+    for span in candidates:
         facts = span.call
         assert facts is not None
         if span.settled:
             continue
         span.settled = True
-        if _is_for_judging(chains[span.span_id]):
+        chain = chains[span.span_id]
+        if _is_for_judging(chain):
             tally.judged_by_model += 1
             continue
-        settled.append(Settling(span, chains[span.span_id], facts))
-    if len(spans) > 1:
-        _fill_from_raw(settled, spans)
+        settled.append(Settling(span, chain, facts))
+    if len(callers) > 1:
+        _fill_from_raw(settled, callers)
     if notes:
         _fill_from_notes(settled, notes)
     flags = [flag for note in notes if (flag := note.flag) is not None]
     for call in settled:
-        flagged = [flag for span in call.chain for flag in span.flags]
-        call.inherited = Inherited(call.chain, _cohort_of([*flagged, *flags], flag_keys))
+        flagged = [*_flags_of(call.chain), *flags]
+        cohort = _cohort_of(flagged, flag_keys) if flagged else None
+        inherited = call.inherited = Inherited(call.chain, cohort, places)
+        call.ref = CallRef(call.key, inherited.scope, inherited.tenant, call.span.end)
     return settled
 
 
@@ -206,6 +215,14 @@ def _is_for_judging(chain: Sequence[Sighting]) -> bool:
     return any(_is_judge(span) for span in chain[1:])
 
 
+def _flags_of(chain: Sequence[Sighting]) -> list[Flag]:
+    flags: list[Flag] = []
+    for span in chain:
+        if span.flags:
+            flags += span.flags
+    return flags
+
+
 def _is_judge(span: Sighting) -> bool:
     """Return whether calls below a span serve a verdict.
 
@@ -222,10 +239,10 @@ def _is_judge(span: Sighting) -> bool:
     )
 
 
-def _fill_from_raw(settled: Sequence[Settling], spans: Mapping[str, Sighting]) -> None:
+def _fill_from_raw(settled: Sequence[Settling], callers: Sequence[Sighting]) -> None:
     raws: dict[str, list[Sighting]] = {}
-    for span in spans.values():
-        if span.context is not None and span.context.kind == "raw" and span.call is not None:
+    for span in callers:
+        if span.context is not None and span.context.kind == "raw":
             raws.setdefault(span.parent_span_id or "", []).append(span)
     if not raws:
         return

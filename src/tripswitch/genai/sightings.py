@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from tripswitch.genai.call_index import span_key
+
 if TYPE_CHECKING:
     from tripswitch.genai.spellings import Kind
     from tripswitch.model.calls import ErrorClass, Guardrail
@@ -104,6 +106,30 @@ class CallFacts:
     is_estimated: bool = False
     is_inferred: bool = False
 
+    def copy(self) -> CallFacts:
+        """Return facts of their own, with a list of their own, that say the same."""
+        made = CallFacts.__new__(CallFacts)
+        made.is_chat = self.is_chat
+        made.response_id = self.response_id
+        made.request_model = self.request_model
+        made.response_model = self.response_model
+        made.ttft = self.ttft
+        made.streaming = self.streaming
+        made.input_tokens = self.input_tokens
+        made.output_tokens = self.output_tokens
+        made.cached_tokens = self.cached_tokens
+        made.cache_write_tokens = self.cache_write_tokens
+        made.reasoning_tokens = self.reasoning_tokens
+        made.cost_usd = self.cost_usd
+        made.cache_hit = self.cache_hit
+        made.finish_reasons = [*self.finish_reasons]
+        made.refuses = self.refuses
+        made.error_type = self.error_type
+        made.error_class = self.error_class
+        made.is_estimated = self.is_estimated
+        made.is_inferred = self.is_inferred
+        return made
+
     def fill(self, other: CallFacts) -> None:
         """Take from ``other``, which tells of the same call, what is missing here."""
         for name in (
@@ -142,6 +168,7 @@ class Sighting:
     """
 
     __slots__ = (
+        "_key",
         "call",
         "context",
         "end",
@@ -190,6 +217,15 @@ class Sighting:
         self.flags: tuple[Flag, ...] = ()
         self.settled = False
         self.verdicts_given = False
+        self._key: int | None = None
+
+    @property
+    def key(self) -> int:
+        """The number that names the span, as `span_key` gives it; worked out when first asked."""
+        key = self._key
+        if key is None:
+            key = self._key = span_key(self.trace_id, self.span_id)
+        return key
 
 
 class Note(NamedTuple):

@@ -11,15 +11,16 @@ Everything is bounded, and what a bound costs is counted.
 
 from __future__ import annotations
 
-import heapq
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from tripswitch.genai.agenda import Agenda
 from tripswitch.genai.appraisal import Appraiser
-from tripswitch.genai.call_index import CallIndex, CallRef, span_key
+from tripswitch.genai.call_index import CallIndex, CallRef
 from tripswitch.genai.columns import Rows
+from tripswitch.genai.family import Places
+from tripswitch.genai.held_trace import NEVER, Trace
 from tripswitch.genai.novelties import Novelties
-from tripswitch.genai.past_calls import evaluation_key, find_call, ref_of, remember
+from tripswitch.genai.past_calls import evaluation_key, find_call, remember
 from tripswitch.genai.prices import PriceTable
 from tripswitch.genai.repeats import Tally
 from tripswitch.genai.seen import Seen
@@ -43,30 +44,6 @@ if TYPE_CHECKING:
 _MAX_SPANS_BY_TRACE: Final = 4096
 # Held spans cost about 400 bytes each.
 _SPANS_BY_TRACE: Final = 10
-_NEVER: Final = 1 << 62
-
-
-@dataclass(slots=True)
-class Trace:
-    """What is known of one trace. ``due_ns`` is when it is looked at next.
-
-    ``calls`` are the settled ones, kept for what comes late; ``served`` the spans whose request was
-    handed on.
-    """
-
-    trace_id: str
-    last_ns: int
-    due_ns: int = 0
-    rooted_ns: int = _NEVER
-    is_genai: bool = False
-    has_extras: bool = False
-    is_settled: bool = False
-    is_dirty: bool = False
-    spans: dict[str, Sighting] = field(default_factory=dict)
-    notes: list[Note] = field(default_factory=list)
-    evaluations: list[Evaluation] = field(default_factory=list)
-    calls: list[Settling] = field(default_factory=list)
-    served: set[str] = field(default_factory=set)
 
 
 class TraceBook:
@@ -84,14 +61,14 @@ class TraceBook:
         self._max_traces = config.read.max_held_traces
         self._flag_keys = config.read.cohort_flags
         self._traces: dict[str, Trace] = {}
-        self._due: list[tuple[int, int, str]] = []
-        self._pushed = 0
+        self._agenda = Agenda()
         self._spans = 0
         self._now_ns = 0
         self._seen = Seen()
         self._responses: dict[str, int] = {}
         self._waiting: dict[str, list[tuple[int, Evaluation]]] = {}
         self._tally = Tally()
+        self._places = Places()
         self._novelties = Novelties()
         self._changes: list[Change] = []
         self.appraiser = Appraiser(config)
@@ -147,8 +124,7 @@ class TraceBook:
     def settle(self, now_ns: int) -> Settled:
         """Return what became settled up to ``now_ns``."""
         self._now_ns = max(now_ns, self._now_ns)
-        while self._due and self._due[0][0] <= self._now_ns:
-            _, _, trace_id = heapq.heappop(self._due)
+        for trace_id in self._agenda.take(self._now_ns):
             trace = self._traces.get(trace_id)
             if trace is not None and trace.due_ns <= self._now_ns:
                 self._look_at(trace)
@@ -176,28 +152,32 @@ class TraceBook:
     # --- what comes in ----------------------------------------------------------------------------
 
     def _add_span(self, span: Sighting) -> None:
-        trace = self._traces.get(span.trace_id)
-        if span.call is not None and not self._seen.is_new(span_key(span.trace_id, span.span_id)):
+        trace_id, span_id = span.trace_id, span.span_id
+        trace = self._traces.get(trace_id)
+        if span.call is not None and not self._seen.is_new(span.key):
             self.counts["repeated_spans"] += 1
             return
         if trace is None:
-            trace = self._open(span.trace_id)
-        elif span.span_id in trace.spans:
+            trace = self._open(trace_id)
+        elif span_id in trace.spans:
             return
         elif len(trace.spans) >= _MAX_SPANS_BY_TRACE:
             self._evict(trace)
-            trace = self._open(span.trace_id)
-        trace.spans[span.span_id] = span
+            trace = self._open(trace_id)
+        trace.spans[span_id] = span
         self._spans += 1
         context = span.context
-        if context is not None and context.kind != "other":
-            trace.is_genai = True
-        if span.guardrails or (context is not None and context.kind == "tool"):
+        if context is not None:
+            kind = context.kind
+            if kind != "other":
+                trace.is_genai = True
+                if kind == "tool":
+                    trace.has_extras = True
+        if span.guardrails:
             trace.has_extras = True
         for evaluation in span.evaluations:
             self._place(evaluation)
-        is_root = span.parent_span_id is None or span.is_entry
-        self._touch(trace, is_root=is_root)
+        self._touch(trace, is_root=span.parent_span_id is None or span.is_entry)
 
     def _add_note(self, note: Note) -> None:
         if note.evaluation is not None:
@@ -241,18 +221,20 @@ class TraceBook:
         return trace
 
     def _touch(self, trace: Trace, *, is_root: bool) -> None:
-        trace.last_ns = self._now_ns
+        now_ns = trace.last_ns = self._now_ns
         if is_root or trace.is_settled:
-            trace.rooted_ns = min(trace.rooted_ns, self._now_ns)
+            if now_ns < trace.rooted_ns:
+                trace.rooted_ns = now_ns
             trace.is_dirty = True
-        due_ns = min(trace.rooted_ns + self._linger_ns, trace.last_ns + self._hold_ns)
+        due_ns = now_ns + self._hold_ns
+        if trace.rooted_ns + self._linger_ns < due_ns:
+            due_ns = trace.rooted_ns + self._linger_ns
         if trace.due_ns == 0 or due_ns < trace.due_ns:
             self._push(trace, due_ns)
 
     def _push(self, trace: Trace, due_ns: int) -> None:
         trace.due_ns = due_ns
-        self._pushed += 1
-        heapq.heappush(self._due, (due_ns, self._pushed, trace.trace_id))
+        self._agenda.put(trace.trace_id, due_ns)
 
     # --- what becomes of it -----------------------------------------------------------------------
 
@@ -272,13 +254,13 @@ class TraceBook:
             # Ordinary traffic: nothing to settle, nothing to remember.
             self._drop(trace)
             return
-        if is_over and trace.rooted_ns == _NEVER and not trace.is_settled:
+        if is_over and trace.rooted_ns == NEVER and not trace.is_settled:
             self.counts["expired"] += 1
         self._settle(trace, final=is_over)
         if is_over:
             self._drop(trace)
             return
-        trace.rooted_ns = _NEVER
+        trace.rooted_ns = NEVER
         trace.is_settled = True
         trace.is_dirty = False
         self._push(trace, quiet_ns)
@@ -295,7 +277,9 @@ class TraceBook:
         del self._traces[trace.trace_id]
 
     def _settle(self, trace: Trace, *, final: bool) -> None:
-        calls = settle_calls(trace.spans, self._tally, self._flag_keys, trace.notes, final=final)
+        calls = settle_calls(
+            trace.spans, self._tally, self._places, self._flag_keys, trace.notes, final=final
+        )
         calls = [call for call in calls if self._is_first_of_answer(call)]
         known = [*trace.calls, *calls]
         if known and trace.has_extras:
@@ -318,16 +302,16 @@ class TraceBook:
                 else:
                     left.append(evaluation)
             elif owner.is_handed_on:
-                self._join_late(evaluation, ref_of(owner))
+                self._join_late(evaluation, owner.ref)
             else:
                 owner.evaluations.append(evaluation)
         trace.evaluations = left
         self._emit(trace, calls)
         trace.calls = known
-        for call in calls:
+        for call in calls if self._waiting else ():
             waiting = self._waiting.pop(call.facts.response_id or "", None)
             for _, evaluation in waiting or ():
-                self._join_late(evaluation, ref_of(call))
+                self._join_late(evaluation, call.ref)
 
     def _is_first_of_answer(self, call: Settling) -> bool:
         """Return False for a second span of one answer, which another instrumentation made."""
@@ -347,7 +331,8 @@ class TraceBook:
         groups: dict[str, list[Settling]] = {}
         for call in calls:
             appraised = self.appraiser.of_call(call.evaluations)
-            add_guardrail(call, *appraised.guardrails)
+            if appraised.guardrails:
+                add_guardrail(call, *appraised.guardrails)
             self._rows.add_call(call, appraised)
             call.is_handed_on = True
             self._changes += self._novelties.of_call(call, self._now_ns)

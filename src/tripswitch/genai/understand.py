@@ -11,11 +11,12 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from tripswitch.genai import judgements
-from tripswitch.genai.answers import call_facts, error_of
+from tripswitch.genai.answers import call_facts
 from tripswitch.genai.coercion import MAX_TEXT
 from tripswitch.genai.facts import SpanFacts
 from tripswitch.genai.records import note_of
 from tripswitch.genai.sightings import Context, Ranked, Sighted, Sighting
+from tripswitch.genai.sketches import Sketch
 from tripswitch.genai.vocabulary import (
     LOGS_WITH_BODY,
     WANTED_EVENTS,
@@ -31,33 +32,36 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tripswitch.config.read_section import Read
+    from tripswitch.otlp.attributes import Marks
+    from tripswitch.otlp.reader import SpanEvent
 
 DEFAULT_COHORTS = ("control", "canary")
 
 # One entry for each combination of scope, tenant and models; about 1 kB each.
-_MAX_REMEMBERED_CONTEXTS = 8192
+_MAX_REMEMBERED = 8192
 _MAX_DURATION_NS = 24 * 3600 * 10**9
 _SERVER, _CONSUMER = 2, 5
 
-# Kinds of span whose own usage is looked at.
-_CALLING = frozenset({"chat", "embedding", "rerank", "raw"})
-
 
 class Understanding:
-    """Reads OTLP trace and log requests into sightings; remembers nothing of one in the next.
+    """Reads OTLP trace and log requests into sightings.
 
+    What is remembered from one to the next changes no answer, only its cost.
     ``cohort_names`` are the cohorts that a bare tag may name, `DEFAULT_COHORTS` when empty.
     """
 
     def __init__(self, read: Read, cohort_names: Sequence[str] = ()) -> None:
         self._vocabulary = Vocabulary(read.keys, read.dialects, content_facts=read.content_facts)
-        self._reader = AttributeReader(Wanted(self._vocabulary.wants, self._vocabulary.private))
+        self._reader = AttributeReader(
+            Wanted(self._vocabulary.wants, self._vocabulary.private, self._vocabulary.tells)
+        )
         self._log_reader = LogReader(self._reader, WANTED_LOGS, LOGS_WITH_BODY)
         self._cohort_names = frozenset(name.lower() for name in (cohort_names or DEFAULT_COHORTS))
         # BLAKE2b takes keys of at most 64 bytes.
         key = read.user_hash_key.get_secret_value().encode()
         self._user_key = key if len(key) <= 64 else hashlib.blake2b(key).digest()
         self._contexts: dict[tuple[Any, ...], Context] = {}
+        self._sketches: dict[tuple[Marks, Marks, str, int], Sketch] = {}
 
     def read(self, requests: Sequence[tuple[Signal, bytes]]) -> Sighted:
         """Read requests of traces and logs, each (signal, serialised request), in order."""
@@ -80,13 +84,13 @@ class Understanding:
         ):
             if count:
                 sighted.rejected[fact] = count
-        resource_keys = [tuple(resource) for resource in table.resources]
+        starts, ends = table.start.tolist(), table.end.tolist()
         request_of = table.request_index.tolist()
         row = 0
         for request in range(len(requests)):
             latest: int | None = None
             while row < len(request_of) and request_of[row] == request:
-                sighting = self._sighting(table, row, resource_keys, sighted.rejected)
+                sighting = self._sighting(table, row, starts[row], ends[row], sighted.rejected)
                 row += 1
                 if sighting is None:
                     continue
@@ -122,23 +126,17 @@ class Understanding:
         return sighted
 
     def _sighting(
-        self,
-        table: SpanTable,
-        row: int,
-        resource_keys: list[tuple[str, ...]],
-        rejected: dict[str, int],
+        self, table: SpanTable, row: int, start: int, end: int, rejected: dict[str, int]
     ) -> Sighting | None:
-        attributes = table.attributes[row]
-        resource = table.resource[row]
-        plan = self._vocabulary.plan(
-            tuple(attributes), resource_keys[resource], table.scope_name[row]
-        )
-        start, end = int(table.start[row]), int(table.end[row])
         if not 0 <= end - start <= _MAX_DURATION_NS:
             # An unbelievable duration is made 0: the end decides the minute.
             rejected["duration"] = rejected.get("duration", 0) + 1
             start = end
         events = table.events[row]
+        sketch = self._sketch(table, row, events, rejected)
+        if sketch.is_start:
+            # A start marker of Logfire's: the span itself comes when it ends.
+            return None
         sighting = Sighting(
             table.trace_id[row],
             table.span_id[row],
@@ -148,47 +146,70 @@ class Understanding:
             is_entry=table.kind[row] in (_SERVER, _CONSUMER),
             failed=table.status_code[row] == 2,
         )
-        if plan.is_bare and not events:
+        if sketch.plan.is_bare and not events:
             return sighting
-        facts = SpanFacts(plan, attributes, table.resources[resource], rejected)
-        context = self._context(facts, rejected)
-        if context.kind == "other" and facts.text("span_type") == "pending_span":
-            # A start marker of Logfire's: the span itself comes when it ends.
-            return None
-        sighting.context = context
-        error_type, error_class = error_of(facts, table.status_code[row], events)
-        sighting.failed = error_class is not None
-        if facts.has("session"):
+        sighting.context = sketch.context
+        sighting.failed = sketch.error_class is not None
+        if sketch.is_done and not events:
+            return sighting
+        facts = SpanFacts(
+            sketch.plan, table.attributes[row], table.resources[table.resource[row]], rejected
+        )
+        if sketch.has_session:
             sighting.session = facts.ranked("session")
-        if facts.has("user"):
+        if sketch.has_user:
             sighting.user = self._hashed(facts.ranked("user"))
-        if context.kind in _CALLING and (plan.shows_call or plan.raw or sighting.failed):
+        if sketch.call is not None:
             sighting.call = call_facts(
                 facts,
-                context,
+                sketch,
+                sketch.call,
                 events,
                 start,
                 end,
-                (error_type, error_class),
                 content_facts=self._vocabulary.content_facts,
             )
-        if (
-            plan.evaluations
-            or plan.has_guardrail
-            or events
-            or context.kind
-            in (
-                "evaluator",
-                "guardrail",
-                "tool",
-            )
-            or facts.has("evaluation_name")
-            or facts.has("scores")
-            or facts.has("output_content")
-        ):
+        if sketch.judges or events:
             sighting.name = table.name[row][:MAX_TEXT]
             judgements.of_span(sighting, facts, events, table.links[row])
         return sighting
+
+    def _sketch(
+        self,
+        table: SpanTable,
+        row: int,
+        events: Sequence[SpanEvent],
+        rejected: dict[str, int],
+    ) -> Sketch:
+        """Return what the span has in common with those that are alike."""
+        resource = table.resource[row]
+        key = (
+            table.marks[row],
+            table.resource_marks[resource],
+            table.scope_name[row],
+            table.status_code[row],
+        )
+        known = self._sketches.get(key)
+        if known is not None and (not events or known.holds_for(events)):
+            return known
+        attributes, on_resource = table.attributes[row], table.resources[resource]
+        plan = self._vocabulary.plan(tuple(attributes), tuple(on_resource), table.scope_name[row])
+        already_rejected = sum(rejected.values())
+        facts = SpanFacts(plan, attributes, on_resource, rejected)
+        sketch = Sketch(facts, self._context(facts, rejected), table.status_code[row], events)
+        if (
+            plan.is_sketchable
+            and None not in key[0]
+            and None not in key[1]
+            and len(key[2]) <= MAX_TEXT
+            and sketch.holds_for(events)
+            # Each span with an unusable value has to be counted.
+            and sum(rejected.values()) == already_rejected
+        ):
+            if len(self._sketches) >= _MAX_REMEMBERED:
+                self._sketches.clear()
+            self._sketches[key] = sketch
+        return sketch
 
     def _context(self, facts: SpanFacts, rejected: dict[str, int]) -> Context:
         if not facts.plan.is_memorable:
@@ -207,7 +228,7 @@ class Understanding:
             if sum(rejected.values()) == already_rejected and all(
                 isinstance(value, str) and len(value) <= MAX_TEXT for value in key[1:]
             ):
-                if len(self._contexts) >= _MAX_REMEMBERED_CONTEXTS:
+                if len(self._contexts) >= _MAX_REMEMBERED:
                     self._contexts.clear()
                 self._contexts[key] = found
         return found

@@ -131,6 +131,19 @@ COMMON_FACTS: Final = (
     "deployment",
     "tool_name",
 )
+# Facts that alike spans have in common, besides these.
+_LIKE_FACTS: Final = (
+    *COMMON_FACTS,
+    "error_type",
+    "error_code",
+    "error_message",
+    "http_status",
+    "level",
+    "finish_reasons",
+    "response_status",
+    "cache_hit",
+    "streaming",
+)
 # What a span must show, at least one of them, to be believed when it says it is a call.
 _CALL_FACTS: Final = (
     "request_model",
@@ -185,6 +198,7 @@ class Plan:
     ``shows_answer`` that an answer came; ``raw`` maps the parts of a provider's raw answer to their
     keys; ``is_bare`` says that nothing here is of any use. ``is_memorable`` says that the values of
     the common keys may be remembered: none is a JSON document, which may hold anybody's text.
+    ``is_sketchable`` says so of all that alike spans have in common, see `tells`.
     """
 
     __slots__ = (
@@ -195,6 +209,7 @@ class Plan:
         "has_guardrail",
         "is_bare",
         "is_memorable",
+        "is_sketchable",
         "raw",
         "raw_provider",
         "rows",
@@ -229,6 +244,11 @@ class Plan:
             sorted({row.key for row in common if row.anywhere} & on_resource)
         )
         self.is_memorable = not any(row.member for row in common)
+        self.is_sketchable = not any(
+            row.member or row.key in vocabulary.private
+            for fact in _LIKE_FACTS
+            for row in self.rows.get(fact, ())
+        )
         self.shows_call = any(fact in self.rows for fact in _CALL_FACTS)
         self.shows_answer = any(fact in self.rows for fact in _ANSWER_FACTS)
         self.has_guardrail = any(fact in self.rows for fact in _GUARDRAIL_FACTS)
@@ -301,11 +321,26 @@ class Vocabulary:
         self.private = _PRIVATE_KEYS | {
             row.key for row in ordered if row.fact in _PRIVATE_FACTS or row.shape == "content"
         }
+        telling = {row.key for row in ordered if row.fact in _LIKE_FACTS}
+        self._telling = frozenset(telling)
+        self._telling_patterns = tuple(
+            _numbered_pattern(key) for key in sorted(telling) if "#" in key
+        )
         self._plans: dict[tuple[tuple[str, ...], tuple[str, ...], str], Plan] = {}
 
     def wants(self, key: str) -> bool:
         """Return whether an attribute of this name is worth opening."""
         return key in self.wanted or any(pattern.fullmatch(key) for pattern in self.patterns)
+
+    def tells(self, key: str) -> bool:
+        """Return whether spans must agree in the value under ``key`` to be alike.
+
+        What alike spans have in common is worked out once for them all: what they are, where they
+        belong, how they ended. Their numbers, ids and content are read from each.
+        """
+        return key in self._telling or any(
+            pattern.fullmatch(key) for pattern in self._telling_patterns
+        )
 
     def counts(self, row: Row, dialect: str) -> bool:
         """Return whether a row counts on spans of ``dialect``."""

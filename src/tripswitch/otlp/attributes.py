@@ -8,9 +8,10 @@ raw bytes, within a bound; unwanted text never is, since it may be anybody's pro
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -34,40 +35,67 @@ _STRING_TAG, _BOOL_TAG, _INT_TAG, _DOUBLE_TAG = 0x0A, 0x10, 0x18, 0x21
 _NUMBER_TAGS = frozenset({_BOOL_TAG, _INT_TAG, _DOUBLE_TAG})
 _DOUBLE = struct.Struct("<d")
 
-Entry = tuple[str, Value]
-UNWANTED: Entry = ("", None)
+Mark = int | None
+Marks = tuple[Mark, ...]
+
+Entry = tuple[str, Value, Mark]
+UNWANTED: Entry = ("", None, None)
 
 
 class UnreadableError(Exception):
     """This entry is not a KeyValue message, or larger than any fact."""
 
 
+class Key(NamedTuple):
+    """A wanted key. Its values tell spans apart where ``mark`` is None; see `AttributeReader`."""
+
+    name: str
+    mark: Mark
+    is_private: bool
+
+
 class Wanted:
     """Which attributes are worth opening.
 
     ``wants`` is asked once for each distinct key, within a bound; values of the keys in ``private``
-    are opened and handed over, but never remembered.
+    are opened and handed over, but never remembered. ``tells`` says of a wanted key whether spans
+    that differ in its value are told apart by their marks; without it, no key does.
     """
 
-    def __init__(self, wants: Callable[[str], bool], private: frozenset[str] = frozenset()) -> None:
-        self.private = private
+    def __init__(
+        self,
+        wants: Callable[[str], bool],
+        private: frozenset[str] = frozenset(),
+        tells: Callable[[str], bool] | None = None,
+    ) -> None:
+        self._private = private
         self._wants = wants
-        self._names: dict[bytes, str | None] = {}
+        self._tells = tells
+        self._keys: dict[bytes, Key | None] = {}
+        self._serial = itertools.count(1)
 
-    def name(self, key: bytes) -> str | None:
-        """Return the name of a wanted key, None for any other."""
+    def key(self, raw: bytes) -> Key | None:
+        """Return the wanted key that ``raw`` spells, None for any other."""
         try:
-            return self._names[key]
+            return self._keys[raw]
         except KeyError:
             pass
-        name: str | None = key.decode("utf-8", "replace")
-        if len(key) > _MAX_KEY_BYTES or not self._wants(name or ""):
-            name = None
-        if len(self._names) >= _MAX_NAMES:
-            self._names.clear()
-        if len(key) <= _MAX_KEY_BYTES:
-            self._names[key] = name
-        return name
+        if len(raw) > _MAX_KEY_BYTES:
+            return None
+        key = None
+        name = raw.decode("utf-8", "replace")
+        if self._wants(name):
+            is_private = name in self._private
+            is_telling = not is_private and self._tells is not None and self._tells(name)
+            key = Key(name, None if is_telling else self.new_mark(), is_private)
+        if len(self._keys) >= _MAX_NAMES:
+            self._keys.clear()
+        self._keys[raw] = key
+        return key
+
+    def new_mark(self) -> int:
+        """Return a mark that was never given before."""
+        return next(self._serial)
 
 
 class AttributeReader:
@@ -75,22 +103,35 @@ class AttributeReader:
 
     What is remembered never changes an answer, only its cost. Lists and dicts it returns may be
     shared between spans and must not be changed.
+
+    It also marks what it opens. Spans with equal marks have the same wanted keys in the same order,
+    and the same values under those that tell; where a mark is None, nothing is known of the value.
+    A mark is never given to anything else, but one thing may have several, one after the other.
     """
 
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
         self._remembered: dict[bytes, Entry] = {}
+        # Of these the entries that tell spans apart, which are few and repeat.
+        self._telling: dict[bytes, Entry] = {}
 
     def read(self, raw_entries: Any) -> tuple[dict[str, Value], int]:
         """Return the wanted attributes by key, and how many entries were unreadable.
 
         A key that stands there twice keeps its last value; a key without a value is left out.
         """
+        attributes, _, unreadable = self.read_marked(raw_entries)
+        return attributes, unreadable
+
+    def read_marked(self, raw_entries: Any) -> tuple[dict[str, Value], Marks, int]:
+        """Return the wanted attributes as `read` does, the marks of their entries, and the same."""
         attributes: dict[str, Value] = {}
+        marks: list[Mark] = []
         unreadable = 0
-        remembered = self._remembered
-        for raw in raw_entries:
-            entry = remembered.get(raw) if len(raw) <= _MAX_REMEMBERED_BYTES else None
+        known = self._remembered.get
+        # The message class hands out a whole slice for less than its items one by one.
+        for raw in raw_entries[:]:
+            entry = known(raw) if len(raw) <= _MAX_REMEMBERED_BYTES else None
             if entry is None:
                 try:
                     entry = self._open(raw)
@@ -98,38 +139,57 @@ class AttributeReader:
                     unreadable += 1
                     continue
             if entry is not UNWANTED:
-                if entry[1] is None:
-                    attributes.pop(entry[0], None)
+                name, value, mark = entry
+                if value is None:
+                    attributes.pop(name, None)
                 else:
-                    attributes[entry[0]] = entry[1]
-        return attributes, unreadable
+                    attributes[name] = value
+                marks.append(mark)
+        return attributes, tuple(marks), unreadable
 
     def _open(self, raw: bytes) -> Entry:
         start = value_start(raw)
         if not start:
             return self._open_fully(raw)
-        name = self._wanted.name(raw[2 : 2 + raw[1]])
-        if name is not None:
-            entry = (name, open_value(raw[start:]))
-            if name in self._wanted.private:
-                return entry
-        else:
+        key = self._wanted.key(raw[2 : 2 + raw[1]])
+        if key is None:
             entry = UNWANTED
             if start < len(raw) and raw[start] not in _NUMBER_TAGS:
                 return entry
+        else:
+            entry = _marked(key, open_value(raw[start:]))
+            if key.is_private:
+                return entry
         if len(raw) <= _MAX_REMEMBERED_BYTES:
             if len(self._remembered) >= _MAX_REMEMBERED:
-                self._remembered.clear()
+                self._make_room()
+            if key is not None and entry[2] is None:
+                entry = (key.name, entry[1], self._wanted.new_mark())
+                self._telling[raw] = entry
             self._remembered[raw] = entry
         return entry
+
+    def _make_room(self) -> None:
+        """Forget the values that hardly repeat, and the others when there are too many of them."""
+        self._remembered.clear()
+        if len(self._telling) > _MAX_REMEMBERED // 2:
+            self._telling.clear()
+        self._remembered.update(self._telling)
 
     def _open_fully(self, raw: bytes) -> Entry:
         try:
             message = LeanKeyValue.FromString(raw)
         except DecodeError:
             raise UnreadableError from None
-        name = self._wanted.name(message.key)
-        return UNWANTED if name is None else (name, _plain(message.value, [_MAX_PARTS]))
+        key = self._wanted.key(message.key)
+        if key is None:
+            return UNWANTED
+        return _marked(key, _plain(message.value, [_MAX_PARTS]))
+
+
+def _marked(key: Key, value: Value) -> Entry:
+    """Return the entry of a key, with the key's mark unless it takes back what was said."""
+    return key.name, value, None if value is None else key.mark
 
 
 def value_start(raw: bytes) -> int:

@@ -35,6 +35,7 @@ Signal = Literal["traces", "logs", "metrics", "unknown"]
 # The receive limit that OTLP recommends is 64 MiB; its JSON is up to twice as long.
 MAX_REQUEST_BYTES = 64 << 20
 MAX_LINE_BYTES = 128 << 20
+_PIECE_BYTES = 256 << 10
 
 _LINES = (".jsonl", ".ndjson")
 _RAW = (".binpb", ".pb")
@@ -152,9 +153,22 @@ def _lines(
             yield StoredRequest(signal, body, source)
 
 
+def _read_up_to(stream: IO[bytes], size: int) -> bytes:
+    """Return what ``stream`` holds, at most ``size`` bytes.
+
+    Asked for all of it at once, a stream first makes room for as much.
+    """
+    pieces = [stream.read(_PIECE_BYTES)]
+    left = size - len(pieces[0])
+    while left > 0 and pieces[-1]:
+        pieces.append(stream.read(min(left, _PIECE_BYTES)))
+        left -= len(pieces[-1])
+    return b"".join(pieces)
+
+
 def _raw_request(path: Path, on_problem: Callable[[FileProblem], None]) -> Iterator[StoredRequest]:
     with _opened(path) as stream:
-        body = stream.read(MAX_REQUEST_BYTES + 1)
+        body = _read_up_to(stream, MAX_REQUEST_BYTES + 1)
     if len(body) > MAX_REQUEST_BYTES:
         on_problem(FileProblem(str(path), f"request larger than {MAX_REQUEST_BYTES} bytes"))
         return

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
-from tripswitch.otlp.attributes import Value
+from tripswitch.otlp.attributes import Marks, Value
 from tripswitch.otlp.lean_schema import LeanRequest
 from tripswitch.otlp.request_bounds import is_too_much
 
@@ -44,6 +44,26 @@ class SpanEvent(NamedTuple):
     attributes: dict[str, Value]
 
 
+# Columns with a value a span, in the order in which the fields of a span are read.
+_COLUMNS = (
+    "trace_id",
+    "span_id",
+    "parent_span_id",
+    "name",
+    "kind",
+    "start",
+    "end",
+    "status_code",
+    "resource",
+    "scope_name",
+    "attributes",
+    "marks",
+    "events",
+    "links",
+    "request_index",
+)
+
+
 def _no_times() -> npt.NDArray[np.int64]:
     return np.empty(0, dtype=np.int64)
 
@@ -56,6 +76,7 @@ class SpanTable:
     ``status_code`` 0 unset, 1 ok, 2 error. Times are ns since the epoch, those beyond a signed
     64-bit number cut to its largest. ``resource`` is an index into ``resources``, the wanted
     resource attributes. Dicts and lists may be shared between spans and must not be changed.
+    ``marks`` and ``resource_marks`` are those of the attributes, see `AttributeReader`.
 
     ``read`` counts every span of every readable request, ``bad_ids`` those left out because an id
     is of the wrong length or zero, ``bad_attributes`` the attributes that would not open, and
@@ -73,10 +94,12 @@ class SpanTable:
     resource: list[int] = field(default_factory=list)
     scope_name: list[str] = field(default_factory=list)
     attributes: list[dict[str, Value]] = field(default_factory=list)
+    marks: list[Marks] = field(default_factory=list)
     events: list[Sequence[SpanEvent]] = field(default_factory=list)
     links: list[Sequence[SpanLink]] = field(default_factory=list)
     request_index: npt.NDArray[np.int64] = field(default_factory=_no_times)
     resources: list[dict[str, Value]] = field(default_factory=list)
+    resource_marks: list[Marks] = field(default_factory=list)
     read: int = 0
     unreadable: int = 0
     bad_ids: int = 0
@@ -104,9 +127,7 @@ class _Reading:
         self._reader = reader
         self._event_names = {name.encode(): name for name in events}
         self._table = SpanTable()
-        self._starts: list[int] = []
-        self._ends: list[int] = []
-        self._request_indices: list[int] = []
+        self._rows: list[tuple[Any, ...]] = []
 
     def read(self, requests: Sequence[bytes]) -> SpanTable:
         table = self._table
@@ -115,26 +136,30 @@ class _Reading:
             if message is None:
                 table.unreadable += 1
                 continue
-            before = len(table)
             for resource_spans in message.resource_spans:
-                self._add_resource(resource_spans)
-            self._request_indices += [index] * (len(table) - before)
-        table.start = _times(self._starts)
-        table.end = _times(self._ends)
-        table.request_index = np.array(self._request_indices, dtype=np.int64)
+                self._add_resource(resource_spans, index)
+        if self._rows:
+            columns = zip(*self._rows, strict=True)
+            for name, column in zip(_COLUMNS, columns, strict=True):
+                setattr(table, name, list(column))
+            table.start = _times(table.start)
+            table.end = _times(table.end)
+            table.request_index = np.array(table.request_index, dtype=np.int64)
         return table
 
-    def _add_resource(self, resource_spans: Any) -> None:
+    def _add_resource(self, resource_spans: Any, request: int) -> None:
         table = self._table
-        attributes, bad = self._reader.read(resource_spans.resource.attributes)
+        attributes, marks, bad = self._reader.read_marked(resource_spans.resource.attributes)
         table.bad_attributes += bad
         table.resources.append(attributes)
+        table.resource_marks.append(marks)
+        resource = len(table.resources) - 1
         for scope_spans in resource_spans.scope_spans:
             scope_name = scope_spans.scope.name.decode("utf-8", "replace")
             for span in scope_spans.spans:
-                self._add_span(span, scope_name)
+                self._add_span(span, request, resource, scope_name)
 
-    def _add_span(self, span: Any, scope_name: str) -> None:
+    def _add_span(self, span: Any, request: int, resource: int, scope_name: str) -> None:
         table = self._table
         table.read += 1
         trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_span_id
@@ -147,24 +172,31 @@ class _Reading:
         ):
             table.bad_ids += 1
             return
-        attributes, bad = self._reader.read(span.attributes)
-        table.bad_attributes += bad
-        table.trace_id.append(trace_id.hex())
-        table.span_id.append(span_id.hex())
-        # Some SDKs write the parent of a root span as eight zero bytes.
-        table.parent_span_id.append(
-            parent_id.hex() if parent_id and parent_id != _NO_SPAN_ID else None
+        attributes, marks, bad = self._reader.read_marked(span.attributes)
+        if bad:
+            table.bad_attributes += bad
+        events, links = span.events, span.links
+        # One value a column, in the order of `_COLUMNS`.
+        self._rows.append(
+            (
+                trace_id.hex(),
+                span_id.hex(),
+                # Some SDKs write the parent of a root span as eight zero bytes.
+                parent_id.hex() if parent_id and parent_id != _NO_SPAN_ID else None,
+                span.name.decode("utf-8", "replace"),
+                span.kind,
+                span.start_time_unix_nano,
+                span.end_time_unix_nano,
+                span.status.code,
+                resource,
+                scope_name,
+                attributes,
+                marks,
+                self._events(events) if events else (),
+                _links(links) if links else (),
+                request,
+            )
         )
-        table.name.append(span.name.decode("utf-8", "replace"))
-        table.kind.append(span.kind)
-        self._starts.append(span.start_time_unix_nano)
-        self._ends.append(span.end_time_unix_nano)
-        table.status_code.append(span.status.code)
-        table.resource.append(len(table.resources) - 1)
-        table.scope_name.append(scope_name)
-        table.attributes.append(attributes)
-        table.events.append(self._events(span.events) if span.events else ())
-        table.links.append(_links(span.links) if span.links else ())
 
     def _events(self, events: Any) -> Sequence[SpanEvent]:
         found = []
@@ -195,6 +227,6 @@ def _parsed(request: bytes) -> Any | None:
         return None
 
 
-def _times(times_ns: list[int]) -> npt.NDArray[np.int64]:
+def _times(times_ns: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     unsigned = np.array(times_ns, dtype=np.uint64)
     return np.minimum(unsigned, np.uint64(_MAX_TIME_NS)).astype(np.int64)

@@ -1,0 +1,50 @@
+"""One trace while it is held."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from tripswitch.genai.settling import Settling
+    from tripswitch.genai.sightings import Evaluation, Note, Sighting
+
+NEVER: Final = 1 << 62
+
+
+class Trace:
+    """What is known of one trace. ``due_ns`` is when it is looked at next.
+
+    ``calls`` are the settled ones, kept for what comes late; ``served`` the spans whose request was
+    handed on.
+    """
+
+    __slots__ = (
+        "calls",
+        "due_ns",
+        "evaluations",
+        "has_extras",
+        "is_dirty",
+        "is_genai",
+        "is_settled",
+        "last_ns",
+        "notes",
+        "rooted_ns",
+        "served",
+        "spans",
+        "trace_id",
+    )
+
+    def __init__(self, trace_id: str, last_ns: int) -> None:
+        self.trace_id = trace_id
+        self.last_ns = last_ns
+        self.due_ns = 0
+        self.rooted_ns = NEVER
+        self.is_genai = False
+        self.has_extras = False
+        self.is_settled = False
+        self.is_dirty = False
+        self.spans: dict[str, Sighting] = {}
+        self.notes: list[Note] = []
+        self.evaluations: list[Evaluation] = []
+        self.calls: list[Settling] = []
+        self.served: set[str] = set()
