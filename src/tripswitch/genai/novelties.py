@@ -14,12 +14,15 @@ from tripswitch.model.scope import Scope
 
 if TYPE_CHECKING:
     from tripswitch.genai.settling import Settling
+    from tripswitch.model.snapshot import Snapshot
 
 _SETTLING_IN_NS: Final = 60 * 10**9
 _MAX_ROUTES: Final = 1000
 # Of one kind on one route; a sender that makes up names is told apart from a rollout by this.
 _MAX_VALUES: Final = 256
 _MAX_COMBINATIONS: Final = 1024
+# A snapshot keeps these few values of a route; beyond so many the oldest routes learn anew.
+_MAX_SAVED_VALUES: Final = 20_000
 
 
 class _Route:
@@ -72,6 +75,24 @@ class Novelties:
                 scope = Scope(route_name)
                 found.append(Change(kind, call.span.end, scope, before, value))
         return found
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Put what was seen on each route into ``snapshot``, the latest routes first."""
+        routes: list[list[object]] = []
+        values = 0
+        for name, route in reversed(self._routes.items()):
+            values += sum(len(known) for known in route.values.values())
+            if values > _MAX_SAVED_VALUES:
+                break
+            seen = {kind: list(known) for kind, known in route.values.items()}
+            routes.append([name, route.since_ns, seen])
+        snapshot.facts["novelties"] = routes
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Know again what was seen before ``snapshot`` was taken."""
+        for name, since_ns, seen in reversed(snapshot.facts["novelties"]):
+            route = self._routes[name] = _Route(since_ns)
+            route.values = {kind: dict.fromkeys(values) for kind, values in seen.items()}
 
 
 def _facts(call: Settling) -> list[tuple[str, str | None]]:
