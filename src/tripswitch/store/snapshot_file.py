@@ -184,7 +184,7 @@ def _parsed(body: bytes) -> Snapshot:
     return snapshot
 
 
-def _array(content: bytes, dtype: str, shape: tuple[int, ...], is_packed: bool) -> Array:  # noqa: FBT001
+def _array(content: bytes, dtype: str, shape: tuple[int, ...], is_packed: bool) -> Array:
     if not is_packed:
         return np.frombuffer(content, dtype).reshape(shape).copy()
     count = 1
