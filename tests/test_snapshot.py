@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,14 +21,10 @@ from tripswitch.config.detect_sections import (
     RefusalRate,
     TokensPerSuccess,
 )
-from tripswitch.config.evaluations_section import EvaluationRule
 from tripswitch.config.model import Clock, Config
-from tripswitch.config.read_section import Read
 from tripswitch.drive.session import Arrival, Session
-from tripswitch.engine import Engine
-from tripswitch.model.incident import IncidentState
 from tripswitch.model.messages import Command, Rollback, RollbackOutcome
-from tripswitch.model.snapshot import Snapshot, SnapshotMismatch
+from tripswitch.model.snapshot import Snapshot
 from tripswitch.store.incident_record import incident_of, incident_record, plan_of, plan_record
 from tripswitch.store.snapshot_file import read_snapshot, write_snapshot
 
@@ -47,7 +41,7 @@ KEEN = Detect(
     alpha_start=0.5,
     alpha_investigate=0.9,
     min_baseline=20,
-    alert_window="1m",  # type: ignore[arg-type]
+    alert_window="1m",
 )
 """So jumpy that a few minutes of traffic open, escalate, roll back and recover."""
 

@@ -59,10 +59,10 @@ class Session:
     def resume(self, snapshot: Snapshot, now_ns: int) -> Kept:
         """Be what ``snapshot`` was; before anything else. Raises what a bad one makes it raise.
 
-        Then nothing of it was taken up.
+        Then nothing of it was taken up. On the telemetry's clock no time has passed since.
         """
         engine = Engine(self.config)
-        kept = engine.resume(snapshot, now_ns)
+        kept = engine.resume(snapshot, now_ns if self._clock is None else snapshot.taken_ns)
         self.engine = engine
         return kept
 
