@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.genai.spans import CHAT, SpanOf, request_of
+from tests.genai.spans import START_NS as SPANS_NS
 from tests.play import BAD, config, story
 from tests.traffic import START_NS, Arm, Behaviour, Plan, requests
 from tripswitch.config.detect_sections import (
@@ -21,12 +25,21 @@ from tripswitch.config.detect_sections import (
     RefusalRate,
     TokensPerSuccess,
 )
+from tripswitch.config.evaluations_section import EvaluationRule
 from tripswitch.config.model import Clock, Config
+from tripswitch.config.read_section import Read
+from tripswitch.detect.signals import CALLS, ERROR, REFUSAL, SLOW, Kind
+from tripswitch.detect.validity import Kept
 from tripswitch.drive.session import Arrival, Session
+from tripswitch.engine import Engine
+from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
+from tripswitch.model.incident import IncidentState
 from tripswitch.model.messages import Command, Rollback, RollbackOutcome
-from tripswitch.model.snapshot import Snapshot
+from tripswitch.model.scope import Scope
+from tripswitch.model.snapshot import Snapshot, SnapshotMismatch
 from tripswitch.store.incident_record import incident_of, incident_record, plan_of, plan_record
 from tripswitch.store.snapshot_file import read_snapshot, write_snapshot
+from tripswitch.windows.scopes import Measure
 
 STEP_NS = 5 * 10**9
 
@@ -186,3 +199,278 @@ def test_the_story_goes_on_from_any_of_its_moments(tmp_path: Path) -> None:
     for run, before in running:
         assert in_text(run.commands) == in_text(through.commands[before:])
         assert_same(run.session.snapshot(), through.session.snapshot())
+
+
+# --- what has changed in between ------------------------------------------------------------------
+
+EVERYBODY = Scope("/chat/refund", "refund-bot", "v17")
+
+
+def watched(minutes: float, *, settings: Config | None = None) -> Run:
+    """Return a run of healthy traffic with nothing held back."""
+    run = Run(settings or config(detect=KEEN, clock=Clock(source="wall")))
+    for step, body in enumerate(requests(lambda _: [Arm(1.0, "v17", None)], minutes, seed=3)):
+        run.feed(body, step)
+    run.settle()
+    return run
+
+
+def resumed(run: Run, now_ns: int, settings: Config | None = None) -> tuple[Engine, Kept]:
+    engine = Engine(settings or run.settings)
+    return engine, engine.resume(run.session.snapshot(), now_ns)
+
+
+def spend(run: Run, scope: Scope, kind: Kind, measure: Measure, bets: float) -> int:
+    """Give a row evidence, and return it."""
+    row = run.session.engine.roster.by_key[scope, measure, kind]
+    for detector in run.session.engine.roster.detectors.values():
+        detector.bets[row] = bets
+    run.session.engine.roster.held_half[row] = run.session.engine.roster.held_look[row] = 7
+    return row
+
+
+def test_the_minutes_in_between_are_lost_and_not_silent() -> None:
+    run = watched(20)
+    row = spend(run, EVERYBODY, Kind.REFUSAL_UP, REFUSAL, 0.5)
+    then_ns = run.session.engine.now_ns
+    now_ns = then_ns + 7 * NS_PER_MINUTE + 20 * NS_PER_S
+    engine, kept = resumed(run, now_ns)
+    assert kept.rows > 0
+    assert engine.now_ns == now_ns
+    assert engine.scopes.rings.now_minute == now_ns // NS_PER_MINUTE
+    calls = engine.scopes.records[EVERYBODY].series[CALLS]
+    assert engine.scopes.rings.last_minutes(calls, 7)[:, 0].sum() == 0
+    assert engine.scopes.rings.window(np.array([calls]), "15m")[0, 0] > 300
+    assert engine.scopes.rings.history(np.array([calls]))[0, 0] > 1000
+    assert engine.roster.detectors["page_own"].bets[row, 0] == 0.5
+    # A tick in the minute that was seen in part neither judges nor acts.
+    engine.advance(now_ns + 10 * NS_PER_S)
+    assert engine.is_lossy
+    engine.advance(now_ns + NS_PER_MINUTE)
+    assert not engine.is_lossy
+
+
+def test_a_start_within_the_tick_has_missed_nothing() -> None:
+    run = watched(3)
+    engine, _ = resumed(run, run.session.engine.now_ns + NS_PER_S)
+    assert engine.now_ns == run.session.engine.now_ns
+    engine.advance(engine.now_ns + 10 * NS_PER_S)
+    assert not engine.is_lossy
+
+
+def test_evidence_of_more_than_a_day_ago_goes_and_baselines_stay() -> None:
+    run = watched(20)
+    spend(run, EVERYBODY, Kind.REFUSAL_UP, REFUSAL, 0.5)
+    engine, kept = resumed(run, run.session.engine.now_ns + 25 * NS_PER_HOUR)
+    assert kept.rows == 0
+    assert any("more than a day old" in reason for reason in kept.dropped)
+    for detector in engine.roster.detectors.values():
+        assert not detector.bets.any()
+    refusals = np.array([engine.scopes.records[EVERYBODY].series[REFUSAL]])
+    assert (
+        engine.scopes.rings.learnt(refusals)[0, 0] + engine.scopes.rings.history(refusals)[0, 0]
+        > 50
+    )
+
+
+@pytest.mark.parametrize(("gap_minutes", "is_start_seen"), [(5, True), (90, False)])
+def test_a_version_that_shows_itself_after_a_long_gap_may_have_begun_in_it(
+    gap_minutes: int, *, is_start_seen: bool
+) -> None:
+    run = watched(5)
+    now_ns = run.session.engine.now_ns + gap_minutes * NS_PER_MINUTE
+    session = Session(run.settings)
+    session.resume(run.session.snapshot(), now_ns)
+    first = next(iter(requests(lambda _: [Arm(3.0, "v18", None)], 1, start_ns=now_ns)))
+    session.feed([Arrival(first, now_ns + STEP_NS)])
+    session.advance(now_ns + 40 * NS_PER_S)
+    record = session.engine.scopes.records[EVERYBODY._replace(prompt_version="v18")]
+    assert record.found_running is not is_start_seen
+
+
+def test_a_snapshot_of_another_clock_or_of_the_future_is_not_taken_up() -> None:
+    run = watched(1)
+    now_ns = run.session.engine.now_ns
+    with pytest.raises(SnapshotMismatch, match="clock wall"):
+        resumed(run, now_ns, config(detect=KEEN))
+    with pytest.raises(SnapshotMismatch, match="later than now"):
+        resumed(run, now_ns - 2 * NS_PER_MINUTE)
+
+
+def test_an_incident_that_ended_after_the_snapshot_leaves_no_evidence() -> None:
+    run = Run(config(detect=KEEN, clock=Clock(source="wall")))
+    for step, body in enumerate(bodies(1, 5, 1)):
+        run.feed(body, step)
+        if run.session.engine.book.open:
+            break
+    (tracked,) = run.session.engine.book.open.values()
+    over = replace(tracked.incident, state=IncidentState.RECOVERED)
+    for incidents in ([], [over]):
+        engine, _ = resumed(run, run.session.engine.now_ns)
+        rows = np.array(engine.roster.by_scope[tracked.incident.scope])
+        assert any(found.evidence(rows).any() for found in engine.roster.detectors.values())
+        engine.restore(incidents, [])
+        assert not any(found.evidence(rows).any() for found in engine.roster.detectors.values())
+        assert len(engine.book.open) == len(incidents)
+
+
+# --- what another version wrote -------------------------------------------------------------------
+
+
+def test_a_column_that_did_not_exist_then_has_its_default_and_the_rest_is_kept() -> None:
+    run = watched(20)
+    row = spend(run, EVERYBODY, Kind.ERROR, ERROR, 0.25)
+    snapshot = run.session.snapshot()
+    for name in ("held_half", "control", "seen_start", "look_control.path"):
+        del snapshot.arrays[f"roster.columns.{name}"]
+    del snapshot.arrays["rings.tainted"]
+    engine = Engine(run.settings)
+    engine.resume(snapshot, snapshot.taken_ns)
+    assert engine.roster.held_half[row] == 0
+    assert engine.roster.control[row] == -1
+    assert engine.roster.held_look[row] == 7
+    assert engine.roster.detectors["page_own"].bets[row, 0] == 0.25
+    # One column of a detector says nothing without the others.
+    assert not engine.roster.detectors["look_control"].bets[row].any()
+
+
+def test_kinds_and_measures_are_known_by_name_and_unknown_ones_are_left_out() -> None:
+    run = watched(20)
+    row = spend(run, EVERYBODY, Kind.ERROR, ERROR, 0.25)
+    snapshot = run.session.snapshot()
+    kinds = snapshot.facts["roster.kinds"]
+    kinds[kinds.index("REFUSAL_DOWN")] = "SOMETHING_LATER"
+    # Numbers of kinds are of no meaning.
+    snapshot.arrays["roster.columns.kind"][:] = 77
+    engine = Engine(run.settings)
+    kept = engine.resume(snapshot, snapshot.taken_ns)
+    assert any("kinds that are not judged" in reason for reason in kept.dropped)
+    assert engine.roster.by_key[EVERYBODY, ERROR, Kind.ERROR] == row
+    assert engine.roster.kind[row] == Kind.ERROR
+    assert engine.roster.detectors["page_own"].bets[row, 0] == 0.25
+    # The kind that the snapshot did not know is judged all the same, from nothing.
+    new = engine.roster.by_key[EVERYBODY, REFUSAL, Kind.REFUSAL_DOWN]
+    assert engine.roster.used[new]
+    assert not engine.roster.detectors["page_own"].bets[new].any()
+    engine.advance(snapshot.taken_ns + 2 * NS_PER_MINUTE)
+    assert len({*engine.roster.by_key.values()}) == len(engine.roster.rows())
+    verdicts = [one for one in engine.verdicts() if one.signal == "refusal_rate"]
+    assert {one.direction for one in verdicts} == {"up", "down"}
+
+
+def test_a_kind_that_is_weighed_otherwise_now_begins_anew() -> None:
+    run = watched(20)
+    row = spend(run, EVERYBODY, Kind.ERROR, ERROR, 0.25)
+    snapshot = run.session.snapshot()
+    snapshot.arrays["roster.columns.is_rate"][row] = False
+    engine = Engine(run.settings)
+    engine.resume(snapshot, snapshot.taken_ns)
+    assert not engine.roster.detectors["page_own"].bets[row].any()
+
+
+def test_nothing_that_people_wrote_is_in_a_snapshot(tmp_path: Path) -> None:
+    spans = [
+        SpanOf(
+            {
+                **CHAT,
+                "gen_ai.input.messages": '[{"role": "user", "content": "my secret ailment"}]',
+                "gen_ai.output.messages": '[{"role": "assistant", "content": "my secret cure"}]',
+                "user.id": "somebody@example.com",
+            },
+            parent=0,
+        )
+    ]
+    run = Run(config(clock=Clock(source="wall")))
+    run.session.feed([Arrival(request_of(*spans), SPANS_NS + 2 * NS_PER_S)])
+    run.settle()
+    assert run.session.counters()["reader_calls_total"] == 1
+    write_snapshot(tmp_path / "snapshot", run.session.snapshot())
+    content = (tmp_path / "snapshot").read_bytes()
+    assert b"gpt-4o-mini" in content
+    for text in (b"secret", b"ailment", b"cure", b"somebody"):
+        assert text not in content
+
+
+# --- other settings -------------------------------------------------------------------------------
+
+
+def edited(run: Run, **changes: Any) -> Config:
+    detect = KEEN.model_copy(update=changes.pop("detect", {}))
+    return config(**({"detect": detect, "clock": Clock(source="wall")} | changes))
+
+
+def test_a_higher_line_forgets_how_long_the_lower_one_was_held_and_keeps_the_evidence() -> None:
+    run = watched(20)
+    row = spend(run, EVERYBODY, Kind.REFUSAL_UP, REFUSAL, 0.5)
+    other = spend(run, EVERYBODY, Kind.ERROR, ERROR, 0.5)
+    refusal = RefusalRate(min_calls=5, min_refusals=1, investigate_points=4, page_points=12)
+    kept = run.session.reload(edited(run, detect={"refusal_rate": refusal}))
+    roster = run.session.engine.roster
+    assert roster.held_half[row] == 0
+    # The lower investigate line was held all the more.
+    assert roster.held_look[row] == 7
+    assert roster.held_half[other] == 7
+    assert roster.detectors["page_own"].bets[row, 0] == 0.5
+    (reason,) = kept.dropped
+    assert "a line that is higher now" in reason
+
+
+def test_a_smaller_budget_lowers_the_evidence_and_a_larger_one_leaves_it() -> None:
+    run = watched(20)
+    row = spend(run, EVERYBODY, Kind.ERROR, ERROR, 0.5)
+    detectors = run.session.engine.roster.detectors
+    run.session.reload(edited(run, detect={"alpha_page": 0.05}))
+    assert detectors["page_own"].bets[row, 0] == pytest.approx(0.05)
+    assert detectors["look_own"].bets[row, 0] == 0.5
+    kept = run.session.reload(edited(run, detect={"alpha_page": 0.6}))
+    assert detectors["page_own"].bets[row, 0] == pytest.approx(0.05)
+    assert kept.dropped == []
+
+
+def test_what_slow_means_is_counted_anew_when_its_multiple_moves() -> None:
+    run = watched(25)
+    row = spend(run, EVERYBODY, Kind.SLOW, SLOW, 0.5)
+    other = spend(run, EVERYBODY, Kind.ERROR, ERROR, 0.5)
+    engine = run.session.engine
+    family = engine.comparisons.families[EVERYBODY.family()]
+    assert family.yardstick is not None
+    usual_s = family.yardstick.usual_p99_s
+    slow = P99Latency(min_requests=5, min_slow=1, page_multiple=3)
+    kept = run.session.reload(edited(run, detect={"p99_latency": slow}))
+    assert family.yardstick.slow_s == pytest.approx(3 * usual_s)
+    assert not engine.roster.detectors["page_own"].bets[row].any()
+    assert engine.roster.detectors["page_own"].bets[other, 0] == 0.5
+    series = engine.scopes.records[EVERYBODY].series[SLOW]
+    assert engine.scopes.rings.window(np.array([series]), "24h")[0, 0] == 0
+    assert any("page_multiple" in reason for reason in kept.dropped)
+
+
+@pytest.mark.parametrize(
+    ("changes", "gone", "stays"),
+    [
+        ({"evaluations": [EvaluationRule(name="faith*", better="lower")]}, ["EVAL"], ["ERROR"]),
+        ({"evaluations": [EvaluationRule(name="other", low=1, high=5)]}, [], ["EVAL", "ERROR"]),
+        ({"read": Read(keys={"input_tokens": ["app.tokens"]})}, ["TOKENS"], ["EVAL", "ERROR"]),
+        ({"read": Read(keys={"route": ["app.route"]})}, [], ["EVAL", "TOKENS"]),
+        ({"read": Read(content_facts=False)}, ["EVAL", "TOKENS", "REFUSAL_UP"], []),
+    ],
+)
+def test_what_means_something_else_now_is_dropped_and_the_rest_is_kept(
+    changes: dict[str, Any], gone: list[str], stays: list[str]
+) -> None:
+    """At a reload and, the same, at a start with an edited file."""
+    run = watched(25)
+    roster = run.session.engine.roster
+    for row in roster.rows().tolist():
+        roster.detectors["page_own"].bets[row] = 0.5
+    engine, kept = resumed(run, run.session.engine.now_ns, edited(run, **changes))
+    for found in (engine, run.session.engine):
+        if found is not engine:
+            kept = run.session.reload(edited(run, **changes))
+        bets = {
+            kind.name: found.roster.detectors["page_own"].bets[row, 0]
+            for (scope, _, kind), row in found.roster.by_key.items()
+            if scope == EVERYBODY
+        }
+        assert {name for name in (*gone, *stays) if bets[name] == 0} == set(gone)
+        assert bool(kept.dropped) == bool(gone)

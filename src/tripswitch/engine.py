@@ -83,6 +83,7 @@ class Engine:
         self.now_ns = 0
         self._restored_ns = 0
         self._unwatched_until_ns = 0
+        self.is_lossy = False
         self.counts: dict[str, int] = dict.fromkeys(
             (
                 "reader_spans_total",
@@ -285,6 +286,7 @@ class Engine:
         total = self._lost + self._taken
         is_lossy = total > 0 and self._lost / total > _LOSSY_SHARE
         is_lossy |= boundary_ns <= self._unwatched_until_ns
+        self.is_lossy = is_lossy
         if minute_crossed:
             self._lost = self._taken = 0
             self._pass_minute()

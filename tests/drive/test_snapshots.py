@@ -135,7 +135,7 @@ def test_they_are_written_again_and_again_but_not_after_a_fault(tmp_path: Path) 
             return asked <= 3
 
         session = Knowing()
-        keeping = asyncio.create_task(snapshots.keep(session, is_sound))
+        keeping = asyncio.create_task(snapshots.keep(session, is_sound, lambda: 0.002))
         await until(lambda: asked >= 6)
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
@@ -143,6 +143,15 @@ def test_they_are_written_again_and_again_but_not_after_a_fault(tmp_path: Path) 
         assert read_snapshot(snapshots.path).facts["number"] == 3
 
     asyncio.run(check())
+
+
+def test_a_large_or_slow_one_stretches_the_time_to_the_next(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    assert snapshots.rest_s() == 30
+    snapshots.counts["snapshot_bytes"] = 400e6
+    assert snapshots.rest_s() == 100
+    snapshots.counts["snapshot_copy_seconds"] = 3
+    assert snapshots.rest_s() == 150
 
 
 def test_a_later_one_is_never_written_over_by_one_that_waited(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.families import Family
 from tripswitch.detect.roster import Roster
 from tripswitch.detect.signals import SLOW
-from tripswitch.genai.evaluations import rubric_name
+from tripswitch.genai.evaluations import kind_of, rubric_name
 from tripswitch.windows.rings import Floats
 from tripswitch.windows.scopes import Measure
 
@@ -188,7 +188,14 @@ def _changed_meaning(
 
 
 def _harms(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [rule for rule in rules if rule["kind"] not in ("rubric", "feedback")]
+    """Return the rules that may be about something else than a rubric of quality."""
+    return [rule for rule in rules if not _is_of_rubrics(rule)]
+
+
+def _is_of_rubrics(rule: dict[str, Any]) -> bool:
+    if rule["kind"] != "auto":
+        return rule["kind"] in ("rubric", "feedback")
+    return "*" not in rule["name"] and kind_of(rubric_name(rule["name"])) == "auto"
 
 
 def _rule_of(rubric: str, rules: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -275,7 +275,9 @@ class Judge:
 
     async def _keep_snapshots(self) -> None:
         if self._snapshots is not None:
-            await self._snapshots.keep(self.session, self._is_sound)
+            await self._snapshots.keep(
+                self.session, self._is_sound, lambda: self.config.detect.tick
+            )
 
     def _write_last_snapshot(self) -> None:
         assert self._snapshots is not None

@@ -6,7 +6,8 @@ anew, which costs time and never a wrong page. A file in whose reading two start
 aside too, so that no file can keep the judge from starting.
 
 Taking a snapshot copies arrays on the judge's own thread, which is all that judging waits for; the
-rest, writing and fsync, is done beside it. What the copying costs stretches the time to the next.
+rest, writing and fsync, is done beside it. It is taken half-way between two ticks, so that none
+waits for it. A snapshot that is large or slow to copy stretches the time to the next one.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ SNAPSHOT_FILE: Final = "judge.snapshot"
 
 INTERVAL_S: Final = 30.0
 
-# Of the judge's time, copying takes a fiftieth at most.
+# Of the judge's time copying takes a fiftieth at most, and the disk is not kept busy.
 _LONGEST_SHARE: Final = 0.02
+_MOST_BYTES_A_SECOND: Final = 4e6
 
 _log = structlog.get_logger(__name__)
 
@@ -97,15 +99,26 @@ class Snapshots:
                 dropped=kept.dropped,
             )
 
-    async def keep(self, session: Known, is_sound: Callable[[], bool]) -> None:
-        """Write a snapshot again and again, where ``is_sound`` says that nothing went wrong."""
+    async def keep(
+        self, session: Known, is_sound: Callable[[], bool], tick_s: Callable[[], float]
+    ) -> None:
+        """Write a snapshot again and again, where ``is_sound`` says that nothing went wrong.
+
+        ``tick_s`` returns the length of a tick; ticks fall on multiples of it of the wall clock.
+        """
         while True:
-            rest_s = self.counts["snapshot_copy_seconds"] / _LONGEST_SHARE
-            await asyncio.sleep(max(self._interval_s, rest_s))
+            await asyncio.sleep(self.rest_s())
+            await asyncio.sleep((tick_s() / 2 - time.time()) % tick_s())
             if is_sound():
                 snapshot = self._copy(session)
                 await asyncio.to_thread(self._write, snapshot, self._copied)
                 del snapshot
+
+    def rest_s(self) -> float:
+        """Return how long to wait after the snapshot written last."""
+        by_copy_s = self.counts["snapshot_copy_seconds"] / _LONGEST_SHARE
+        by_size_s = self.counts["snapshot_bytes"] / _MOST_BYTES_A_SECOND
+        return max(self._interval_s, by_copy_s, by_size_s)
 
     def write_last(self, session: Known) -> None:
         """Write what is known at the end."""
