@@ -15,7 +15,7 @@ what it returns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -23,6 +23,7 @@ import numpy as np
 from tripswitch.config.model import Config
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.decision import Decision
+from tripswitch.detect.explanation import Explained, explain
 from tripswitch.detect.findings import Findings
 from tripswitch.detect.intake import Intake
 from tripswitch.detect.judge import Judge
@@ -43,6 +44,7 @@ from tripswitch.incidents.snapshot import restore_incidents, save_incidents
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
 from tripswitch.model.incident import Change, Incident, RollbackPlan
 from tripswitch.model.messages import Command, Confirmed, Event, EventName, RollbackOutcome
+from tripswitch.model.scope import Scope
 from tripswitch.model.scores import Scores
 from tripswitch.model.settled import Settled
 from tripswitch.model.snapshot import Snapshot, SnapshotMismatch
@@ -336,6 +338,22 @@ class Engine:
             for index in range(len(rows))
             if self.roster.judged[rows[index]] and self.roster.scopes[rows[index]] is not None
         ]
+
+    def explain(self, wants: Callable[[Scope], bool], most_scopes: int) -> Explained:
+        """Return what was seen at the last tick of the scopes that are wanted, worst first."""
+        if self._last is None:
+            return Explained()
+        rows, decision = self._last
+        return explain(
+            self.judge,
+            self.findings,
+            rows,
+            decision,
+            self.config.detect,
+            wants=wants,
+            most_scopes=most_scopes,
+            is_lossy=self.is_lossy,
+        )
 
     def counters(self) -> dict[str, float]:
         """Return every counter and gauge by the name it has on the metrics page."""

@@ -68,6 +68,10 @@ class RecordingSession:
         self.posted_changes.extend(changes)
         return []
 
+    def explain(self, texts: Sequence[str], most: int) -> dict[str, Any]:
+        """Return what was asked."""
+        return {"texts": list(texts), "most": most}
+
     def telemetry(self) -> dict[str, Any]:
         """Return what was fed."""
         return {"fed": self._fed}

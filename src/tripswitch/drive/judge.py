@@ -78,6 +78,9 @@ class Judged(Protocol):
     def changes(self, changes: Sequence[Change]) -> list[Command]:
         """Take changes that were posted."""
 
+    def explain(self, texts: Sequence[str], most: int) -> dict[str, Any]:
+        """Return why the scopes asked for are judged as they are, as JSON. Raises ValueError."""
+
     def telemetry(self) -> dict[str, Any]:
         """Return what is understood of the telemetry, as JSON."""
 

@@ -99,6 +99,7 @@ async def _serve_api(config: Config, judge: Judge, ledger: Ledger) -> Listener |
     host, _ = split_endpoint(endpoint)
     pages = Pages(
         status=judge.session.status,
+        explain=judge.session.explain,
         telemetry=judge.session.telemetry,
         incidents=ledger.incidents,
         events=ledger.events,

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from tripswitch.config.model import Config
 from tripswitch.detect.validity import Kept
 from tripswitch.drive.data_clock import DataClock
+from tripswitch.drive.explaining import explain_of
 from tripswitch.drive.report import status_of, telemetry_of
 from tripswitch.engine import Engine
 from tripswitch.genai.sightings import Evaluation, Sighted
@@ -137,6 +138,10 @@ class Session:
     def status(self) -> dict[str, Any]:
         """Return what is seen, as JSON: every scope and signal with its verdict."""
         return status_of(self.engine)
+
+    def explain(self, texts: Sequence[str], most: int) -> dict[str, Any]:
+        """Return why the scopes asked for are judged as they are, as JSON. Raises ValueError."""
+        return explain_of(self.engine, texts, most)
 
     def _read(self, arrivals: Sequence[Arrival]) -> Sighted:
         sighted = self._understanding.read([(arrival.signal, arrival.body) for arrival in arrivals])
