@@ -86,6 +86,7 @@ class Engine:
         self._restored_ns = 0
         self._unwatched_until_ns = 0
         self.is_lossy = False
+        self.on_minute: Callable[[Rows, Decision], None] | None = None
         self.counts: dict[str, int] = dict.fromkeys(
             (
                 "reader_spans_total",
@@ -99,7 +100,7 @@ class Engine:
         self._tick_number = -1
         self._taken = 0
         self._lost = 0
-        self._last: tuple[Rows, Decision] | None = None
+        self.last: tuple[Rows, Decision] | None = None
 
     # --- what goes in -----------------------------------------------------------------------------
 
@@ -296,7 +297,9 @@ class Engine:
         rows, decision = self.judge.tick(
             boundary_ns, detect, minute_crossed=minute_crossed, is_lossy=is_lossy
         )
-        self._last = (rows, decision)
+        self.last = (rows, decision)
+        if minute_crossed and self.on_minute is not None:
+            self.on_minute(rows, decision)
         for verdict in self.findings.regressed(
             rows, decision, detect, boundary_ns, is_lossy=is_lossy
         ):
@@ -330,9 +333,9 @@ class Engine:
 
     def verdicts(self) -> list[Verdict]:
         """Return the verdict of every judged row at the last tick, quiet ones too."""
-        if self._last is None:
+        if self.last is None:
             return []
-        rows, decision = self._last
+        rows, decision = self.last
         return [
             self.findings.verdict(rows, decision, index, self.config.detect)
             for index in range(len(rows))
@@ -341,9 +344,9 @@ class Engine:
 
     def explain(self, wants: Callable[[Scope], bool], most_scopes: int) -> Explained:
         """Return what was seen at the last tick of the scopes that are wanted, worst first."""
-        if self._last is None:
+        if self.last is None:
             return Explained()
-        rows, decision = self._last
+        rows, decision = self.last
         return explain(
             self.judge,
             self.findings,
