@@ -5,8 +5,8 @@ highest line that the point rule, all of it but the evidence, would have seen re
 highest of each block of minutes is kept. The highest of many nearly independent values follows a
 Gumbel distribution, which is fitted to the blocks by their mean and spread, so that lines higher
 than any that was reached can be told of too; of estimates that are nearly normal it says that far
-lines are reached more often than they are, which errs on the safe side. Minutes of incidents say nothing about a healthy time
-and are left out.
+lines are reached more often than they are, which errs on the safe side. Minutes of incidents say
+nothing about a healthy time and are left out.
 
 Sources: Gumbel, *Statistics of Extremes* (1958); Coles, *An Introduction to Statistical Modeling of
 Extreme Values* (2001), on block maxima.
@@ -15,7 +15,7 @@ Extreme Values* (2001), on block maxima.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -34,8 +34,8 @@ from tripswitch.windows.scopes import Measure
 
 RowKey = tuple[Scope, Measure, Kind]
 
-_MOST_VALUES: Final = 20_000_000
-"""Row-minutes kept, 320 MB: a week of two thousand rows."""
+_MOST_VALUES: Final = 5_000_000
+"""Row-minutes kept, 120 MB: a week of five hundred rows."""
 
 _LONG_RECORDING_MINUTES: Final = 12 * 60
 _LONG_BLOCK_MINUTES: Final = 60
@@ -102,25 +102,22 @@ class Recorder:
         first, last = self.minutes[0], self.minutes[-1]
         length = last - first + 1
         block = _LONG_BLOCK_MINUTES if length >= _LONG_RECORDING_MINUTES else _SHORT_BLOCK_MINUTES
-        of_row: dict[int, tuple[list[int], list[float], list[float]]] = {}
-        for minute, (numbers, borne, estimates) in zip(self.minutes, self._values, strict=True):
-            for number, line, estimate in zip(
-                numbers.tolist(), borne.tolist(), estimates.tolist(), strict=True
-            ):
-                times, lines, held = of_row.setdefault(number, ([], [], []))
-                times.append(minute - first)
-                lines.append(line)
-                held.append(estimate)
+        numbers, lines, estimates = (
+            np.concatenate([values[column] for values in self._values]) for column in range(3)
+        )
+        sizes = [len(values[0]) for values in self._values]
+        times = np.repeat(np.array(self.minutes, dtype=np.int64) - first, sizes)
+        order = np.argsort(numbers, kind="stable")
+        bounds = np.searchsorted(numbers[order], np.arange(len(self._keys) + 1)).tolist()
         found = []
         for key, number in self._keys.items():
-            if number in of_row:
-                times, lines, held = of_row[number]
-                borne = self._held_lines(key, times, np.array(lines), np.array(held), length)
-                for incident in incidents:
-                    _leave_out(borne, key[0], incident, first)
-                one = _fitted(key, borne, block)
-                if one is not None:
-                    found.append(one)
+            at = order[bounds[number] : bounds[number + 1]]
+            borne = self._held_lines(key, times[at], lines[at], estimates[at], length)
+            for incident in incidents:
+                _leave_out(borne, key[0], incident, first)
+            one = _fitted(key, borne, block)
+            if one is not None:
+                found.append(one)
         return found
 
     def _number(self, row: int) -> int:
@@ -131,7 +128,7 @@ class Recorder:
         return self._keys.setdefault(key, len(self._keys))
 
     def _held_lines(
-        self, key: RowKey, times: list[int], lines: Floats, estimates: Floats, length: int
+        self, key: RowKey, times: Rows, lines: Floats, estimates: Floats, length: int
     ) -> Floats:
         """Return by minute the line that would have paged, NaN where nothing was read.
 
@@ -209,17 +206,12 @@ def _fitted(key: RowKey, borne: Floats, block: int) -> Extremes | None:
     )
 
 
-def lowest_line(
-    rows: Sequence[Extremes],
-    most_a_month: float,
-    grid: Sequence[float],
-    times: Callable[[Extremes, float], float] = Extremes.times_a_month,
-) -> float:
+def lowest_line(rows: Sequence[Extremes], most_a_month: float, grid: Sequence[float]) -> float:
     """Return the lowest line of ``grid`` that all rows together reach no more often than allowed.
 
     The highest where none is high enough.
     """
     for line in grid:
-        if sum(times(row, line) for row in rows) <= most_a_month:
+        if sum(row.times_a_month(line) for row in rows) <= most_a_month:
             return line
     return grid[-1]
