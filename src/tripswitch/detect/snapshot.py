@@ -186,7 +186,6 @@ def _save_roster(snapshot: Snapshot, roster: Roster) -> None:
     ]
     snapshot.facts["roster.kinds"] = list(kinds)
     snapshot.facts["roster.measures"] = [list(measure) for measure in measures]
-    snapshot.facts["roster.size"] = size
     snapshot.arrays["roster.keys"] = np.array(keys, dtype=np.int64).reshape(-1, 4)
     snapshot.arrays["roster.free"] = np.array(roster.free, dtype=np.int64)
     for name in ("references", "previous_scopes"):
@@ -211,7 +210,7 @@ def _restore_roster(snapshot: Snapshot, judge: Judge, detect: Detect) -> Taken:
     for record in _judged(judge.comparisons):
         for measure in record.series:
             wanted.setdefault((record.scope, measure), {})
-    size = snapshot.facts["roster.size"]
+    size = len(snapshot.whole("roster.references"))
     taken.added = sum(len(kinds_of(measure)) for _, measure in wanted) - taken.rows
     roster.lay_out(size + taken.added)
     spare = list(range(size + taken.added - 1, size - 1, -1))

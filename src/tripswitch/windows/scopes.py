@@ -106,7 +106,6 @@ class Scopes:
             for measure, row in record.series.items()
         ]
         snapshot.facts["scopes.measures"] = [list(measure) for measure in measures]
-        snapshot.facts["scopes.next"] = [self._next_id, self._next_row]
         columns: dict[str, Sequence[object]] = {
             "id": [record.id for record in records],
             "first_seen_ns": [record.first_seen_ns for record in records],
@@ -126,7 +125,8 @@ class Scopes:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take every scope, its series and its histograms from ``snapshot``; be new before."""
-        self._next_id, self._next_row = (int(number) for number in snapshot.facts["scopes.next"])
+        self._next_id = len(snapshot.arrays["scopes.latencies"])
+        self._next_row = len(snapshot.arrays["rings.minute"])
         by_id: dict[int, ScopeRecord] = {}
         names = ("scope", "id", "first_seen_ns", "last_seen_ns", "found_running")
         for number, scope_id, first_ns, last_ns, found_running in zip(
