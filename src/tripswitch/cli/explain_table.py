@@ -120,7 +120,7 @@ def _line(signal: dict[str, Any]) -> str:
         return "-"
     if signal["signal"].endswith("_per_success"):
         return f"x {1 + line:g}"
-    return f"{100 * line:g}" + (" %" if signal["signal"].startswith("p99") else " points")
+    return f"{100 * line:g}" + (" %" if signal["signal"].endswith("_latency") else " points")
 
 
 def _lines(signal: dict[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from tripswitch.detect.findings import Findings
 from tripswitch.detect.judge import Judge
 from tripswitch.detect.outlook import Outlook, baseline_minutes, outlook_of, per_minute_of
 from tripswitch.detect.signals import CALLS, REFUSAL, SIGNALS, Kind
+from tripswitch.model.incident import Shape
 from tripswitch.model.scope import Scope
 from tripswitch.model.verdict import Finding, Verdict
 from tripswitch.windows.rings import Floats, Rows
@@ -200,7 +201,7 @@ def _distance_text(kind: Kind, estimate: float, line: float) -> str:
     """Return how far an estimate is from its line, in the words of the configuration."""
     if SIGNALS[kind].name.endswith("_per_success"):
         return f"{1 + estimate:.2f} times as much, the line is {1 + line:g}"
-    unit = "% slow requests" if SIGNALS[kind].name.startswith("p99") else "points"
+    unit = "% slow requests" if SIGNALS[kind].shape is Shape.LATENCY_SPIKE else "points"
     return f"{100 * estimate:.2g} {unit}, the line is {100 * line:g}"
 
 

@@ -22,9 +22,10 @@ from tripswitch.detect.baseline import from_moments
 from tripswitch.detect.decision import Decision
 from tripswitch.detect.evidence import MINUTES_A_MONTH
 from tripswitch.detect.judge import Judge
-from tripswitch.detect.nulls import null_means
-from tripswitch.detect.signals import Kind
+from tripswitch.detect.nulls import SLOW_MULTIPLE, null_means
+from tripswitch.detect.signals import SIGNALS, Kind
 from tripswitch.model.clocktext import NS_PER_MINUTE
+from tripswitch.model.incident import Shape
 from tripswitch.windows.rings import Floats
 
 MEAN_MULTIPLE: Final = 3.0
@@ -169,11 +170,11 @@ def _samples(
         if usual < line:
             return None, line
         return samples_for_rate(usual, usual - line, nats), line
-    changed = usual + line
-    if kind is Kind.SLOW:
-        changed = max(line, 2 * usual)
-    elif kind is Kind.ERROR:
-        changed = max(changed, float(roster.multiple[row]) * usual)
+    if SIGNALS[kind].shape is Shape.LATENCY_SPIKE:
+        # The line is the share itself of what is slow, and twice that of the reference.
+        changed = max(line, SLOW_MULTIPLE * usual)
+    else:
+        changed = max(usual + line, float(roster.multiple[row]) * usual)
     null = usual
     if decision.is_comparable[index] and not decision.is_control[index]:
         base = judge.own if not decision.is_previous[index] else None
