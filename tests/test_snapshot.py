@@ -49,7 +49,7 @@ KEEN = Detect(
     error_rate=ErrorRate(min_requests=5, min_errors=1),
     p99_latency=P99Latency(min_requests=5, min_slow=1),
     tokens_per_success=TokensPerSuccess(min_requests=5),
-    bad_minutes=BadMinutes(otherwise=1),
+    bad_minutes=BadMinutes(**dict.fromkeys(BadMinutes.model_fields, 1)),
     alpha_page=0.5,
     alpha_start=0.5,
     alpha_investigate=0.9,
@@ -160,6 +160,7 @@ def test_nobody_can_tell_that_there_was_a_restart(
     through.settle()
     through._take(through.session.advance(START_NS + cut * STEP_NS + offset_ns))
     again = restarted(through, path)
+    assert_same(again.session.snapshot(), through.session.snapshot())
     before = len(through.commands)
     for step, body in enumerate(traffic[cut:], cut):
         through.feed(body, step)
@@ -188,7 +189,9 @@ def test_the_story_goes_on_from_any_of_its_moments(tmp_path: Path) -> None:
         if step in cuts:
             for run in (through, *(run for run, _ in running)):
                 run.settle()
-            running.append((restarted(through, tmp_path / str(step)), len(through.commands)))
+            again = restarted(through, tmp_path / str(step))
+            assert_same(again.session.snapshot(), through.session.snapshot())
+            running.append((again, len(through.commands)))
         for run in (through, *(run for run, _ in running)):
             run.feed(body, step)
     told = [command.name.value for command in through.commands if hasattr(command, "name")]

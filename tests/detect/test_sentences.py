@@ -34,7 +34,7 @@ KEEN = Detect(
     error_rate=ErrorRate(min_requests=20, min_errors=2),
     p99_latency=P99Latency(min_requests=20, min_slow=2),
     tokens_per_success=TokensPerSuccess(min_requests=20),
-    bad_minutes=BadMinutes(otherwise=2),
+    bad_minutes=BadMinutes(**dict.fromkeys(BadMinutes.model_fields, 2)),
     min_baseline=40,
     alert_window="2m",
 )

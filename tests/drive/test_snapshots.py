@@ -90,6 +90,21 @@ def test_what_cannot_be_taken_up_is_put_aside_and_counted(
     assert resumed(tmp_path, Knowing())[1] == []
 
 
+def test_a_folder_that_nothing_can_be_renamed_in_costs_the_snapshot_and_not_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, _: Path) -> Path:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    write_snapshot(tmp_path / SNAPSHOT_FILE, Knowing(5).snapshot())
+    monkeypatch.setattr(Path, "rename", refuse)
+    session = Knowing(1)
+    snapshots, logs = resumed(tmp_path, session)
+    assert session.number == 1
+    assert [line["event"] for line in logs] == ["snapshot_not_resumed"]
+    assert snapshots.counts["snapshots_failed_total"] == 1
+
+
 class Killed(BaseException):
     """Ends a start as a kill does: nothing after it runs."""
 

@@ -73,6 +73,14 @@ class Snapshots:
 
     def resume(self, session: Known, now_ns: int) -> None:
         """Have ``session`` take up the snapshot that is there, if there is one that it can."""
+        try:
+            self._resume(session, now_ns)
+        except OSError as error:
+            # A folder that nothing can be renamed in, say.
+            self.counts["snapshots_failed_total"] += 1
+            _log.error("snapshot_not_resumed", reason=error.strerror or str(error))
+
+    def _resume(self, session: Known, now_ns: int) -> None:
         names = [self.path, self._beside("opening"), self._beside("opening-again")]
         found = next((path for path in names if path.exists()), None)
         if found is None:
