@@ -32,7 +32,7 @@ def plan(second: float) -> list[Arm]:
     return [*arms, Arm(1.5, "v18", "canary", BAD)] if second > 240 else arms
 
 
-def recording(folder: Path, minutes: float = 14) -> Path:
+def recording(folder: Path, minutes: float = 8) -> Path:
     """Write a recording, one request a file."""
     folder.mkdir()
     for number, body in enumerate(requests(plan, minutes, step_s=10)):
@@ -57,7 +57,7 @@ def test_a_recording_is_explained_worst_first_with_its_sentences(tmp_path: Path)
 
 
 def test_json_of_a_recording_is_that_of_the_api(tmp_path: Path) -> None:
-    files = recording(tmp_path / "recorded", 6)
+    files = recording(tmp_path / "recorded", 5)
     told = tripswitch("explain", "cohort=canary", "--replay", str(files), "--json")
     assert told.returncode == 0, told.stderr
     session = replay_session(Config())
@@ -85,7 +85,7 @@ def test_a_running_sidecar_is_asked(tmp_path: Path) -> None:
     async def check() -> None:
         clock = "clock: {source: telemetry}\n"
         async with Upstream() as upstream, running(tmp_path, upstream.endpoint, clock) as live:
-            bodies = list(requests(plan, 12, step_s=10))
+            bodies = list(requests(plan, 9, step_s=10))
             async with client(live.endpoint) as channel:
                 for body in bodies:
                     await send(channel, TRACES_METHOD, body)

@@ -12,7 +12,7 @@ from tests.detect.stand import CANARY, CONTROL, Behaviour, Stand, Traffic, arm, 
 from tripswitch.config.detect_sections import Detect, EvalScore
 from tripswitch.detect.explanation import Explained, Explanation, explain
 from tripswitch.detect.outlook import samples_for_mean, samples_for_rate
-from tripswitch.detect.signals import CALLS, Kind, eval_measure
+from tripswitch.detect.signals import CALLS, SIGNALS, Kind, eval_measure
 from tripswitch.model.scope import Scope
 
 FAITHFULNESS = eval_measure("faithfulness")
@@ -63,35 +63,41 @@ def test_the_rule_of_thumb_is_that_of_the_reference() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "page_points", "bad"),
-    [
-        (Kind.EVAL, 9.0, Behaviour(score=0.81)),
-        (Kind.REFUSAL_UP, 5.0, Behaviour(refusals=0.14)),
-    ],
+    ("kind", "bad"),
+    [(Kind.EVAL, Behaviour(score=0.81)), (Kind.REFUSAL_UP, Behaviour(refusals=0.14))],
 )
+@pytest.mark.parametrize("has_control", [True, False])
 def test_expected_minutes_are_those_that_a_change_at_the_line_takes(
-    kind: Kind, page_points: float, bad: Behaviour
+    kind: Kind, bad: Behaviour, *, has_control: bool
 ) -> None:
-    """Within a factor of two and a half, for the median of seven canaries beside a control."""
-    detect = Detect(eval_score=EvalScore(page_points=page_points))
-    took, expected = [], []
-    for seed in range(7):
+    """Within a factor of two and a half, for the median of five changes.
+
+    Without a control the line is a point lower: a change that is just as large as the line is seen
+    to be so only half of the time, by how the baseline happens to lie.
+    """
+    detect = Detect(eval_score=EvalScore(page_points=9.0 if has_control else 8.0))
+    scope, per_minute = (CANARY, 30.0) if has_control else (arm("v1"), 60.0)
+
+    def traffic(behaviour: Behaviour) -> list[Traffic]:
+        beside = [Traffic(CONTROL, 120)] if has_control else []
+        return [*beside, Traffic(scope, per_minute, behaviour)]
+
+    took: list[float] = []
+    expected = 0.0
+    for seed in range(5):
         stand = Stand(detect, seed=seed)
-        stand.run(20, [Traffic(CONTROL, 120)])
-        stand.run(3, rollout(30, 120, Behaviour()))
-        minutes = one(stand, CANARY, kind).outlook.minutes
-        assert minutes is not None
-        expected.append(minutes)
-        stand = Stand(detect, seed=seed)
-        stand.run(20, [Traffic(CONTROL, 120)])
-        found = [
-            minute - 20
-            for minute, verdict in pages(stand.run(60, rollout(30, 120, bad)))
-            if verdict.signal == stand.verdict(CANARY, kind).signal
-        ]
-        took.append(found[0] if found else 60.0)
-    ratio = median(took) / median(expected)
-    assert 0.4 < ratio < 2.5, (took, expected)
+        if has_control:
+            stand.run(20, [Traffic(CONTROL, 120)])
+        if seed == 0 or not has_control:
+            stand.run(3 if has_control else 40, traffic(Behaviour()))
+            expected = one(stand, scope, kind).outlook.minutes or 0.0
+        begun = stand.minute
+        name = SIGNALS[kind].name
+        while stand.minute - begun < 90:
+            if any(found.signal == name for _, found in pages(stand.run(1, traffic(bad)))):
+                break
+        took.append(stand.minute - begun)
+    assert 0.4 < median(took) / expected < 2.5, (took, expected)
 
 
 def test_what_is_seen_of_a_quiet_canary() -> None:

@@ -260,7 +260,7 @@ def played(stream: Stream) -> set[tuple[str, str, str]]:
     return seen
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.builds(
         Stream,

@@ -5,7 +5,8 @@ needs are a multiple of what no test can do without, ``nats / KL`` (Lorden; Lai)
 ``ln(1 / start budget)`` while a start budget is being spent and ``ln(43200 / alpha)`` afterwards,
 and KL is ``drop^2 / (2 variance)`` for means and that of two Bernoulli rates else. The multiples
 are measured: three for the empirical-Bernstein bets on means, which know no variance, and 1.6 for
-the bets on rates. A control that is smaller than what is compared with it costs as many samples
+the bets on rates. A baseline is guarded by three of its standard errors, which a change has to
+exceed first. A control that is smaller than what is compared with it costs as many samples
 again, and samples that hang together (`design effect`) count that much less.
 """
 
@@ -18,7 +19,7 @@ from typing import Final
 import numpy as np
 
 from tripswitch.config.detect_sections import Detect
-from tripswitch.detect.baseline import from_moments
+from tripswitch.detect.baseline import GUARD_STANDARD_ERRORS, from_moments
 from tripswitch.detect.decision import Decision
 from tripswitch.detect.evidence import MINUTES_A_MONTH
 from tripswitch.detect.judge import Judge
@@ -165,7 +166,8 @@ def _samples(
     if not roster.is_rate[row]:
         # The line of a ratio is a share of what is usual, in linearised y as in tokens.
         change = line if kind is Kind.EVAL else line * mean
-        return samples_for_mean(variance, change, nats), change
+        guard = GUARD_STANDARD_ERRORS * _baseline_error(judge, decision, index, row)
+        return samples_for_mean(variance, change - guard, nats), change
     if roster.mirrored[row]:
         if usual < line:
             return None, line
@@ -177,19 +179,22 @@ def _samples(
         changed = max(usual + line, float(roster.multiple[row]) * usual)
     null = usual
     if decision.is_comparable[index] and not decision.is_control[index]:
-        base = judge.own if not decision.is_previous[index] else None
-        samples = float(decision.reading.usual_samples[index])
-        error = (
-            float(base.standard_error[index])
-            if base is not None
-            else float(roster.previous_error[row])
-        )
-        of_row = from_moments(np.zeros((1, 6)))
-        of_row.samples[0], of_row.mean[0], of_row.standard_error[0] = samples, usual, error
-        null = float(null_means(roster.kind[row : row + 1], of_row)[0][0])
+        base = from_moments(np.zeros((1, 6)))
+        base.samples[0], base.mean[0] = decision.reading.usual_samples[index], usual
+        base.standard_error[0] = _baseline_error(judge, decision, index, row)
+        null = float(null_means(roster.kind[row : row + 1], base)[0][0])
     if changed <= null:
         return None, changed - usual
     return samples_for_rate(null, changed, nats), changed - usual
+
+
+def _baseline_error(judge: Judge, decision: Decision, index: int, row: int) -> float:
+    """Return the standard error of what a row is compared with, 0 beside a control."""
+    if decision.is_control[index] or not decision.is_comparable[index]:
+        return 0.0
+    if decision.is_previous[index]:
+        return float(judge.roster.previous_error[row])
+    return float(judge.own.standard_error[index]) if index < len(judge.own.samples) else 0.0
 
 
 def _design_effect(judge: Judge, decision: Decision, index: int, row: int) -> float:
