@@ -114,3 +114,19 @@ def test_many_scopes_are_bounded() -> None:
     found = session.explain([], 7)
     assert len(found["scopes"]) == 7
     assert found["matched_scopes"] - found["left_out_scopes"] == 7
+
+
+def test_a_minute_with_lost_telemetry_and_one_before_the_first_tick_are_told_as_such() -> None:
+    session = played(8)
+    before = session.engine.now_ns
+    session.lost(100)
+    session.engine.advance(before + 10 * 10**9)
+    found = session.explain(["canary"], 50)
+    for signal in found["scopes"][0]["signals"]:
+        assert signal["finding"] == "telemetry_lost"
+        assert signal["missing"] == [
+            "telemetry: part of this minute's was lost, and what is left adds no evidence"
+        ]
+    again = Session(config())
+    again.resume(session.snapshot(), session.engine.now_ns)
+    assert again.explain([], 50)["now"] is None

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from tripswitch.config.detect_sections import Detect
-from tripswitch.detect.decision import Decision
+from tripswitch.detect.decision import PAGE, Decision
 from tripswitch.detect.findings import Findings
 from tripswitch.detect.judge import Judge
 from tripswitch.detect.outlook import Outlook, baseline_minutes, outlook_of, per_minute_of
@@ -27,6 +27,7 @@ from tripswitch.windows.rings import Floats, Rows
 THIN_MINUTES: Final = 120.0
 """Where a change at the line takes longer than this, it is said what would make it shorter."""
 
+_LOST: Final = "telemetry: part of this minute's was lost, and what is left adds no evidence"
 _MOST_EVIDENCE: Final = 1e12
 _WANTED_MINUTES: Final = 60.0
 
@@ -147,24 +148,24 @@ def _one(
         look_control=look_control,
         held_minutes=float(roster.held_half[row]),
         outlook=outlook,
-        missing=tuple(_missing(judge, decision, index, row, outlook, detect)),
+        missing=(_LOST,) if is_lossy else _missing(judge, decision, index, row, outlook, detect),
         remedies=tuple(_remedies(judge, row, outlook)) if is_quiet and is_slow else (),
     )
 
 
 def _missing(
     judge: Judge, decision: Decision, index: int, row: int, outlook: Outlook, detect: Detect
-) -> list[str]:
+) -> tuple[str, ...]:
     """Return what a page waits for, in sentences without a capital and a full stop."""
     roster, reading = judge.roster, decision.reading
-    if int(decision.level[index]) == 2:
-        return []
+    if int(decision.level[index]) == PAGE:
+        return ()
     if not decision.is_comparable[index]:
         held = float(judge.own.samples[index]) if index < len(judge.own.samples) else 0.0
         minutes = baseline_minutes(judge, index, outlook.per_minute, detect)
         wait = f", about {minutes_phrase(minutes)} more" if outlook.per_minute > 0 else ""
         past = f"its own past holds {held:.0f} of {detect.min_baseline} samples{wait}"
-        return [f"a reference: no control serves beside it, no version before it is known; {past}"]
+        return (f"a reference: no control serves beside it, no version before it is known; {past}",)
     fewest = float(roster.fewest[row])
     samples, usual_samples = float(reading.samples[index]), float(reading.usual_samples[index])
     if decision.window[index] < 0:
@@ -173,10 +174,10 @@ def _missing(
             short.append(f"{samples:.0f} of {fewest:.0f} samples within 24 h")
         if decision.is_control[index] and usual_samples < fewest:
             short.append(f"{usual_samples:.0f} of {fewest:.0f} samples of the control")
-        return ["samples: " + ", ".join(short)]
+        return ("samples: " + ", ".join(short),)
     if roster.mirrored[row] and float(reading.usual[index]) < float(roster.line_page[row]):
         usual, points = 100 * float(reading.usual[index]), 100 * float(roster.line_page[row])
-        return [f"nothing that could come: from {usual:.2g} % it cannot fall by {points:g} points"]
+        return (f"nothing that could come: from {usual:.2g} % it cannot fall by {points:g} points",)
     missing = []
     estimate, line = float(reading.estimate[index]), float(roster.line_page[row])
     if estimate < line:
@@ -194,7 +195,7 @@ def _missing(
             "certainty: the estimate less its error is not at 70 % of the line yet, is over "
             f"already, or was held {roster.held_half[row]:.0f} of {window:.0f} min"
         )
-    return missing
+    return tuple(missing)
 
 
 def _distance_text(kind: Kind, estimate: float, line: float) -> str:

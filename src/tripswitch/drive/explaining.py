@@ -85,12 +85,14 @@ def explain_of(
 ) -> dict[str, Any]:
     """Return what is seen of the scopes that are asked for, the ``most`` worst of them, as JSON.
 
+    ``now`` is null before the first tick, when nothing was judged yet.
+
     Raises ValueError as `wanted_of` does.
     """
     wanted = wanted_of(texts)
     explained = engine.explain(wanted.scope, most)
     return {
-        "now": rfc3339(engine.now_ns) if engine.now_ns else None,
+        "now": rfc3339(engine.now_ns) if engine.last is not None else None,
         "matched_scopes": explained.matched,
         "left_out_scopes": explained.left_out,
         "routes": sorted(_routes(engine))[:MOST_SCOPES] if not explained.matched else [],
