@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.genai.spans import CHAT, SpanOf, request_of
+from tests.genai.spans import CHAT, SpanOf, request_of, span_hex, trace_hex
 from tests.genai.spans import START_NS as SPANS_NS
 from tests.play import BAD, config, story
 from tests.traffic import START_NS, Arm, Behaviour, Plan, requests
@@ -30,8 +30,11 @@ from tripswitch.config.model import Clock, Config
 from tripswitch.config.read_section import Read
 from tripswitch.detect.signals import CALLS, ERROR, REFUSAL, SLOW, Kind
 from tripswitch.detect.validity import Kept
+from tripswitch.drive.posted import read_scores
 from tripswitch.drive.session import Arrival, Session
 from tripswitch.engine import Engine
+from tripswitch.genai import call_index, novelties
+from tripswitch.incidents import exemplars
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
 from tripswitch.model.incident import IncidentState
 from tripswitch.model.messages import Command, Rollback, RollbackOutcome
@@ -475,3 +478,38 @@ def test_what_means_something_else_now_is_dropped_and_the_rest_is_kept(
         }
         assert {name for name in (*gone, *stays) if bets[name] == 0} == set(gone)
         assert bool(kept.dropped) == bool(gone)
+
+
+def test_what_there_is_no_room_for_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = watched(5)
+    assert run.session.snapshot().left_out == {"calls": 0, "routes": 0, "exemplars": 0}
+    calls = run.session.counters()["reader_remembered_calls"]
+    monkeypatch.setattr(call_index, "MAX_SAVED", 10)
+    monkeypatch.setattr(novelties, "_MAX_SAVED_VALUES", 0)
+    monkeypatch.setattr(exemplars, "MAX_SAVED", 1)
+    snapshot = run.session.snapshot()
+    assert snapshot.left_out["calls"] == calls
+    assert snapshot.left_out["routes"] == 1
+    assert snapshot.left_out["exemplars"] > 1
+    engine = Engine(run.settings)
+    engine.resume(snapshot, snapshot.taken_ns)
+    assert len(engine.traces.index) == 0
+
+
+def test_late_scores_find_their_calls_after_a_restart() -> None:
+    run = Run(config(clock=Clock(source="wall")))
+    now_ns = SPANS_NS + 2 * NS_PER_S
+    run.session.feed([Arrival(request_of(SpanOf(CHAT, parent=0)), now_ns)])
+    run.settle()
+    session = Session(run.settings)
+    session.resume(run.session.snapshot(), now_ns)
+    document = [{"trace_id": trace_hex(1), "span_id": span_hex(1), "name": "faith", "score": 0.5}]
+    scores, refused = read_scores(document, now_ns)
+    assert not refused
+    session.scores([score.evaluation(now_ns) for score in scores], now_ns)
+    session.advance(now_ns + 20 * NS_PER_S)
+    assert session.counters()["reader_late_scores_total"] == 1
+    assert session.counters()["reader_unjoined_scores_total"] == 0
+    # What was counted before is not counted again.
+    session.feed([Arrival(request_of(SpanOf(CHAT, parent=0)), now_ns + 21 * NS_PER_S)])
+    assert session.counters()["reader_repeated_spans_total"] == 1

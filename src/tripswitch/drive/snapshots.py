@@ -136,6 +136,8 @@ class Snapshots:
         begun_s = time.perf_counter()
         snapshot = session.snapshot()
         self._copied += 1
+        for kind, count in snapshot.left_out.items():
+            self.counts[f"snapshot_left_out;kind={kind}"] = count
         self.counts["snapshot_copy_seconds"] = time.perf_counter() - begun_s
         return snapshot
 

@@ -60,6 +60,7 @@ JUDGE_TEXTS = {
     "snapshots_failed_total": "Times that it could not be; the snapshot before stayed.",
     "snapshots_put_aside_total": "Snapshots found at the start that could not be taken up.",
     "snapshot_bytes": "Size of the snapshot written last.",
+    "snapshot_left_out": "What the last one had no room for, by kind: calls, exemplars, routes.",
     "snapshot_copy_seconds": "How long judging waited while the last one was taken.",
     "config_reloads_total": "Edits of the configuration taken into force.",
     "config_reload_failures_total": "Edits of the configuration refused; the old one stayed.",

@@ -167,6 +167,7 @@ class CallIndex:
             if calls > MAX_SAVED:
                 break
             kept.append(segment)
+        snapshot.left_out["calls"] = len(self) - sum(segment.calls for segment in kept)
         facts = []
         for number, segment in enumerate(reversed(kept)):
             for name in _COLUMNS:

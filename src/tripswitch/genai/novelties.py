@@ -87,6 +87,7 @@ class Novelties:
             seen = {kind: list(known) for kind, known in route.values.items()}
             routes.append([name, route.since_ns, seen])
         snapshot.facts["novelties"] = routes
+        snapshot.left_out["routes"] = len(self._routes) - len(routes)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Know again what was seen before ``snapshot`` was taken."""

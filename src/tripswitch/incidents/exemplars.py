@@ -229,6 +229,12 @@ class Exemplars:
                 [signal, number, [list(one) for one in bucket.worst], list(bucket.tenants.items())]
                 for (signal, number), bucket in buckets.items()
             ]
+        snapshot.left_out["exemplars"] = sum(
+            len(bucket.worst)
+            for arm, buckets in self._arms.items()
+            if arm not in kept
+            for bucket in buckets.values()
+        )
         snapshot.facts["exemplars"] = [
             [snapshot.number(arm), kept[arm]] for arm in self._arms if arm in kept
         ]

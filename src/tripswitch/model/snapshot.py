@@ -33,12 +33,14 @@ class Snapshot:
 
     ``facts`` are JSON values, ``arrays`` of booleans or numbers, both by name. ``scopes`` are those
     that numbers refer to. Arrays are copies: an engine that goes on does not change them.
+    ``left_out`` counts by kind what there was no room for; it is not written.
     """
 
     taken_ns: int
     facts: dict[str, Any] = field(default_factory=dict)
     arrays: dict[str, Array] = field(default_factory=dict)
     scopes: list[Scope] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
     _numbers: dict[Scope, int] = field(default_factory=dict)
     _by_identity: dict[int, int] = field(default_factory=dict)
 
