@@ -42,7 +42,7 @@ from tripswitch.model.scope import Scope
 from tripswitch.model.snapshot import Snapshot, SnapshotMismatch
 from tripswitch.store.incident_record import incident_of, incident_record, plan_of, plan_record
 from tripswitch.store.snapshot_file import read_snapshot, write_snapshot
-from tripswitch.windows.scopes import Measure
+from tripswitch.windows.scopes import Measure, ScopeRecord
 
 STEP_NS = 5 * 10**9
 
@@ -360,6 +360,33 @@ def test_kinds_and_measures_are_known_by_name_and_unknown_ones_are_left_out() ->
     assert len({*engine.roster.by_key.values()}) == len(engine.roster.rows())
     verdicts = [one for one in engine.verdicts() if one.signal == "refusal_rate"]
     assert {one.direction for one in verdicts} == {"up", "down"}
+
+
+def test_evidence_is_never_of_another_kind_although_rows_are_made_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = watched(20)
+    up = spend(run, EVERYBODY, Kind.REFUSAL_UP, REFUSAL, 0.25)
+    down = spend(run, EVERYBODY, Kind.REFUSAL_DOWN, REFUSAL, 0.75)
+    engine = Engine(run.settings)
+    make = engine.comparisons.judge_series
+
+    def make_no_rise(record: ScopeRecord, measure: Measure, detect: Detect) -> None:
+        """Make rows as a version would that looks for a rise only where somebody asks for it."""
+        key = (record.scope, measure, Kind.REFUSAL_UP)
+        if measure == REFUSAL:
+            engine.roster.by_key[key] = -1
+        make(record, measure, detect)
+        if measure == REFUSAL:
+            del engine.roster.by_key[key]
+
+    monkeypatch.setattr(engine.comparisons, "judge_series", make_no_rise)
+    kept = engine.resume(run.session.snapshot(), run.session.engine.now_ns)
+    assert any("kinds that are not judged" in reason for reason in kept.dropped)
+    row = engine.roster.by_key[EVERYBODY, REFUSAL, Kind.REFUSAL_DOWN]
+    assert row in (up, down)
+    assert engine.roster.detectors["page_own"].bets[row, 0] == 0
+    assert engine.roster.kind[row] == Kind.REFUSAL_DOWN
 
 
 def test_a_kind_that_is_weighed_otherwise_now_begins_anew() -> None:

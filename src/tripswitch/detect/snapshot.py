@@ -214,14 +214,23 @@ def _restore_roster(snapshot: Snapshot, judge: Judge, detect: Detect) -> Taken:
     taken.added = sum(len(kinds_of(measure)) for _, measure in wanted) - taken.rows
     roster.lay_out(size + taken.added)
     spare = list(range(size + taken.added - 1, size - 1, -1))
+    saved: list[int] = []
     for (scope, measure), rows in wanted.items():
-        places = [rows.get(kind.name, NONE) for kind in kinds_of(measure)]
+        kinds = kinds_of(measure)
+        places = [rows.get(kind.name, NONE) for kind in kinds]
         roster.free = [spare.pop() if place == NONE else place for place in places][::-1]
         judge.comparisons.judge_series(records[scope], measure, detect)
+        # Only what landed where it was: evidence is never of another kind than it was gathered for.
+        saved += [
+            place
+            for kind, place in zip(kinds, places, strict=True)
+            if place != NONE and roster.by_key.get((scope, measure, kind)) == place
+        ]
+    taken.unplaced += taken.rows - len(saved)
+    taken.rows = len(saved)
     used = set(roster.by_key.values())
     before = [row for row in snapshot.whole("roster.free") if row not in used]
     roster.free = [*sorted(set(range(len(roster))) - used - set(before)), *before]
-    saved = [row for rows in wanted.values() for row in rows.values()]
     _overlay(snapshot, roster, np.array(sorted(saved), dtype=np.int64))
     return taken
 
