@@ -23,7 +23,7 @@ def explain(
     scope: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="SCOPE...",
+            metavar="SCOPE",
             help=(
                 "Which scopes: route=/chat cohort=canary, a route, or any part of a name; also "
                 "signal= and rubric=. * stands for anything. All of them without any."
