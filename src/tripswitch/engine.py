@@ -15,7 +15,7 @@ what it returns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -23,12 +23,16 @@ import numpy as np
 from tripswitch.config.model import Config
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.decision import Decision
+from tripswitch.detect.explanation import Explained, explain
 from tripswitch.detect.findings import Findings
 from tripswitch.detect.intake import Intake
 from tripswitch.detect.judge import Judge
 from tripswitch.detect.roster import Roster
+from tripswitch.detect.snapshot import pass_gap, restore_detection, save_detection
+from tripswitch.detect.validity import Kept, depends_on, keep_valid
 from tripswitch.genai.census import Census
 from tripswitch.genai.sightings import Evaluation, Sighted
+from tripswitch.genai.snapshot import restore_understanding, save_understanding
 from tripswitch.genai.traces import TraceBook
 from tripswitch.incidents.book import Book
 from tripswitch.incidents.changes import ChangeLog
@@ -36,17 +40,21 @@ from tripswitch.incidents.exemplars import Exemplars
 from tripswitch.incidents.follow import Follower
 from tripswitch.incidents.offers import offers_of
 from tripswitch.incidents.response import Responder
-from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_S
+from tripswitch.incidents.snapshot import restore_incidents, save_incidents
+from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
 from tripswitch.model.incident import Change, Incident, RollbackPlan
 from tripswitch.model.messages import Command, Confirmed, Event, EventName, RollbackOutcome
+from tripswitch.model.scope import Scope
 from tripswitch.model.scores import Scores
 from tripswitch.model.settled import Settled
+from tripswitch.model.snapshot import Snapshot, SnapshotMismatch
 from tripswitch.model.verdict import Verdict
 from tripswitch.windows.rings import Rows
 from tripswitch.windows.scopes import Scopes
 
 _LONGEST_CATCH_UP_NS: Final = 2 * NS_PER_HOUR
 _LOSSY_SHARE: Final = 0.01
+_LONGEST_AHEAD_NS: Final = NS_PER_MINUTE
 
 
 class Engine:
@@ -76,6 +84,9 @@ class Engine:
         )
         self.now_ns = 0
         self._restored_ns = 0
+        self._unwatched_until_ns = 0
+        self.is_lossy = False
+        self.on_minute: Callable[[Rows, Decision], None] | None = None
         self.counts: dict[str, int] = dict.fromkeys(
             (
                 "reader_spans_total",
@@ -89,7 +100,7 @@ class Engine:
         self._tick_number = -1
         self._taken = 0
         self._lost = 0
-        self._last: tuple[Rows, Decision] | None = None
+        self.last: tuple[Rows, Decision] | None = None
 
     # --- what goes in -----------------------------------------------------------------------------
 
@@ -157,18 +168,72 @@ class Engine:
     def restore(self, incidents: Sequence[Incident], past_plans: Sequence[RollbackPlan]) -> None:
         """Take up what was open before a restart, and remember what was rolled back.
 
-        Until traffic or a tick says what time it is, it is the latest time among the incidents.
+        Until traffic or a tick says what time it is, it is the latest time among the incidents. A
+        snapshot is resumed before this: what was over since it was taken has no evidence any more.
         """
         for incident in incidents:
             latest_ns = max(incident.detected_at_ns, incident.recovered_at_ns or 0)
             self._restored_ns = max(self._restored_ns, latest_ns)
-        self.book.restore(list(incidents), list(past_plans))
+        for over in self.book.restore(list(incidents), list(past_plans)):
+            self.follower.forget_evidence(over, self.now_ns)
 
-    def reload(self, config: Config) -> None:
-        """Take new settings from the next tick on; evidence and windows stay."""
-        self.config = config
-        self.comparisons.set_lines(config.detect)
+    def reload(self, config: Config) -> Kept:
+        """Take new settings from the next tick on; return what became of the evidence.
+
+        What is still valid stays, see `detect.validity`.
+        """
+        before, self.config = depends_on(self.config), config
         self.traces.reload(config)
+        return keep_valid(before, config, self.comparisons, self.now_ns)
+
+    def snapshot(self) -> Snapshot:
+        """Return all that is known now; what is not settled yet is not in it."""
+        snapshot = Snapshot(self.now_ns)
+        snapshot.facts["engine.depends_on"] = depends_on(self.config)
+        snapshot.facts["engine.requests"] = [self._lost, self._taken, self._unwatched_until_ns]
+        self.scopes.save(snapshot)
+        save_detection(snapshot, self.judge)
+        save_understanding(snapshot, self.traces)
+        save_incidents(snapshot, self.book, self.changes, self.exemplars)
+        return snapshot
+
+    def resume(self, snapshot: Snapshot, now_ns: int) -> Kept:
+        """Be what ``snapshot`` was, in a new engine; return what became of the evidence.
+
+        The time from then to ``now_ns`` counts as lost telemetry. Raises SnapshotMismatch for one
+        that was taken on another clock or in the future; this engine is then of no use.
+        """
+        before = snapshot.facts["engine.depends_on"]
+        if before["clock"] != self.config.clock.source:
+            raise SnapshotMismatch(f"its time is that of the clock {before['clock']}")
+        if snapshot.taken_ns > now_ns + _LONGEST_AHEAD_NS:
+            raise SnapshotMismatch("it was taken later than now, says the clock of this machine")
+        self.scopes.restore(snapshot)
+        taken = restore_detection(snapshot, self.judge, self.config.detect)
+        restore_understanding(snapshot, self.traces)
+        restore_incidents(snapshot, self.book, self.changes, self.exemplars)
+        self._lost, self._taken, self._unwatched_until_ns = snapshot.facts["engine.requests"]
+        self.now_ns = snapshot.taken_ns
+        self._tick_number = self.now_ns // int(self.config.detect.tick * NS_PER_S)
+        kept = keep_valid(before, self.config, self.comparisons, self.now_ns)
+        if taken.unplaced:
+            kept.dropped.append(f"{taken.unplaced} rows of kinds that are not judged any more")
+        self._pass_gap(max(now_ns, self.now_ns), kept)
+        return kept
+
+    def _pass_gap(self, now_ns: int, kept: Kept) -> None:
+        """Let the time pass in which nobody watched: it is lost telemetry, not silence."""
+        tick_ns = int(self.config.detect.tick * NS_PER_S)
+        gap_ns = now_ns - self.now_ns
+        if gap_ns < tick_ns:
+            return
+        # The minute that is running was seen in part only.
+        self._unwatched_until_ns = (now_ns // NS_PER_MINUTE + 1) * NS_PER_MINUTE
+        if now_ns // NS_PER_MINUTE == self.now_ns // NS_PER_MINUTE:
+            return
+        pass_gap(self.judge, now_ns, gap_ns, kept)
+        self.now_ns = now_ns
+        self._tick_number = now_ns // tick_ns
 
     # --- what is done with it ---------------------------------------------------------------------
 
@@ -223,6 +288,8 @@ class Engine:
         commands = self._take(self.traces.settle(boundary_ns))
         total = self._lost + self._taken
         is_lossy = total > 0 and self._lost / total > _LOSSY_SHARE
+        is_lossy |= boundary_ns <= self._unwatched_until_ns
+        self.is_lossy = is_lossy
         if minute_crossed:
             self._lost = self._taken = 0
             self._pass_minute()
@@ -230,7 +297,9 @@ class Engine:
         rows, decision = self.judge.tick(
             boundary_ns, detect, minute_crossed=minute_crossed, is_lossy=is_lossy
         )
-        self._last = (rows, decision)
+        self.last = (rows, decision)
+        if minute_crossed and self.on_minute is not None:
+            self.on_minute(rows, decision)
         for verdict in self.findings.regressed(
             rows, decision, detect, boundary_ns, is_lossy=is_lossy
         ):
@@ -264,14 +333,30 @@ class Engine:
 
     def verdicts(self) -> list[Verdict]:
         """Return the verdict of every judged row at the last tick, quiet ones too."""
-        if self._last is None:
+        if self.last is None:
             return []
-        rows, decision = self._last
+        rows, decision = self.last
         return [
             self.findings.verdict(rows, decision, index, self.config.detect)
             for index in range(len(rows))
             if self.roster.judged[rows[index]] and self.roster.scopes[rows[index]] is not None
         ]
+
+    def explain(self, wants: Callable[[Scope], bool], most_scopes: int) -> Explained:
+        """Return what was seen at the last tick of the scopes that are wanted, worst first."""
+        if self.last is None:
+            return Explained()
+        rows, decision = self.last
+        return explain(
+            self.judge,
+            self.findings,
+            rows,
+            decision,
+            self.config.detect,
+            wants=wants,
+            most_scopes=most_scopes,
+            is_lossy=self.is_lossy,
+        )
 
     def counters(self) -> dict[str, float]:
         """Return every counter and gauge by the name it has on the metrics page."""

@@ -5,6 +5,7 @@ TripswitchError
   WireError       the sender of telemetry: bytes that are not OTLP
   ActionError     the system we called: it refused, failed, or did not answer
   LedgerError     this machine: the state on disk cannot be read or written
+  SnapshotError   this machine: a snapshot on disk cannot be used
 """
 
 from __future__ import annotations
@@ -46,3 +47,7 @@ class ActionError(TripswitchError):
 
 class LedgerError(TripswitchError):
     """The ledger on disk cannot be read or written."""
+
+
+class SnapshotError(TripswitchError):
+    """A snapshot on disk cannot be used; the message goes on from its name ("is damaged: ...")."""

@@ -91,11 +91,13 @@ def test_a_taken_port_ends_in_words_and_exit_code_2(tmp_path: Path, listener: st
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, upstream: str) -> AsyncIterator[Live]:
-    """Start the command itself, in ``folder``, on its default file."""
+async def running(folder: Path, upstream: str, more: str = "") -> AsyncIterator[Live]:
+    """Start the command itself, in ``folder``, on its default file with ``more`` at its end."""
     live = Live(None, folder, upstream)  # type: ignore[arg-type]
     live.write_config()
-    (folder / "config").mkdir()
+    with (folder / "tripswitch.yaml").open("a") as file:
+        file.write(more)
+    (folder / "config").mkdir(exist_ok=True)
     (folder / "tripswitch.yaml").rename(folder / "config/tripswitch.yaml")
     with (folder / "log").open("wb") as log:
         live.process = subprocess.Popen(  # noqa: ASYNC220 - over at once

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from tripswitch.config.model import Config
+from tripswitch.detect.validity import Kept
 from tripswitch.drive.judge import Judged
 from tripswitch.drive.judge_process import run_judge
 from tripswitch.drive.session import Arrival, Session
 from tripswitch.genai.sightings import Evaluation
 from tripswitch.model.incident import Change, Incident, RollbackPlan
 from tripswitch.model.messages import Command, RollbackOutcome
+from tripswitch.model.snapshot import Snapshot
 
 PROMPT = "what a user asked in confidence"
 BUSY_S = 5.0
@@ -66,6 +68,10 @@ class RecordingSession:
         self.posted_changes.extend(changes)
         return []
 
+    def explain(self, texts: Sequence[str], most: int) -> dict[str, Any]:
+        """Return what was asked."""
+        return {"texts": list(texts), "most": most}
+
     def telemetry(self) -> dict[str, Any]:
         """Return what was fed."""
         return {"fed": self._fed}
@@ -74,9 +80,18 @@ class RecordingSession:
         """Count them."""
         self._lost += requests
 
-    def reload(self, config: Config) -> None:
+    def snapshot(self) -> Snapshot:
+        """There is nothing to keep."""
+        return Snapshot(0)
+
+    def resume(self, snapshot: Snapshot, now_ns: int) -> Kept:
+        """Nothing was kept."""
+        return Kept()
+
+    def reload(self, config: Config) -> Kept:
         """Keep the new one."""
         self._config = config
+        return Kept()
 
     def counters(self) -> dict[str, float]:
         """Return what the tests look at."""

@@ -9,20 +9,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import structlog
 
 from tests.actions.receiver import SECRET
 from tests.drive.stand_in_judge import RecordingSession
 from tests.otlp.relay import until
 from tests.store.samples import NOW_NS, incident, plan
 from tripswitch.config.model import Config
+from tripswitch.detect.validity import Kept
 from tripswitch.drive.inbox import Inbox
 from tripswitch.drive.judge import Judge
 from tripswitch.drive.link import JudgeLink, socket_pair
 from tripswitch.drive.session import Arrival
+from tripswitch.drive.snapshots import Snapshots
 from tripswitch.errors import LedgerError
 from tripswitch.model.incident import Incident, RollbackPlan, RollbackState
 from tripswitch.model.messages import Command, Event, EventName, Notify, Rollback, RollbackOutcome
 from tripswitch.model.outbox import Effect
+from tripswitch.model.snapshot import Snapshot
 from tripswitch.otlp.tap import Tap
 from tripswitch.store.ledger import Ledger
 
@@ -34,6 +38,8 @@ class Scripted(RecordingSession):
         super().__init__(config, record)
         self.commands: list[Command] = []
         self.outcomes: list[RollbackOutcome] = []
+        self.is_faulty = False
+        self.resumed: list[Snapshot] = []
         self.restored: list[Incident] = []
         self.past: list[RollbackPlan] = []
 
@@ -41,7 +47,22 @@ class Scripted(RecordingSession):
         self.restored = list(incidents)
         self.past = list(past_plans)
 
+    def snapshot(self) -> Snapshot:
+        return Snapshot(NOW_NS, {"fed": self._fed})
+
+    def resume(self, snapshot: Snapshot, now_ns: int) -> Kept:
+        assert now_ns > 0
+        assert not self.restored
+        self.resumed.append(snapshot)
+        return Kept()
+
+    def reload(self, config: Config) -> Kept:
+        super().reload(config)
+        return Kept(7, ["what means something else now"])
+
     def feed(self, arrivals: Sequence[Arrival]) -> list[Command]:
+        if self.is_faulty:
+            raise ValueError
         super().feed(arrivals)
         commands, self.commands = self.commands, []
         return commands
@@ -72,13 +93,15 @@ class Bench(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def judging(ledger: Ledger, folder: Path, config: Config) -> AsyncIterator[Bench]:
+async def judging(
+    ledger: Ledger, folder: Path, config: Config, snapshots: Snapshots | None = None
+) -> AsyncIterator[Bench]:
     ours, theirs = socket_pair()
     tap = Tap(1 << 20)
     link = JudgeLink(ours, tap, lambda: None)
     link.open()
     session = Scripted(config, folder / "fed")
-    judge = Judge(config, session, ledger, await Inbox.open(theirs))
+    judge = Judge(config, session, ledger, await Inbox.open(theirs), snapshots)
     judge.restore()
     running = asyncio.create_task(judge.run({"api": ""}))
     try:
@@ -195,5 +218,48 @@ def test_an_outcome_that_was_taken_in_is_not_given_again(
             async with judging(ledger, tmp_path, config_with()) as bench:
                 assert bench.session.restored
                 assert bench.session.outcomes == []
+
+    asyncio.run(check())
+
+
+def test_what_is_known_is_written_at_the_end_and_taken_up_before_the_ledger(tmp_path: Path) -> None:
+    async def check() -> None:
+        with Ledger(tmp_path / "ledger") as ledger:
+            async with judging(ledger, tmp_path, config_with(), Snapshots(tmp_path)) as bench:
+                assert bench.session.resumed == []
+                bench.tap.offer(b"body", NOW_NS)
+                await until(lambda: bench.link.is_drained)
+                assert bench.judge.counters()["snapshots_written_total"] == 0
+            assert bench.judge.counters()["snapshots_written_total"] == 1
+            async with judging(ledger, tmp_path, config_with(), Snapshots(tmp_path)) as bench:
+                (snapshot,) = bench.session.resumed
+                assert snapshot.facts == {"fed": 1}
+
+    asyncio.run(check())
+
+
+def test_what_a_fault_left_behind_is_not_written(tmp_path: Path) -> None:
+    async def check() -> None:
+        with Ledger(tmp_path / "ledger") as ledger:
+            async with judging(ledger, tmp_path, config_with(), Snapshots(tmp_path)) as bench:
+                bench.session.is_faulty = True
+                bench.tap.offer(b"body", NOW_NS)
+                await until(lambda: bench.judge.counters()["judge_errors_total"] == 1)
+            assert bench.judge.counters()["snapshots_written_total"] == 0
+
+    asyncio.run(check())
+
+
+def test_a_reload_says_in_one_line_what_became_of_the_evidence(tmp_path: Path) -> None:
+    async def check() -> None:
+        file = tmp_path / "tripswitch.yaml"
+        file.write_text("detect: {eval_score: {page_points: 4}}\n")
+        with Ledger(tmp_path / "ledger") as ledger:
+            async with judging(ledger, tmp_path, config_with()) as bench:
+                with structlog.testing.capture_logs() as logs:
+                    assert bench.judge.reload([file], {})
+                (line,) = [one for one in logs if one["event"] == "config_reloaded"]
+                assert line["rows_with_evidence"] == 7
+                assert line["dropped"] == ["what means something else now"]
 
     asyncio.run(check())

@@ -6,7 +6,9 @@ or two often choose a setting. Where there is another reader of the same format,
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import hashlib
 import io
 import re
 import tempfile
@@ -29,7 +31,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from tests.otlp.test_reader import WANTED, assert_same, read_spans
 from tripswitch.config.model import Config
 from tripswitch.drive.session import Arrival, Session
-from tripswitch.errors import WireError
+from tripswitch.errors import SnapshotError, WireError
 from tripswitch.genai.coercion import number, parsed_json, text
 from tripswitch.genai.content import answer_in
 from tripswitch.otlp.delivery import Delivery, Signal, signal_of_method, signal_of_path
@@ -47,6 +49,7 @@ from tripswitch.otlp.reply_crossing import as_grpc, as_http
 from tripswitch.otlp.retry_hints import RETRY_INFO_TRAILERS, hinted_delay_s, retry_after_s
 from tripswitch.otlp.spool.record import content_of, draft_of
 from tripswitch.otlp.tokens import BearerTokens
+from tripswitch.store.snapshot_file import read_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -203,11 +206,24 @@ def recording(data: bytes) -> None:
             assert request.source
 
 
+def snapshot(data: bytes) -> None:
+    """A snapshot's file is a snapshot or refused in words, also where its checksum is right."""
+    start = b"tripswitch snapshot\n" + bytes(3) + b"\1" + len(data).to_bytes(8, "big")
+    whole = start + hashlib.blake2b(data, digest_size=32).digest() + data
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "snapshot"
+        for written in (data, whole):
+            file.write_bytes(written)
+            with contextlib.suppress(SnapshotError):
+                found = read_snapshot(file)
+                assert sum(array.nbytes for array in found.arrays.values()) < 1 << 31
+
+
 PURE: Final[dict[str, Callable[[bytes], None]]] = {
     target.__name__: target
     for target in (
         *(encodings, json_request, trace_reader, session, content, record, headers, bearer),
-        *(replies, recording),
+        *(replies, recording, snapshot),
     )
 }
 """The targets that need nothing but the bytes."""

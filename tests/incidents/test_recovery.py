@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -92,3 +94,34 @@ def test_a_bad_stretch_starts_the_window_anew() -> None:
 
 def test_nothing_watched_proves_nothing() -> None:
     assert not Recovery([], START_MINUTE).is_proven(WINDOW)
+
+
+@pytest.mark.parametrize("has_control", [True, False])
+@pytest.mark.parametrize("kind", [Kind.EVAL, Kind.REFUSAL_DOWN, Kind.TOKENS])
+def test_a_proof_goes_on_from_what_was_written_down(kind: Kind, has_control: bool) -> None:
+    """At every minute, with arms that are empty in turn, so that one waits for the other."""
+    watched = _watched(kind, has_control=has_control, usual=0.3)
+    rng = np.random.default_rng(5)
+    rings = Rings()
+    rings.advance(START_MINUTE * NS_PER_MINUTE)
+    through = Recovery([watched], START_MINUTE)
+    again = Recovery([watched], START_MINUTE)
+    for minute in range(START_MINUTE + 1, START_MINUTE + 40):
+        rings.advance(minute * NS_PER_MINUTE)
+        for row in (0, 1):
+            values = rng.random(int(rng.choice([0, 0, 7, 40])))
+            rows = np.full(len(values), row, dtype=np.int64)
+            rings.add(rows, np.full(len(values), minute, dtype=np.int64), values)
+        through.advance(rings, WINDOW)
+        again = Recovery.of_json(json.loads(json.dumps(again.as_json())))
+        again.advance(rings, WINDOW)
+        assert repr(again.as_json()) == repr(through.as_json())
+        assert again.sentence(WINDOW) == through.sentence(WINDOW)
+    assert through.proofs[0].samples > 0
+
+
+def test_a_proof_of_another_make_is_not_taken_up() -> None:
+    kept = Recovery([_watched(Kind.EVAL, has_control=False, usual=0.1)], 3).as_json()
+    kept["proofs"][0]["watched"]["kind"] = "SOMETHING_LATER"
+    with pytest.raises(KeyError):
+        Recovery.of_json(kept)

@@ -38,6 +38,7 @@ def app(
 
     pages = Pages(
         status=lambda: status or {},
+        explain=lambda texts, most: {"texts": texts, "most": most},
         telemetry=lambda: {"census": {}},
         incidents=lambda limit: [{"limit": limit}],
         events=events,
@@ -163,3 +164,16 @@ def test_another_name_for_this_machine_is_refused_unless_widened() -> None:
     assert ask(app(), "/v1/status", host="attacker.example").status_code == 400
     widened = app(loopback_only=False)
     assert ask(widened, "/v1/status", host="tripswitch.example").status_code == 200
+
+
+def test_explain_is_asked_with_texts_and_a_limit() -> None:
+    found = ask(app(), "/v1/explain?scope=route%3D%2Fchat&scope=canary&limit=7").json()
+    assert found == {"texts": ["route=/chat", "canary"], "most": 7}
+    assert ask(app(), "/v1/explain").json() == {"texts": [], "most": 100}
+
+
+@pytest.mark.parametrize("query", ["&".join(["scope=x"] * 21), "scope=" + "x" * 2001])
+def test_explain_takes_no_more_than_so_much(query: str) -> None:
+    answer = ask(app(), f"/v1/explain?{query}")
+    assert answer.status_code == 400
+    assert "expected at most 20" in answer.json()["error"]

@@ -17,7 +17,17 @@ from tripswitch.errors import TripswitchError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS: Final = ("check", "demo", "inspect", "replay", "run", "schema", "spool", "status")
+COMMANDS: Final = (
+    "check",
+    "demo",
+    "explain",
+    "inspect",
+    "replay",
+    "run",
+    "schema",
+    "spool",
+    "status",
+)
 """Each is a function of that name in a module of that name."""
 
 

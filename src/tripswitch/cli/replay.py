@@ -29,6 +29,27 @@ def replay(
     fail: Annotated[
         bool, typer.Option("--fail", help="Exit with 1 when an incident was found.")
     ] = False,
+    suggest: Annotated[
+        bool,
+        typer.Option("--suggest", help="Suggest thresholds for these files, as YAML to paste."),
+    ] = False,
+    false_pages_a_month: Annotated[
+        float,
+        typer.Option(
+            "--false-pages-a-month",
+            metavar="N",
+            min=0.001,
+            max=1000,
+            help="How many false pages a month you would bear, for --suggest.",
+        ),
+    ] = 1.0,
+    all_healthy: Annotated[
+        bool,
+        typer.Option(
+            "--all-healthy",
+            help="Nothing was wrong in these files: --suggest counts its incidents as false.",
+        ),
+    ] = False,
 ) -> None:
     """Run recorded telemetry through the engine and print what it would have said.
 
@@ -36,6 +57,9 @@ def replay(
 
     Example: tripswitch replay --config config/tripswitch.yaml traces.jsonl.zst
     """
+    if suggest:
+        _suggest(files, config or [], false_pages_a_month, all_healthy=all_healthy, as_json=as_json)
+        return
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import Progress, SpinnerColumn, TextColumn
@@ -75,6 +99,28 @@ def replay(
     )
     if fail and incidents:
         raise typer.Exit(1)
+
+
+def _suggest(
+    files: list[Path],
+    config: list[Path],
+    false_pages_a_month: float,
+    *,
+    all_healthy: bool,
+    as_json: bool,
+) -> None:
+    from rich.console import Console
+
+    from tripswitch.cli.suggestion_text import show_suggestion, suggestion_json
+    from tripswitch.config.loading import load_config
+    from tripswitch.drive.suggestion import suggest
+
+    loaded = load_config(config, os.environ)
+    found = suggest(loaded, files, false_pages_a_month, all_healthy=all_healthy)
+    if as_json:
+        sys.stdout.write(json.dumps(suggestion_json(found), indent=2, ensure_ascii=True) + "\n")
+        return
+    sys.stdout.write(show_suggestion(found, Console(stderr=True)))
 
 
 def _plain(text: str) -> str:

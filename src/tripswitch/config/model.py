@@ -175,7 +175,9 @@ class Fleet(Section):
 class Storage(Section):
     """Where state is kept."""
 
-    directory: str = Field("state", description="Folder of the ledger; made when missing.")
+    directory: str = Field(
+        "state", description="Folder of the ledger and the snapshot; made when missing."
+    )
 
 
 class Clock(Section):

@@ -46,7 +46,8 @@ class Comparisons:
         self.roster = roster
         self.families: dict[Scope, Family] = {}
         self.incident_families: set[Scope] = set()
-        self._measured_minute = -1
+        self.measured_minute = -1
+        self.watching_since_ns = 0
 
     def family_of(self, scope: Scope, now_ns: int) -> Family:
         """Return the family of ``scope``, making it when new."""
@@ -89,8 +90,8 @@ class Comparisons:
             self._refresh_family(family, traffic, now_ns, detect)
         # New rows make a refresh between minutes too; what has to last is counted by the minute.
         minute = now_ns // NS_PER_MINUTE
-        if minute != self._measured_minute:
-            self._measured_minute = minute
+        if minute != self.measured_minute:
+            self.measured_minute = minute
             self._measure_families(traffic, now_ns, detect)
 
     def forget(self, scope: Scope) -> None:

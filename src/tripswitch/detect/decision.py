@@ -94,7 +94,7 @@ def decide(
     roster = judge.roster
     is_control = roster.control[rows] != NONE
     comparable = (is_control | (base.samples > 0)) & roster.judged[rows]
-    read = _reader(judge, rows, base, detect)
+    read = reader_of(judge, rows, base, detect)
     chosen, window = choose_window(read, roster.fewest[rows], is_control)
     readable = comparable & (window >= 0)
     estimate = np.where(readable, chosen.estimate, 0.0)
@@ -181,7 +181,7 @@ def _page(seen: _Seen, at: Rows) -> Flags:
     return np.asarray(by_mean | (is_rate & (by_rate | joined)))
 
 
-def _reader(judge: Judge, rows: Rows, base: Baseline, detect: Detect) -> Read:
+def reader_of(judge: Judge, rows: Rows, base: Baseline, detect: Detect) -> Read:
     """Return what reads a window for some of ``rows``, by their positions."""
     roster, rings = judge.roster, judge.scopes.rings
     series, mirrored, control = roster.series[rows], roster.mirrored[rows], roster.control[rows]

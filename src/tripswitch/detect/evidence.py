@@ -33,6 +33,16 @@ _LOWEST_INCREMENT: Final = -700.0
 class EDetector:
     """One e-detector a row, all rows of one kind side by side; arrays (R, K) of float64."""
 
+    _COLUMNS: Final = (
+        "bets",
+        "_minute_sum",
+        "_minute_low",
+        "_applied",
+        "_path",
+        "_path_minimum",
+        "_path_minimum_ns",
+    )
+
     def __init__(self) -> None:
         self.bets: Floats = np.zeros((0, BETS))
         self._minute_sum: Floats = np.zeros((0, BETS))
@@ -47,15 +57,7 @@ class EDetector:
         if rows <= len(self.bets):
             return
         size = max(rows, 2 * len(self.bets), 64)
-        for name in (
-            "bets",
-            "_minute_sum",
-            "_minute_low",
-            "_applied",
-            "_path",
-            "_path_minimum",
-            "_path_minimum_ns",
-        ):
+        for name in self._COLUMNS:
             old = getattr(self, name)
             grown = np.zeros((size, BETS), dtype=old.dtype)
             grown[: len(old)] = old
@@ -105,6 +107,18 @@ class EDetector:
     def evidence(self, rows: Rows) -> Floats:
         """Return E of ``rows``; E >= 1 is a crossing."""
         return np.asarray(self.bets[rows].sum(axis=1) / BETS)
+
+    def lower(self, rows: Rows, factor: float) -> None:
+        """Let the evidence of ``rows`` be what a budget of ``factor`` times, below 1, had given.
+
+        It is proportional to what was put in; only the cap of a minute, which hangs on the
+        budget's logarithm, would have been a little wider.
+        """
+        self.bets[rows] *= min(factor, 1.0)
+
+    def columns(self) -> dict[str, Floats | npt.NDArray[np.int64]]:
+        """Return every array by its name in a snapshot; they hold one row each."""
+        return {name.lstrip("_"): getattr(self, name) for name in self._COLUMNS}
 
     def onset_ns(self, row: int) -> int:
         """Return the last tick at which the best bet's running sum was at its minimum."""

@@ -82,7 +82,8 @@ class Leaves:
         arm = scope.arm()
         known_family = self.comparisons.families.get(scope.family())
         first_seen_ns = now_ns if known_family is None else known_family.first_seen_ns
-        is_young = now_ns - first_seen_ns < _FOUND_RUNNING_NS
+        since_ns = max(first_seen_ns, self.comparisons.watching_since_ns)
+        is_young = now_ns - since_ns < _FOUND_RUNNING_NS
         wanted = [scope, arm, without_version(scope), scope.population()]
         folded_before = self.scopes.folded_values
         records = [self.scopes.see(item, now_ns, found_running=is_young) for item in wanted]

@@ -69,6 +69,8 @@ class Roster:
         "held_recent",
     )
     _FLAGS: Final = ("used", "judged", "mirrored", "two_sided", "is_rate", "seen_start")
+    GIVEN: Final = ("used", "kind", "series", "mirrored", "two_sided", "is_rate")
+    """What a row is made with and never changes: of the code, not of what was seen."""
 
     def __init__(self) -> None:
         self.scopes: list[Scope | None] = []
@@ -187,6 +189,32 @@ class Roster:
         assert key is not None
         return key[1]
 
+    def columns(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Return every array that holds one row each, by name, those of the detectors too."""
+        names = (*self._INTS, *self._FLOATS, *self._FLAGS, "pending")
+        of_detectors = {
+            f"{detector}.{name}": column
+            for detector, found in self.detectors.items()
+            for name, column in found.columns().items()
+        }
+        return {name: getattr(self, name) for name in names} | of_detectors
+
+    def lay_out(self, size: int) -> None:
+        """Make a new roster ``size`` rows long, none of them in use."""
+        self._grow(size)
+        self.scopes, self.rubrics = [None] * size, [None] * size
+        self.references, self.previous_scopes = [None] * size, [None] * size
+        self.first_seen_ns, self._keys = [0] * size, [None] * size
+
+    @property
+    def free(self) -> list[int]:
+        """The rows that are not in use; the last is the next to be."""
+        return self._free
+
+    @free.setter
+    def free(self, rows: list[int]) -> None:
+        self._free = rows
+
     def set_lines(self, row: int, lines: Lines) -> None:
         """Set the configured lines of a row; its evidence stays, its nulls do not use them."""
         self.line_look[row], self.line_page[row] = lines.investigate, lines.page
@@ -233,10 +261,11 @@ class Roster:
         old = len(self.kind)
         if size <= old:
             return
+        capacity = max(size, 2 * old)
         for name in (*self._INTS, *self._FLOATS, *self._FLAGS, "pending"):
             array = getattr(self, name)
-            grown = np.zeros((2 * old, *array.shape[1:]), dtype=array.dtype)
+            grown = np.zeros((capacity, *array.shape[1:]), dtype=array.dtype)
             grown[:old] = array
             setattr(self, name, grown)
         for detector in self.detectors.values():
-            detector.reserve(2 * old)
+            detector.reserve(capacity)

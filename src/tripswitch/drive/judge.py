@@ -30,13 +30,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tripswitch.config.model import Config
+    from tripswitch.detect.validity import Kept
     from tripswitch.drive.config_edits import ConfigEdits
     from tripswitch.drive.inbox import Inbox
     from tripswitch.drive.link import Record
     from tripswitch.drive.posted import Refused
+    from tripswitch.drive.snapshots import Snapshots
     from tripswitch.genai.sightings import Evaluation
     from tripswitch.model.incident import Change, Incident, RollbackPlan
     from tripswitch.model.messages import Command, RollbackOutcome
+    from tripswitch.model.snapshot import Snapshot
     from tripswitch.store.ledger import Ledger
 
 HEARTBEAT_S = 1.0
@@ -75,14 +78,23 @@ class Judged(Protocol):
     def changes(self, changes: Sequence[Change]) -> list[Command]:
         """Take changes that were posted."""
 
+    def explain(self, texts: Sequence[str], most: int) -> dict[str, Any]:
+        """Return why the scopes asked for are judged as they are, as JSON. Raises ValueError."""
+
     def telemetry(self) -> dict[str, Any]:
         """Return what is understood of the telemetry, as JSON."""
 
     def lost(self, requests: int) -> None:
         """Mark the current minute: so many of its requests were forwarded but never read."""
 
-    def reload(self, config: Config) -> None:
-        """Use ``config`` from the next tick on."""
+    def snapshot(self) -> Snapshot:
+        """Return all that is known now."""
+
+    def resume(self, snapshot: Snapshot, now_ns: int) -> Kept:
+        """Be what ``snapshot`` was, before anything else."""
+
+    def reload(self, config: Config) -> Kept:
+        """Use ``config`` from the next tick on; return what became of the evidence."""
 
     def counters(self) -> dict[str, float]:
         """Return numbers for the metrics page, by name."""
@@ -100,9 +112,12 @@ class Judge:
         session: Judged,
         ledger: Ledger,
         inbox: Inbox,
+        snapshots: Snapshots | None = None,
     ) -> None:
         self.config = config
         self.session = session
+        self._snapshots = snapshots
+        self._faults_before = 0
         self._ledger = ledger
         self._inbox = inbox
         self._own_traces = OwnTraces(config.telemetry.otlp)
@@ -125,7 +140,9 @@ class Judge:
         }
 
     def restore(self) -> None:
-        """Take up what the last judge left: open incidents, and outcomes it did not take in."""
+        """Take up what the last judge left: what it knew, open incidents, outcomes not taken in."""
+        if self._snapshots is not None:
+            self._snapshots.resume(self.session, time.time_ns())
         incidents = self._ledger.open_incidents()
         self.session.restore(incidents, self._ledger.past_rollbacks())
         # What follows happens now, not when the first tick or request comes.
@@ -145,6 +162,7 @@ class Judge:
         ticking = asyncio.create_task(self._tick())
         beating = asyncio.create_task(self._beat())
         judging = asyncio.create_task(self._judge_batches())
+        keeping = asyncio.create_task(self._keep_snapshots())
         self._inbox.send({"ready": dict(ready), "counters": self.counters()})
         try:
             await asyncio.wait(
@@ -154,10 +172,12 @@ class Judge:
                 if task.done():
                     task.result()
         finally:
-            for task in (judging, ticking, beating):
+            for task in (judging, ticking, beating, keeping):
                 task.cancel()
-            await asyncio.gather(judging, ticking, beating, return_exceptions=True)
+            await asyncio.gather(judging, ticking, beating, keeping, return_exceptions=True)
             self._record([])
+            if self._snapshots is not None and self._is_sound():
+                self._guarded(self._write_last_snapshot)
             if not acting.done():
                 await self._executor.close(_EXECUTOR_GRACE_S)
             await asyncio.gather(acting, return_exceptions=True)
@@ -182,12 +202,15 @@ class Judge:
             _log.error("config_refused", problems=str(error), kept="the configuration before it")
             return False
         self.config = with_reloadable(self.config, edited)
-        self._guarded(lambda: self.session.reload(self.config))
+        kept = self._guarded(lambda: self.session.reload(self.config))
         self._executor.reload(self.config)
         self._counts["config_reloads_total;process=judge"] += 1
         self._counts["config_last_reload_ok;process=judge"] = 1
         # Which fields need a restart is said by the wire, once for both.
-        _log.info("config_reloaded")
+        if kept is None:
+            _log.info("config_reloaded")
+        else:
+            _log.info("config_reloaded", rows_with_evidence=kept.rows, dropped=kept.dropped)
         return True
 
     def post_scores(self, document: Any) -> dict[str, Any]:
@@ -216,6 +239,8 @@ class Judge:
             counts[name + "".join(f";{label}={value}" for label, value in labels if value)] = count
         for result, count in self._own_traces.results.items():
             counts[f"own_spans_total;result={result}"] = count
+        if self._snapshots is not None:
+            counts |= self._snapshots.counts
         return counts | self._counts | {"ledger_unrecorded_commands": len(self._unrecorded)}
 
     async def _judge_batches(self) -> None:
@@ -250,6 +275,24 @@ class Judge:
             tick_s = self.config.detect.tick
             await asyncio.sleep(tick_s - time.time() % tick_s)
             self._record(self._guarded(lambda: self.session.advance(time.time_ns())) or [])
+
+    async def _keep_snapshots(self) -> None:
+        if self._snapshots is not None:
+            await self._snapshots.keep(
+                self.session, self._is_sound, lambda: self.config.detect.tick
+            )
+
+    def _write_last_snapshot(self) -> None:
+        assert self._snapshots is not None
+        self._snapshots.write_last(self.session)
+
+    def _is_sound(self) -> bool:
+        """Return whether nothing went wrong since this was last asked.
+
+        What a fault left behind should not outlast a restart.
+        """
+        before, self._faults_before = self._faults_before, self._counts["judge_errors_total"]
+        return before == self._faults_before
 
     async def _beat(self) -> None:
         while True:

@@ -27,6 +27,7 @@ from tripswitch.drive.inbox import Inbox
 from tripswitch.drive.judge import Judge
 from tripswitch.drive.logs import configure_logs
 from tripswitch.drive.process import seek_cycles_seldom, settle_memory
+from tripswitch.drive.snapshots import Snapshots
 from tripswitch.errors import ConfigError, TripswitchError
 from tripswitch.store.ledger import Ledger
 from tripswitch.web.api import Pages, api_app
@@ -74,7 +75,8 @@ async def _judge(
     path = Path(config.storage.directory) / LEDGER_FILE
     with Ledger(path) as ledger:
         inbox = await Inbox.open(link)
-        judge = Judge(config, open_session(config), ledger, inbox)
+        snapshots = Snapshots(path.parent)
+        judge = Judge(config, open_session(config), ledger, inbox, snapshots)
         judge.restore()
         api = await _serve_api(config, judge, ledger)
         settle_memory()
@@ -98,6 +100,7 @@ async def _serve_api(config: Config, judge: Judge, ledger: Ledger) -> Listener |
     host, _ = split_endpoint(endpoint)
     pages = Pages(
         status=judge.session.status,
+        explain=judge.session.explain,
         telemetry=judge.session.telemetry,
         incidents=ledger.incidents,
         events=ledger.events,

@@ -22,6 +22,7 @@ _LABELS: Final = {
     "exporter_requests_total": "outcome",
     "exporter_responses_total": "code",
     "reader_rejected_facts_total": "fact",
+    "snapshot_left_out": "kind",
 }
 
 _HEAD: Final = """\

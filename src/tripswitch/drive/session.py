@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tripswitch.config.model import Config
+from tripswitch.detect.validity import Kept
 from tripswitch.drive.data_clock import DataClock
+from tripswitch.drive.explaining import explain_of
 from tripswitch.drive.report import status_of, telemetry_of
 from tripswitch.engine import Engine
 from tripswitch.genai.sightings import Evaluation, Sighted
@@ -18,6 +20,7 @@ from tripswitch.genai.understand import DEFAULT_COHORTS, Understanding
 from tripswitch.model.clocktext import NS_PER_S
 from tripswitch.model.incident import Change, Incident, RollbackPlan
 from tripswitch.model.messages import Command, Confirmed, RollbackOutcome
+from tripswitch.model.snapshot import Snapshot
 from tripswitch.otlp.delivery import Signal
 
 
@@ -49,6 +52,20 @@ class Session:
     ) -> None:
         """Take up what was open before a restart, and what was ever rolled back."""
         self.engine.restore(incidents, past_plans)
+
+    def snapshot(self) -> Snapshot:
+        """Return all that is known now, as it is to be known again after a restart."""
+        return self.engine.snapshot()
+
+    def resume(self, snapshot: Snapshot, now_ns: int) -> Kept:
+        """Be what ``snapshot`` was; before anything else. Raises what a bad one makes it raise.
+
+        Then nothing of it was taken up. On the telemetry's clock no time has passed since.
+        """
+        engine = Engine(self.config)
+        kept = engine.resume(snapshot, now_ns if self._clock is None else snapshot.taken_ns)
+        self.engine = engine
+        return kept
 
     def feed(self, arrivals: Sequence[Arrival]) -> list[Command]:
         """Read and judge requests, in order."""
@@ -105,11 +122,11 @@ class Session:
         """Note requests that were forwarded but never read, in the minute that is being filled."""
         self.engine.lost(requests)
 
-    def reload(self, config: Config) -> None:
-        """Take a new configuration from the next tick on."""
+    def reload(self, config: Config) -> Kept:
+        """Take a new configuration from the next tick on; return what became of the evidence."""
         self.config = config
         self._understanding = _understanding(config)
-        self.engine.reload(config)
+        return self.engine.reload(config)
 
     def counters(self) -> dict[str, float]:
         """Return every counter by name, what was rejected of the telemetry included."""
@@ -121,6 +138,10 @@ class Session:
     def status(self) -> dict[str, Any]:
         """Return what is seen, as JSON: every scope and signal with its verdict."""
         return status_of(self.engine)
+
+    def explain(self, texts: Sequence[str], most: int) -> dict[str, Any]:
+        """Return why the scopes asked for are judged as they are, as JSON. Raises ValueError."""
+        return explain_of(self.engine, texts, most)
 
     def _read(self, arrivals: Sequence[Arrival]) -> Sighted:
         sighted = self._understanding.read([(arrival.signal, arrival.body) for arrival in arrivals])

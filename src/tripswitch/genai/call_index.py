@@ -17,13 +17,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tripswitch.model.scope import Scope
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tripswitch.model.scope import Scope
+    from tripswitch.model.snapshot import Snapshot
 
 _FRESH: Final = 8192
 _MERGED: Final = 16
+MAX_SAVED: Final = 100_000
+"""Calls that a snapshot holds, 6 MB: for so many a late score finds its call after a restart."""
+_COLUMNS: Final = ("keys", "rows", "owners", "ends", "places")
 _MASK: Final = (1 << 64) - 1
 _ODD: Final = 0x9E3779B97F4A7C15
 
@@ -158,10 +163,52 @@ class CallIndex:
             # Thin traffic: the oldest of these are due, the newest are not.
             self._file()
 
+    def save(self, snapshot: Snapshot) -> None:
+        """Put the calls filed last into ``snapshot``, at most `MAX_SAVED` of them."""
+        segments = [*self._segments, *([self._fresh_segment()] if self._refs else [])]
+        calls = 0
+        kept: list[_Segment] = []
+        for segment in reversed(segments):
+            calls += segment.calls
+            if calls > MAX_SAVED:
+                break
+            kept.append(segment)
+        snapshot.left_out["calls"] = len(self) - sum(segment.calls for segment in kept)
+        facts = []
+        for number, segment in enumerate(reversed(kept)):
+            for name in _COLUMNS:
+                snapshot.arrays[f"call_index.{number}.{name}"] = getattr(segment, name)
+            unique = [[snapshot.number(scope), tenant] for scope, tenant in segment.unique]
+            facts.append({"latest_ns": segment.latest_ns, "unique": unique})
+        snapshot.facts["call_index"] = facts
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Find again the calls that were put into ``snapshot``."""
+        for number, kept in enumerate(snapshot.facts["call_index"]):
+            keys, rows, owners, ends, places = (
+                snapshot.arrays[f"call_index.{number}.{name}"] for name in _COLUMNS
+            )
+            unique = [
+                (snapshot.scope(scope) or Scope(), tenant) for scope, tenant in kept["unique"]
+            ]
+            self._segments.append(
+                _Segment(keys, rows, owners, ends, places, unique, kept["latest_ns"])
+            )
+
     def _file(self) -> None:
+        segment = self._fresh_segment()
+        self._refs = []
+        self._fresh = {}
+        self._segments.append(segment)
+        small = [segment for segment in self._segments if segment.calls <= _FRESH]
+        if len(small) >= _MERGED:
+            kept = [segment for segment in self._segments if segment.calls > _FRESH]
+            self._segments = [*kept, _merged(small)]
+
+    def _fresh_segment(self) -> _Segment:
         places: dict[tuple[Scope, str | None], int] = {}
         refs = self._refs
-        segment = _Segment(
+        return _Segment(
             np.fromiter(self._fresh.keys(), np.uint64, len(self._fresh)),
             np.fromiter(self._fresh.values(), np.int32, len(self._fresh)),
             np.fromiter((ref.key for ref in refs), np.uint64, len(refs)),
@@ -174,13 +221,6 @@ class CallIndex:
             list(places),
             self._latest_ns,
         )
-        self._refs = []
-        self._fresh = {}
-        self._segments.append(segment)
-        small = [segment for segment in self._segments if segment.calls <= _FRESH]
-        if len(small) >= _MERGED:
-            kept = [segment for segment in self._segments if segment.calls > _FRESH]
-            self._segments = [*kept, _merged(small)]
 
 
 def _merged(segments: Sequence[_Segment]) -> _Segment:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tripswitch.genai.settling import Settling
+    from tripswitch.model.snapshot import Snapshot
 
 _SETTLING_IN_NS: Final = 60 * 10**9
 _MAX_ROUTES: Final = 1000
@@ -23,6 +24,8 @@ _MAX_ROUTES: Final = 1000
 _MAX_VALUES: Final = 256
 _MAX_COMBINATIONS: Final = 1024
 _KINDS: Final = ("request_model", "response_model", "provider", "service_version", "deployment")
+# A snapshot keeps these few values of a route; beyond so many the oldest routes learn anew.
+_MAX_SAVED_VALUES: Final = 20_000
 
 
 class _Route:
@@ -74,6 +77,25 @@ class Novelties:
                 scope = Scope(route_name)
                 found.append(Change(kind, call.span.end, scope, before, value))
         return found
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Put what was seen on each route into ``snapshot``, the latest routes first."""
+        routes: list[list[object]] = []
+        values = 0
+        for name, route in reversed(self._routes.items()):
+            values += sum(len(known) for known in route.values.values())
+            if values > _MAX_SAVED_VALUES:
+                break
+            seen = {kind: list(known) for kind, known in route.values.items()}
+            routes.append([name, route.since_ns, seen])
+        snapshot.facts["novelties"] = routes
+        snapshot.left_out["routes"] = len(self._routes) - len(routes)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Know again what was seen before ``snapshot`` was taken."""
+        for name, since_ns, seen in reversed(snapshot.facts["novelties"]):
+            route = self._routes[name] = _Route(since_ns)
+            route.values = {kind: dict.fromkeys(values) for kind, values in seen.items()}
 
 
 def _values(call: Settling) -> tuple[str | None, ...]:

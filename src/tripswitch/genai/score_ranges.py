@@ -128,14 +128,18 @@ class ScoreRanges:
 
     def __init__(self, state: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         self._learnt: dict[str, _Learnt] = {}
-        for name, kept in (state or {}).items():
-            restored = _restored(kept)
-            if restored is not None and len(self._learnt) < MAX_NAMES:
-                self._learnt[name] = restored
+        self.restore(state or {})
 
     def state(self) -> dict[str, dict[str, Any]]:
         """Return what was learnt as plain values, to be given to the next instance."""
         return {name: asdict(learnt) for name, learnt in self._learnt.items()}
+
+    def restore(self, state: Mapping[str, Mapping[str, Any]]) -> None:
+        """Know again what `state` returned."""
+        for name, kept in state.items():
+            restored = _restored(kept)
+            if restored is not None and len(self._learnt) < MAX_NAMES:
+                self._learnt[name] = restored
 
     def update(self, name: str, score: float, *, is_unit: bool = False) -> ScoreRange | None:
         """Learn from one finite score, and return the range that holds now.

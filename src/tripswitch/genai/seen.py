@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tripswitch.model.snapshot import Snapshot
 
 # Retried exports come within seconds to minutes; two generations of 100,000 are about 17 MB.
 _GENERATION: Final = 100_000
@@ -27,3 +32,13 @@ class Seen:
         if len(self._young) >= self._generation:
             self._old, self._young = self._young, set()
         return True
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Put both generations into ``snapshot``."""
+        for name, keys in (("young", self._young), ("old", self._old)):
+            snapshot.arrays[f"seen.{name}"] = np.fromiter(keys, np.uint64, len(keys))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Recognise what was seen before ``snapshot`` was taken."""
+        self._young = set(snapshot.whole("seen.young"))
+        self._old = set(snapshot.whole("seen.old"))

@@ -64,12 +64,12 @@ class TraceBook:
         self._agenda = Agenda()
         self._spans = 0
         self._now_ns = 0
-        self._seen = Seen()
+        self.seen = Seen()
         self._responses: dict[str, int] = {}
         self._waiting: dict[str, list[tuple[int, Evaluation]]] = {}
         self._tally = Tally()
         self._places = Places()
-        self._novelties = Novelties()
+        self.novelties = Novelties()
         self._changes: list[Change] = []
         self.appraiser = Appraiser(config)
         self.index = CallIndex(
@@ -154,7 +154,7 @@ class TraceBook:
     def _add_span(self, span: Sighting) -> None:
         trace_id, span_id = span.trace_id, span.span_id
         trace = self._traces.get(trace_id)
-        if span.call is not None and not self._seen.is_new(span.key):
+        if span.call is not None and not self.seen.is_new(span.key):
             self.counts["repeated_spans"] += 1
             return
         if trace is None:
@@ -335,10 +335,10 @@ class TraceBook:
                 add_guardrail(call, *appraised.guardrails)
             self._rows.add_call(call, appraised)
             call.is_handed_on = True
-            self._changes += self._novelties.of_call(call, self._now_ns)
+            self._changes += self.novelties.of_call(call, self._now_ns)
             remember(self.index, call, self._now_ns)
             for evaluation in call.evaluations:
-                self._seen.is_new(evaluation_key(call.key, evaluation))
+                self.seen.is_new(evaluation_key(call.key, evaluation))
             if call.facts.is_chat:
                 entry_id = "" if call.entry is None else call.entry.span_id
                 groups.setdefault(entry_id, []).append(call)
@@ -350,7 +350,7 @@ class TraceBook:
             self._rows.add_request(members)
 
     def _join_late(self, evaluation: Evaluation, ref: CallRef) -> None:
-        if not self._seen.is_new(evaluation_key(ref.key, evaluation)):
+        if not self.seen.is_new(evaluation_key(ref.key, evaluation)):
             self.counts["repeated_scores"] += 1
             return
         self.counts["late_scores"] += 1
@@ -376,6 +376,6 @@ class TraceBook:
         return {
             **self.counts,
             "double_counted": self._tally.double,
-            "ignored_changes": self._novelties.ignored,
+            "ignored_changes": self.novelties.ignored,
             "model_judge_calls": self._tally.judged_by_model,
         }

@@ -51,11 +51,15 @@ class Tracked:
 
 
 class Book:
-    """Open incidents by scope, and how the closed ones ended."""
+    """Open incidents by scope, and how the closed ones ended.
+
+    ``remembered`` are incidents as a snapshot knew them, until the ledger says what is open.
+    """
 
     def __init__(self) -> None:
         self.open: dict[Scope, Tracked] = {}
-        self._episodes: dict[Scope, tuple[int, int]] = {}
+        self.remembered: dict[str, Tracked] = {}
+        self.episodes: dict[Scope, tuple[int, int]] = {}
         self.past_rollbacks: set[tuple[str, Scope, str]] = set()
 
     def key_of(self, verdict: Verdict) -> Scope:
@@ -83,16 +87,29 @@ class Book:
                 return tracked
         return None
 
-    def restore(self, incidents: list[Incident], past_plans: list[RollbackPlan]) -> None:
-        """Take up incidents that were open before a restart, and what was rolled back before."""
-        for incident in incidents:
+    def restore(self, incidents: list[Incident], past_plans: list[RollbackPlan]) -> list[Incident]:
+        """Take up incidents that were open before a restart, and what was rolled back before.
+
+        The ledger's word holds for what an incident is; what only a snapshot knew of it is taken
+        from there. Return those that the snapshot still had open and that were over since.
+        """
+        remembered, self.remembered = self.remembered, {}
+        order = {incident_id: number for number, incident_id in enumerate(remembered)}
+        for incident in sorted(incidents, key=lambda one: order.get(one.id, len(order))):
             if incident.state is IncidentState.RESOLVED:
                 continue
             key = incident.scope.arm() if incident.scope.prompt_version else incident.scope
-            self.open[key] = Tracked(incident)
-            self._note_episode(key, incident.episode, incident.detected_at_ns)
+            tracked = remembered.get(incident.id, Tracked(incident))
+            if tracked.incident.state is incident.state:
+                remembered.pop(incident.id, None)
+            tracked.incident = incident
+            self.open[key] = tracked
+            episode, _ = self.episodes.get(key, (0, 0))
+            if episode != incident.episode:
+                self._note_episode(key, incident.episode, incident.detected_at_ns)
         for plan in past_plans:
             self.note_rollback(plan)
+        return [tracked.incident for tracked in remembered.values()]
 
     def note_rollback(self, plan: RollbackPlan) -> None:
         """Remember a rollback that went out, so that it never goes out again."""
@@ -111,7 +128,7 @@ class Book:
         changes: tuple[Change, ...],
     ) -> Tracked:
         """Open the incident of ``key`` from its first verdict."""
-        episode, quiet_until_ns = self._episodes.get(key, (0, 0))
+        episode, quiet_until_ns = self.episodes.get(key, (0, 0))
         if episode == 0 or now_ns > quiet_until_ns:
             episode += 1
         assert verdict.severity is not None
@@ -174,13 +191,13 @@ class Book:
         self._note_episode(key, tracked.incident.episode, now_ns + quiet_ns)
 
     def _note_episode(self, key: Scope, episode: int, quiet_until_ns: int) -> None:
-        self._episodes.pop(key, None)
-        self._episodes[key] = (episode, quiet_until_ns)
-        while len(self._episodes) > _MOST_CLOSED:
-            oldest = next((scope for scope in self._episodes if scope not in self.open), None)
+        self.episodes.pop(key, None)
+        self.episodes[key] = (episode, quiet_until_ns)
+        while len(self.episodes) > _MOST_CLOSED:
+            oldest = next((scope for scope in self.episodes if scope not in self.open), None)
             if oldest is None:
                 return
-            del self._episodes[oldest]
+            del self.episodes[oldest]
 
 
 def emit(name: EventName, now_ns: int, tracked: Tracked, detail: str) -> list[Command]:

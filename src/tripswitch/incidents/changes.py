@@ -8,6 +8,7 @@ from typing import Final
 from tripswitch.model.clocktext import NS_PER_HOUR
 from tripswitch.model.incident import Change
 from tripswitch.model.scope import Scope
+from tripswitch.model.snapshot import Snapshot
 
 _MOST_POPULATIONS: Final = 20_000
 _MOST_CHANGES: Final = 1_000
@@ -38,6 +39,33 @@ class ChangeLog:
     def note(self, change: Change) -> None:
         """Note a change that was seen otherwise, or posted."""
         self._changes.append(change)
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Put the changes, and the version that each population had last, into ``snapshot``."""
+        snapshot.facts["changes"] = [
+            [
+                change.kind,
+                change.time_ns,
+                snapshot.number(change.scope),
+                change.before,
+                change.after,
+            ]
+            for change in self._changes
+        ]
+        snapshot.facts["changes.serving"] = [
+            [snapshot.number(scope), version] for scope, version in self._serving.items()
+        ]
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Know again what `save` put there."""
+        for kind, time_ns, number, before, after in snapshot.facts["changes"]:
+            scope = snapshot.scope(number)
+            if scope is not None:
+                self._changes.append(Change(kind, time_ns, scope, before, after))
+        for number, version in snapshot.facts["changes.serving"]:
+            scope = snapshot.scope(number)
+            if scope is not None:
+                self._serving[scope] = version
 
     def before(self, scope: Scope, now_ns: int, most: int = 10) -> tuple[Change, ...]:
         """Return the changes of the last 24 h that can have touched ``scope``, newest first.

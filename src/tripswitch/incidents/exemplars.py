@@ -8,13 +8,17 @@ tenant first, so that three traces tell three stories.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from tripswitch.model.calls import FloatColumn, IntColumn, Text
 from tripswitch.model.clocktext import NS_PER_MINUTE
 from tripswitch.model.scope import Scope
+from tripswitch.model.snapshot import Snapshot
+
+MAX_SAVED: Final = 10_000
+"""Calls that a snapshot holds, about 2 MB."""
 
 _BUCKET_NS: Final = 5 * NS_PER_MINUTE
 _BUCKETS: Final = 4
@@ -206,6 +210,46 @@ class Exemplars:
                 if signal in signals and (number + 1) * _BUCKET_NS > onset_ns:
                     counts.update(bucket.tenants)
         return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most])
+
+    def save(self, snapshot: Snapshot, wanted: Container[Scope]) -> None:
+        """Put the worst calls into ``snapshot``, at most `MAX_SAVED`.
+
+        Arms that ``wanted`` holds come first, the others after them, the newest first.
+        """
+        room = MAX_SAVED
+        kept: dict[Scope, list[object]] = {}
+        in_turn = list(reversed(self._arms))
+        in_turn.sort(key=lambda arm: arm not in wanted)
+        for arm in in_turn:
+            buckets = self._arms[arm]
+            room -= sum(len(bucket.worst) for bucket in buckets.values())
+            if room < 0:
+                break
+            kept[arm] = [
+                [signal, number, [list(one) for one in bucket.worst], list(bucket.tenants.items())]
+                for (signal, number), bucket in buckets.items()
+            ]
+        snapshot.left_out["exemplars"] = sum(
+            len(bucket.worst)
+            for arm, buckets in self._arms.items()
+            if arm not in kept
+            for bucket in buckets.values()
+        )
+        snapshot.facts["exemplars"] = [
+            [snapshot.number(arm), kept[arm]] for arm in self._arms if arm in kept
+        ]
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Know again the calls that `save` put there."""
+        for number, buckets in snapshot.facts["exemplars"]:
+            arm = snapshot.scope(number)
+            if arm is not None:
+                self._arms[arm] = {
+                    (signal, minutes): _Bucket(
+                        [Exemplar(*one) for one in worst], Counter(dict(tenants))
+                    )
+                    for signal, minutes, worst, tenants in buckets
+                }
 
     def forget(self, arm: Scope) -> None:
         """Drop an arm that made way."""

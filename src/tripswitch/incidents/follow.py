@@ -168,7 +168,7 @@ class Follower:
             return []
         detail = "back inside the line: " + tracked.recovery.sentence(window_minutes)
         tracked.incident = replace(incident, state=IncidentState.RECOVERED, recovered_at_ns=now_ns)
-        self._forget_evidence(incident, now_ns)
+        self.forget_evidence(incident, now_ns)
         commands = emit(EventName.INCIDENT_RECOVERED, now_ns, tracked, detail)
         return commands + self.resolve_if_complete(tracked, now_ns, config.incidents)
 
@@ -216,7 +216,7 @@ class Follower:
         usual = family.yardstick.tokens_per_success or verdict.usual
         return usual / (cap + usual) if cap + usual > 0 else 0.5
 
-    def _forget_evidence(self, incident: Incident, now_ns: int) -> None:
+    def forget_evidence(self, incident: Incident, now_ns: int) -> None:
         """Let a recovered scope start from zero, so that only new evidence can trip it again."""
         for scope in list(self.roster.by_scope):
             if scope.arm() == incident.scope.arm() or scope.family() == incident.scope:

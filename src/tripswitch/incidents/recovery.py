@@ -17,8 +17,8 @@ proven. Minutes are taken two minutes late, so that spans on their way are in.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 import numpy as np
 
@@ -81,6 +81,35 @@ class Proof:
     def is_proven(self, window_minutes: int) -> bool:
         """Return whether both conditions hold."""
         return self.good_minutes >= window_minutes and self.evidence >= 1
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the proof as plain values, its kind by name."""
+        watched = asdict(self.watched) | {"kind": self.watched.kind.name}
+        return {
+            "watched": watched,
+            "good_minutes": self.good_minutes,
+            "estimate": self.estimate,
+            "samples": self.samples,
+            "budget": self._budget,
+            "log_bets": self._log_bets.tolist(),
+            "window": [pair.tolist() for pair in self._window],
+            "pending": self._pending.tolist(),
+            "seen": self._seen.tolist(),
+        }
+
+    @classmethod
+    def of_json(cls, kept: dict[str, Any]) -> Proof:
+        """Return the proof that `as_json` wrote down. Raises KeyError or TypeError for another."""
+        watched = dict(kept["watched"])
+        watched |= {"kind": Kind[watched["kind"]], "lines": Lines(**watched["lines"])}
+        proof = cls(Watched(**watched))
+        proof.good_minutes, proof.samples = kept["good_minutes"], kept["samples"]
+        proof.estimate, proof._budget = kept["estimate"], kept["budget"]
+        proof._log_bets = np.array(kept["log_bets"], dtype=np.float64)
+        proof._window = deque(np.array(pair, dtype=np.float64) for pair in kept["window"])
+        proof._pending = np.array(kept["pending"], dtype=np.float64)
+        proof._seen = np.array(kept["seen"], dtype=np.float64)
+        return proof
 
     def _usual(self) -> float:
         usual = self.watched.usual_y
@@ -148,6 +177,20 @@ class Recovery:
     def __init__(self, watched: list[Watched], start_minute: int) -> None:
         self.proofs = [Proof(item) for item in watched]
         self._next_minute = start_minute + 1
+
+    def as_json(self) -> dict[str, Any]:
+        """Return every proof as plain values."""
+        return {
+            "next_minute": self._next_minute,
+            "proofs": [proof.as_json() for proof in self.proofs],
+        }
+
+    @classmethod
+    def of_json(cls, kept: dict[str, Any]) -> Recovery:
+        """Return what `as_json` wrote down. Raises KeyError or TypeError for another make."""
+        recovery = cls([], kept["next_minute"] - 1)
+        recovery.proofs = [Proof.of_json(proof) for proof in kept["proofs"]]
+        return recovery
 
     def watch_also(self, watched: list[Watched]) -> None:
         """Add signals that joined the incident after the proof began."""

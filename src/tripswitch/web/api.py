@@ -1,6 +1,7 @@
 """The API: JSON under ``/v1`` about what is judged and what happened, and what may be told to it.
 
     GET  /v1/status                       scopes, signals, estimates, verdicts
+    GET  /v1/explain?scope=TEXT&limit=N   the worst of the scopes asked for, each signal explained
     GET  /v1/telemetry                    what is understood of the telemetry, and what is missing
     GET  /v1/incidents?limit=N            the latest incidents, newest first
     GET  /v1/events?after=ID&limit=N      events with an id above ID, in order
@@ -41,6 +42,8 @@ DEFAULT_LIMIT = 100
 LONGEST_LIMIT = 1000
 MAX_POST_BYTES: Final = 4 << 20
 
+_MOST_TEXTS: Final = 20
+_LONGEST_TEXTS: Final = 2000
 _LARGEST_ID = 2**63 - 1
 
 
@@ -49,6 +52,7 @@ class Pages:
     """What the API reads, and whom it hands what was posted; a post may raise ValueError."""
 
     status: Callable[[], dict[str, Any]]
+    explain: Callable[[list[str], int], dict[str, Any]]
     telemetry: Callable[[], dict[str, Any]]
     incidents: Callable[[int], list[dict[str, Any]]]
     events: Callable[[int, int], list[dict[str, Any]]]
@@ -64,6 +68,10 @@ def api_app(pages: Pages, *, tokens: Tokens, loopback_only: bool) -> Starlette:
     """
     routes = [
         _get("/v1/status", lambda _request: pages.status()),
+        _get(
+            "/v1/explain",
+            lambda request: pages.explain(_texts(request, "scope"), _limit(request)),
+        ),
         _get("/v1/telemetry", lambda _request: pages.telemetry()),
         _get("/v1/incidents", lambda request: pages.incidents(_limit(request))),
         _get(
@@ -138,6 +146,14 @@ def _parsed(body: bytes) -> Any:
 
 def _limit(request: Request) -> int:
     return _whole(request, "limit", DEFAULT_LIMIT, 1, LONGEST_LIMIT)
+
+
+def _texts(request: Request, name: str) -> list[str]:
+    """Return every text of a name in the query. Raises ValueError for more than there may be."""
+    texts = request.query_params.getlist(name)
+    if len(texts) > _MOST_TEXTS or sum(map(len, texts)) > _LONGEST_TEXTS:
+        raise ValueError(f"{name}: expected at most {_MOST_TEXTS}, of {_LONGEST_TEXTS} characters")
+    return texts
 
 
 def _whole(request: Request, name: str, default: int, least: int, most: int) -> int:

@@ -46,6 +46,10 @@ class Histogram:
         cuts = np.searchsorted(self.cuts, values)
         np.add.at(self.counts.reshape(-1), rows * self.counts.shape[1] + cuts, 1.0)
 
+    def pass_minutes(self, minutes: int) -> None:
+        """Let a gap pass in which nothing was counted, as long as ``minutes``."""
+        self.counts *= _DECAY_PER_MINUTE**minutes
+
     def decay(self, frozen: npt.NDArray[np.bool_]) -> None:
         """Let a minute pass for every row that is not ``frozen``."""
         factor = np.where(frozen[: len(self.counts)], 1.0, _DECAY_PER_MINUTE)

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tripswitch.model.clocktext import NS_PER_MINUTE
+from tripswitch.model.snapshot import Snapshot
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -54,6 +55,18 @@ class Rings:
     `hour` in which it was frozen at any time, which are never learnt from.
     """
 
+    COLUMNS: Final = (
+        "minute",
+        "quarter",
+        "hour",
+        "fresh",
+        "moments",
+        "by_hour",
+        "frozen",
+        "tainted",
+    )
+    """Every array that holds one row a series."""
+
     def __init__(self, capacity: int = 256) -> None:
         self.now_minute = -1
         self.minute: Floats = np.zeros((capacity, MINUTES, 3))
@@ -80,16 +93,7 @@ class Rings:
         if rows <= self.capacity:
             return
         capacity = max(rows, 2 * self.capacity)
-        for name in (
-            "minute",
-            "quarter",
-            "hour",
-            "fresh",
-            "moments",
-            "by_hour",
-            "frozen",
-            "tainted",
-        ):
+        for name in self.COLUMNS:
             old = getattr(self, name)
             grown = np.zeros((capacity, *old.shape[1:]), dtype=old.dtype)
             grown[: len(old)] = old
@@ -165,6 +169,21 @@ class Rings:
             return _summed(self.quarter, rows)
         return _summed(self.hour, rows)
 
+    def save(self, snapshot: Snapshot, rows: int) -> None:
+        """Put the first ``rows`` series into ``snapshot``."""
+        snapshot.facts["rings.now_minute"] = self.now_minute
+        snapshot.put("rings", ((name, getattr(self, name)) for name in self.COLUMNS), rows)
+
+    def restore(self, snapshot: Snapshot, rows: int) -> None:
+        """Take the first ``rows`` series from ``snapshot``; a column that it lacks stays empty."""
+        self.now_minute = int(snapshot.facts["rings.now_minute"])
+        self.reserve(rows)
+        for name in self.COLUMNS:
+            column = getattr(self, name)
+            kept = snapshot.column(f"rings.{name}", column.shape[1:])
+            if kept is not None:
+                column[:rows] = kept[:rows]
+
     def last_minutes(self, row: int, count: int) -> Floats:
         """Return (n, s, q) of the last ``count`` minutes, oldest first, shape (count, 3)."""
         slots = (self.now_minute - np.arange(count - 1, -1, -1)) % MINUTES
@@ -213,16 +232,7 @@ class Rings:
         self.by_hour *= np.where(thawed, _HOUR_DECAY_PER_DAY**visits, 1.0)[:, :, None]
 
     def _arrays(self) -> tuple[npt.NDArray[np.generic], ...]:
-        return (
-            self.minute,
-            self.quarter,
-            self.hour,
-            self.fresh,
-            self.moments,
-            self.by_hour,
-            self.frozen,
-            self.tainted,
-        )
+        return tuple(getattr(self, name) for name in self.COLUMNS)
 
 
 def _summed(ring: Floats, rows: Rows, slots: Rows | None = None) -> Floats:

@@ -7,10 +7,14 @@ recently seen scopes make way again, except pinned ones (an open incident, a con
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from tripswitch.model.scope import Scope
+from tripswitch.model.snapshot import Snapshot
 from tripswitch.windows.histogram import LATENCY_CUTS_S, TOKEN_CUTS, Histogram
 from tripswitch.windows.rings import Rings
 
@@ -91,6 +95,59 @@ class Scopes:
                 self.rings.reserve(self._next_row)
             record.series[measure] = row
         return row
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Put every scope, its series and its histograms into ``snapshot``."""
+        records = list(self.records.values())
+        measures: dict[Measure, int] = {}
+        series = [
+            (record.id, measures.setdefault(measure, len(measures)), row)
+            for record in records
+            for measure, row in record.series.items()
+        ]
+        snapshot.facts["scopes.measures"] = [list(measure) for measure in measures]
+        columns: dict[str, Sequence[object]] = {
+            "id": [record.id for record in records],
+            "first_seen_ns": [record.first_seen_ns for record in records],
+            "last_seen_ns": [record.last_seen_ns for record in records],
+            "found_running": [int(record.found_running) for record in records],
+            "newcomers": [record.id for record in self._newcomers],
+            "free_ids": self._free_ids,
+            "free_rows": self._free_rows,
+            "series": series,
+        }
+        for name, values in columns.items():
+            snapshot.arrays[f"scopes.{name}"] = np.array(values, dtype=np.int64)
+        snapshot.arrays["scopes.scope"] = snapshot.numbers(record.scope for record in records)
+        snapshot.arrays["scopes.latencies"] = self.latencies.counts[: self._next_id].copy()
+        snapshot.arrays["scopes.tokens"] = self.tokens.counts[: self._next_id].copy()
+        self.rings.save(snapshot, self._next_row)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take every scope, its series and its histograms from ``snapshot``; be new before."""
+        self._next_id = len(snapshot.arrays["scopes.latencies"])
+        self._next_row = len(snapshot.arrays["rings.minute"])
+        by_id: dict[int, ScopeRecord] = {}
+        names = ("scope", "id", "first_seen_ns", "last_seen_ns", "found_running")
+        for number, scope_id, first_ns, last_ns, found_running in zip(
+            *(snapshot.whole(f"scopes.{name}") for name in names), strict=True
+        ):
+            scope = snapshot.scope(number)
+            assert scope is not None
+            record = ScopeRecord(scope_id, scope, first_ns, last_ns, bool(found_running))
+            self.records[scope] = by_id[scope_id] = record
+        measures = [Measure(*measure) for measure in snapshot.facts["scopes.measures"]]
+        for scope_id, measure, row in snapshot.arrays["scopes.series"].reshape(-1, 3).tolist():
+            by_id[scope_id].series[measures[measure]] = row
+        self._newcomers = [by_id[scope_id] for scope_id in snapshot.whole("scopes.newcomers")]
+        self._free_ids = snapshot.whole("scopes.free_ids")
+        self._free_rows = snapshot.whole("scopes.free_rows")
+        for name, histogram in (("latencies", self.latencies), ("tokens", self.tokens)):
+            histogram.reserve(self._next_id)
+            kept = snapshot.column(f"scopes.{name}", histogram.counts.shape[1:])
+            if kept is not None:
+                histogram.counts[: self._next_id] = kept[: self._next_id]
+        self.rings.restore(snapshot, self._next_row)
 
     def make_way(self, pinned: set[Scope]) -> list[ScopeRecord]:
         """Evict the least recently seen scopes once 95 % full, down to 90 %; return them.

@@ -1,0 +1,135 @@
+"""The tables of ``tripswitch explain``: one a route, the worst first; the sentences below it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from tripswitch.cli.status import printable
+from tripswitch.detect.explanation import minutes_phrase
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_STYLES: Final = {"page": "bold red", "investigate": "yellow", "healthy": "green"}
+_COLUMNS: Final = (
+    "scope",
+    "signal",
+    "verdict",
+    "now",
+    "usual",
+    "samples",
+    "line",
+    "evidence",
+    "takes",
+)
+_OF_WIDE: Final = ("samples", "line", "evidence")
+_WIDE: Final = 120
+_LONGEST_NAME: Final = len("tokens_per_success")
+_FEW_SCOPES: Final = 6
+"""Up to so many scopes, what each signal waits for is written out."""
+
+
+def show(found: dict[str, Any], console: Console) -> None:
+    """Print what ``/v1/explain`` says."""
+    if not found["scopes"]:
+        console.print(Text(_nothing(found)))
+        return
+    routes: dict[str, list[dict[str, Any]]] = {}
+    for scope in found["scopes"]:
+        routes.setdefault(scope["scope"]["route"] or "any route", []).append(scope)
+    in_full = len(found["scopes"]) <= _FEW_SCOPES
+    for route, scopes in routes.items():
+        console.print(_table(route, scopes, console.width))
+        for scope in scopes if in_full else ():
+            for signal in scope["signals"]:
+                for line in _lines(signal):
+                    console.print(Text(printable(line)), soft_wrap=False)
+    if found["left_out_scopes"]:
+        left = f"{found['left_out_scopes']} of {found['matched_scopes']} scopes are left out"
+        console.print(Text(f"{left}; name some, or raise --most"))
+
+
+def _nothing(found: dict[str, Any]) -> str:
+    if found["now"] is None:
+        return "nothing was judged yet: no span has come, or the first tick is still to be"
+    if found["matched_scopes"]:
+        return "no signal of that name"
+    if not found["routes"]:
+        return "no scope is judged yet"
+    routes = ", ".join(printable(route) for route in found["routes"][:10])
+    return f"no such scope; the routes are {routes}"
+
+
+def _table(route: str, scopes: list[dict[str, Any]], width: int) -> Table:
+    names = [name for name in _COLUMNS if width >= _WIDE or name not in _OF_WIDE]
+    table = Table(title=Text(printable(route)), title_justify="left", expand=False)
+    for name in names:
+        is_text = name in ("scope", "signal", "verdict")
+        table.add_column(
+            name,
+            justify="left" if is_text else "right",
+            overflow="fold",
+            min_width=_LONGEST_NAME if name == "signal" else None,
+        )
+    for scope in scopes:
+        label = scope["label"].removeprefix(scope["scope"]["route"] or "any route").strip()
+        for number, signal in enumerate(scope["signals"]):
+            cells = _cells(signal) | {"scope": label if number == 0 else ""}
+            style = _STYLES.get(signal["severity"] or signal["finding"], "")
+            table.add_row(
+                *(
+                    Text(printable(cells[name]), style=style if name == "verdict" else "")
+                    for name in names
+                )
+            )
+    return table
+
+
+def _cells(signal: dict[str, Any]) -> dict[str, str]:
+    arrow = {"up": "", "down": " (falling)"}[signal["direction"]]
+    name = signal["signal"] + (f":{signal['rubric']}" if signal["rubric"] else arrow)
+    against, sees = signal["against"], signal["sees"]
+    evidence = signal["evidence"]
+    weight = evidence["page_control" if against["comparison"] == "control" else "page_own"]
+    return {
+        "signal": name,
+        "verdict": signal["severity"] or signal["finding"],
+        "now": _value(signal, sees["value"]),
+        "usual": _value(signal, against["value"]),
+        "samples": f"{sees['samples']:,} / {against['samples']:,}",
+        "line": _line(signal),
+        "evidence": "-" if weight is None else f"{weight:.2g}",
+        "takes": minutes_phrase(signal["outlook"]["minutes"]),
+    }
+
+
+def _value(signal: dict[str, Any], value: float | None) -> str:
+    if value is None:
+        return "-"
+    if signal["signal"].endswith("_per_success"):
+        return f"{value:,.4g}"
+    return f"{100 * value:.1f}" + ("" if signal["signal"] == "eval_score" else " %")
+
+
+def _line(signal: dict[str, Any]) -> str:
+    line = signal["line"]["page"]
+    if line is None:
+        return "-"
+    if signal["signal"].endswith("_per_success"):
+        return f"x {1 + line:g}"
+    return f"{100 * line:g}" + (" %" if signal["signal"].endswith("_latency") else " points")
+
+
+def _lines(signal: dict[str, Any]) -> list[str]:
+    """Return the sentence of a signal, and below it what it waits for and what would help."""
+    lines = [f"• {signal['why']}"]
+    if signal["missing"]:
+        lines.append(f"    a page waits for {'; '.join(signal['missing'])}")
+        minutes, rate = signal["outlook"]["minutes"], signal["sees"]["per_minute"] or 0.0
+        takes = "is not found" if minutes is None else f"takes {minutes_phrase(minutes)}"
+        lines.append(f"    a change at the line {takes} at {rate:.3g} samples a minute")
+    lines += [f"    would help: {remedy['sentence']}" for remedy in signal["remedies"]]
+    return lines

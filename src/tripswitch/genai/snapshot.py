@@ -1,0 +1,25 @@
+"""Understanding in a snapshot: what was learnt, what was counted, which calls can be found.
+
+Traces that are not settled yet are not in it: they are seconds old, and a restart loses seconds.
+"""
+
+from __future__ import annotations
+
+from tripswitch.genai.traces import TraceBook
+from tripswitch.model.snapshot import Snapshot
+
+
+def save_understanding(snapshot: Snapshot, book: TraceBook) -> None:
+    """Put learnt score ranges, first sights, what was counted and past calls into ``snapshot``."""
+    snapshot.facts["score_ranges"] = book.appraiser.ranges.state()
+    book.novelties.save(snapshot)
+    book.seen.save(snapshot)
+    book.index.save(snapshot)
+
+
+def restore_understanding(snapshot: Snapshot, book: TraceBook) -> None:
+    """Take from ``snapshot`` what `save_understanding` put there."""
+    book.appraiser.ranges.restore(snapshot.facts["score_ranges"])
+    book.novelties.restore(snapshot)
+    book.seen.restore(snapshot)
+    book.index.restore(snapshot)

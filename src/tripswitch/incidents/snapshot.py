@@ -1,0 +1,125 @@
+"""Incidents in a snapshot: what the ledger does not hold of them, the changes, the worst calls.
+
+The ledger says which incidents are open and how each stands; a snapshot adds the verdicts they
+stand on and how far the proof of recovery is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from tripswitch.incidents.book import Book, Tracked
+from tripswitch.incidents.changes import ChangeLog
+from tripswitch.incidents.exemplars import Exemplars
+from tripswitch.incidents.recovery import Recovery
+from tripswitch.model.incident import Incident, IncidentState, Severity, Shape
+from tripswitch.model.scope import Scope
+from tripswitch.model.snapshot import Snapshot
+from tripswitch.model.verdict import Comparison, Finding, Verdict
+
+
+def save_incidents(
+    snapshot: Snapshot, book: Book, changes: ChangeLog, exemplars: Exemplars
+) -> None:
+    """Put what is known of open incidents, changes and bad calls into ``snapshot``."""
+    changes.save(snapshot)
+    exemplars.save(snapshot, {tracked.incident.scope.arm() for tracked in book.open.values()})
+    snapshot.facts["incidents.episodes"] = [
+        [snapshot.number(scope), *episode] for scope, episode in book.episodes.items()
+    ]
+    snapshot.facts["incidents.open"] = [
+        _tracked_json(tracked, snapshot) for tracked in book.open.values()
+    ]
+
+
+def restore_incidents(
+    snapshot: Snapshot, book: Book, changes: ChangeLog, exemplars: Exemplars
+) -> None:
+    """Take from ``snapshot`` what `save_incidents` put there.
+
+    Its incidents are only remembered: the ledger, read after this, says which are open.
+    """
+    changes.restore(snapshot)
+    exemplars.restore(snapshot)
+    for number, episode, quiet_until_ns in snapshot.facts["incidents.episodes"]:
+        scope = snapshot.scope(number)
+        if scope is not None:
+            book.episodes[scope] = (episode, quiet_until_ns)
+    for kept in snapshot.facts["incidents.open"]:
+        book.remembered[kept["id"]] = _tracked_of(kept, snapshot)
+
+
+def _tracked_json(tracked: Tracked, snapshot: Snapshot) -> dict[str, Any]:
+    incident = tracked.incident
+    return {
+        "id": incident.id,
+        "scope": snapshot.number(incident.scope),
+        "state": incident.state.value,
+        "called_ns": tracked.called_ns,
+        "share_before": tracked.share_before,
+        "is_overdue": tracked.is_overdue,
+        "confirmations": sorted(tracked.confirmations),
+        "recovery": None if tracked.recovery is None else tracked.recovery.as_json(),
+        "verdicts": [_verdict_json(verdict, snapshot) for verdict in tracked.verdicts.values()],
+    }
+
+
+def _tracked_of(kept: dict[str, Any], snapshot: Snapshot) -> Tracked:
+    scope = snapshot.scope(kept["scope"]) or Scope()
+    tracked = Tracked(_placeholder(kept["id"], scope, IncidentState(kept["state"])))
+    tracked.called_ns, tracked.share_before = kept["called_ns"], kept["share_before"]
+    tracked.is_overdue = kept["is_overdue"]
+    tracked.confirmations = set(kept["confirmations"])
+    try:
+        recovery = kept["recovery"]
+        tracked.recovery = None if recovery is None else Recovery.of_json(recovery)
+        verdicts = [_verdict_of(verdict, snapshot) for verdict in kept["verdicts"]]
+    except (KeyError, TypeError, ValueError):
+        # Of another make: the proof begins anew, as it does without a snapshot.
+        tracked.recovery, verdicts = None, []
+    for verdict in verdicts:
+        tracked.verdicts[verdict.signal, verdict.rubric, verdict.direction] = verdict
+    return tracked
+
+
+def _placeholder(incident_id: str, scope: Scope, state: IncidentState) -> Incident:
+    """Return an incident of which only this is known, until the ledger's takes its place."""
+    return Incident(
+        id=incident_id,
+        shape=Shape.EVAL_DRIFT,
+        signal="",
+        rubric=None,
+        severity=Severity.INVESTIGATE,
+        state=state,
+        security=False,
+        scope=scope,
+        episode=0,
+        onset_ns=0,
+        detected_at_ns=0,
+        estimate=0.0,
+        baseline=0.0,
+        samples=0,
+        evidence=0.0,
+        why="",
+    )
+
+
+def _verdict_json(verdict: Verdict, snapshot: Snapshot) -> dict[str, Any]:
+    return asdict(verdict) | {
+        "scope": snapshot.number(verdict.scope),
+        "reference": snapshot.number(verdict.reference),
+    }
+
+
+def _verdict_of(kept: dict[str, Any], snapshot: Snapshot) -> Verdict:
+    severity, comparison = kept["severity"], kept["comparison"]
+    values = kept | {
+        "finding": Finding(kept["finding"]),
+        "severity": None if severity is None else Severity(severity),
+        "shape": Shape(kept["shape"]),
+        "comparison": None if comparison is None else Comparison(comparison),
+        "scope": snapshot.scope(kept["scope"]) or Scope(),
+        "reference": snapshot.scope(kept["reference"]),
+    }
+    return Verdict(**values)
