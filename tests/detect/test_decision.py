@@ -127,7 +127,7 @@ def test_twenty_points_on_history_alone_take_five_bad_minutes(calls: float) -> N
 @pytest.mark.parametrize("wanted", [1, 3, 5])
 def test_refusals_page_no_sooner_than_the_configured_bad_minutes(wanted: int) -> None:
     """Against a control, whatever the volume: the first tick of that minute is the earliest."""
-    detect = Detect(bad_minutes=BadMinutes(concurrent_control=wanted, otherwise=5))
+    detect = Detect(bad_minutes=BadMinutes(concurrent_control=wanted))
     _, found = beside_control(replace(GOOD, refusals=0.9), calls=3_000, minutes=12, detect=detect)
     of_refusals = [item for item in pages(found) if item[1].signal == "refusal_rate"]
     assert wanted - 1 + 1 / 6 <= first(of_refusals) + 1e-9

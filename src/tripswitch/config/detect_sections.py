@@ -19,11 +19,18 @@ class BadMinutes(Section):
         description="Against a control cohort that serves at the same time.",
         json_schema_extra=LIVE,
     )
-    otherwise: int = Field(
+    previous_version: int = Field(
         5,
         ge=1,
         le=30,
-        description="Against a previous version or the route's own past.",
+        description="Against the version before, for a version seen from its first span.",
+        json_schema_extra=LIVE,
+    )
+    own_history: int = Field(
+        5,
+        ge=1,
+        le=30,
+        description="Against the scope's own past.",
         json_schema_extra=LIVE,
     )
 

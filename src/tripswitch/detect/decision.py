@@ -1,7 +1,8 @@
 """The decision: both locks together, for every row at once.
 
     page, scores and tokens:  evidence AND sure AND still, and
-        fast  against a concurrent control, or at twice the line for five minutes without one, or
+        fast  against a concurrent control, or without one at twice the line for as many minutes as
+              a page must span there, or
         slow  at half the line or more for the whole alert window
     page, rates:  evidence AND estimate >= line with enough samples and events
     refusals:     at their page line, or at the investigate line when another signal of the scope
@@ -43,7 +44,6 @@ PAGE: Final = 2
 
 _RECENT_SAMPLES: Final = 10.0
 _FAST_LINES: Final = 2.0
-_FAST_MINUTES: Final = 5.0
 
 
 @dataclass(slots=True)
@@ -161,8 +161,13 @@ def _page(seen: _Seen, at: Rows) -> Flags:
     firm, surest = sure_window(
         lambda window, some: seen.read(window, at[some]), page_line, roster.fewest[rows], is_control
     )
+    bad_minutes = np.where(
+        seen.judge.has_previous(rows, seen.detect),
+        seen.detect.bad_minutes.previous_version,
+        seen.detect.bad_minutes.own_history,
+    )
     fast = is_control | (
-        (reading.estimate >= _FAST_LINES * page_line) & (roster.held_recent[rows] >= _FAST_MINUTES)
+        (reading.estimate >= _FAST_LINES * page_line) & (roster.held_recent[rows] >= bad_minutes)
     )
     slow = roster.held_half[rows] >= seen.detect.alert_window / 60
     by_mean = ~is_rate & (surest >= 0) & still & (fast | slow)

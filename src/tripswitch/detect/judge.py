@@ -139,8 +139,11 @@ class Judge:
         stats = mirror(arrived[active], roster.mirrored[chosen])
         null_page, null_look = null_means(roster.kind[chosen], kept)
         effect = kept.design_effect[:, None]
-        bad_minutes = detect.bad_minutes.otherwise
-        is_previous = roster.seen_start[chosen] & (roster.own_mode[chosen] == _PREVIOUS)
+        is_new = roster.own_mode[chosen] == _PREVIOUS
+        bad_minutes = np.where(
+            is_new, detect.bad_minutes.previous_version, detect.bad_minutes.own_history
+        )
+        is_previous = roster.seen_start[chosen] & is_new
         share = np.where(is_previous, roster.previous_share[chosen], 0.0)
         for name, null, alpha, start in (
             ("page_own", null_page, detect.alpha_page, detect.alpha_start),
@@ -235,7 +238,7 @@ class Judge:
         alpha: float,
         start: float,
         share: Floats,
-        bad_minutes: int,
+        bad_minutes: Rows | int,
         now_ns: int,
         detect: Detect,
     ) -> None:

@@ -132,7 +132,18 @@ class Rings:
         ``minutes`` must lie within the last 15 up to now. Values are added one after the other
         (``numpy.add.at``), so the sums do not depend on how arrivals were batched.
         """
-        squares = values * values
+        self._add(rows, minutes, (1.0, values, values * values))
+
+    def add_buckets(self, rows: Rows, minutes: Rows, buckets: Floats) -> None:
+        """Add one bucket each, (n, sum, sum of squares) of shape (B, 3), as `add` does its values.
+
+        The rings then hold what they would hold had the values come one by one.
+        """
+        self._add(rows, minutes, (buckets[:, 0], buckets[:, 1], buckets[:, 2]))
+
+    def _add(
+        self, rows: Rows, minutes: Rows, columns: tuple[Floats | float, Floats, Floats]
+    ) -> None:
         is_open = minutes > self.now_minute - (STRATA - 1)
         for ring, slots in (
             (self.minute, minutes % MINUTES),
@@ -142,10 +153,9 @@ class Rings:
         ):
             # On one axis with one index `add.at` is some times faster than on three with two.
             flat = ring.reshape(-1)
-            count = 3 * (rows * ring.shape[1] + slots)
-            np.add.at(flat, count, 1.0)
-            np.add.at(flat, count + 1, values)
-            np.add.at(flat, count + 2, squares)
+            first = 3 * (rows * ring.shape[1] + slots)
+            for column, added in enumerate(columns):
+                np.add.at(flat, first + column, added)
 
     def take_fresh(self) -> Floats:
         """Return what arrived since the last call, shape (S, 5, 3), and start anew."""
