@@ -116,7 +116,12 @@ def outlook_of(judge: Judge, decision: Decision, index: int, row: int, detect: D
     nats = nats_of(judge, row, detect, is_control=is_control)
     samples, change = _samples(judge, decision, index, row, mean, variance, nats)
     bad_minutes = detect.bad_minutes
-    floor = float(bad_minutes.concurrent_control if is_control else bad_minutes.otherwise)
+    if is_control:
+        floor = float(bad_minutes.concurrent_control)
+    elif decision.is_previous[index]:
+        floor = float(bad_minutes.previous_version)
+    else:
+        floor = float(bad_minutes.own_history)
     if not is_control and not roster.is_rate[row]:
         floor = max(floor, detect.alert_window / 60)
     if samples is not None:
