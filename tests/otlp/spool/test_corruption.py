@@ -10,11 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.otlp.spool.forgetful_disk import ForgetfulDisk, Inode
-from tests.otlp.spool.stand import append_all, drain_all, drain_until, make_spool, numbers, request
+from tests.otlp.spool.stand import (
+    DIRECTORY,
+    append_all,
+    drain_all,
+    drain_until,
+    make_spool,
+    numbers,
+    request,
+)
 from tripswitch.otlp.delivery import Delivery
 from tripswitch.otlp.spool.drain import Drained
 from tripswitch.otlp.spool.segment import START_BYTES
 from tripswitch.otlp.spool.spool import SpoolFigures
+from tripswitch.otlp.spool.survey import survey
 
 COUNT = 22
 BODY_BYTES = 100
@@ -187,5 +196,39 @@ def test_damage_is_counted_once_though_it_is_passed_again() -> None:
         assert spool.figures().records == COUNT - 3
         assert len(await drain_all(spool)) == COUNT - 3
         await spool.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("is_log_readable", [True, False])
+def test_what_was_sent_from_the_middle_is_not_taken_for_lost(*, is_log_readable: bool) -> None:
+    """Segments between two that wait are deleted once they are sent; a start must know of it."""
+    waits = {0, COUNT - 2, COUNT - 1}
+
+    async def deliver(delivery: Delivery) -> Drained:
+        is_held = delivery.received_ns - FIRST in waits
+        return Drained.PAUSED_CREDENTIAL if is_held else Drained.DELIVERED
+
+    async def story() -> None:
+        disk = ForgetfulDisk()
+        await written(disk)
+        begun = len(segments(disk))
+        spool = make_spool(disk)
+        await spool.open()
+        await drain_until(spool, lambda: spool.figures().records == len(waits), deliver)
+        await spool.close()
+        assert (begun, len(segments(disk))) == (6, 2)
+        for path, inode in disk.names_now.items():
+            if path.suffix == ".done" and not is_log_readable:
+                inode.content[:] = bytes(len(inode.content))
+        surveyed = survey(disk, DIRECTORY, verify=True)
+        sent, figures = await drained(disk)
+        if is_log_readable:
+            assert (sent, figures.corrupt_records_total) == (sorted(waits), 0)
+            assert (surveyed.waiting.records, surveyed.damage) == (len(waits), 0)
+        else:
+            # Then nothing tells what was sent from what is missing, and that is said.
+            assert set(sent) > waits
+            assert figures.corrupt_records_total == COUNT - len(sent)
 
     asyncio.run(story())

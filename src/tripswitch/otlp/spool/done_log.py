@@ -2,6 +2,10 @@
 
 An entry is the record's place in the segment (u32) and a checksum of mark and place (u32). A
 damaged entry means that the record is delivered once more; it never means that one is skipped.
+
+How many records a segment has is otherwise known from the first number of the one after it. When
+that one is deleted before this one is, an entry with the highest bit set says how many it has, or
+all that was in between would be taken for lost.
 """
 
 from __future__ import annotations
@@ -19,12 +23,18 @@ if TYPE_CHECKING:
 
 _ENTRY: Final = struct.Struct(">II")
 _READ_BYTES: Final = 1 << 16
+# No segment holds so many records: each takes a header.
+_END: Final = 1 << 31
 
 
 class Places:
-    """A set of places in one segment, a bit each."""
+    """A set of places in one segment, a bit each.
+
+    ``end`` is how many records the segment has, None where its log does not say.
+    """
 
     def __init__(self) -> None:
+        self.end: int | None = None
         self._bits = bytearray()
         self._count = 0
 
@@ -54,8 +64,12 @@ def read_places(file: File, mark: bytes, records: int) -> Places:
     while len(chunk := read_for_certain(file, offset, _READ_BYTES)) >= _ENTRY.size:
         whole_bytes = len(chunk) // _ENTRY.size * _ENTRY.size
         for place, check in _ENTRY.iter_unpack(chunk[:whole_bytes]):
-            if place < records and check == _check(mark, place):
+            if check != _check(mark, place):
+                continue
+            if place < records:
                 places.add(place)
+            elif place & _END:
+                places.end = place ^ _END
         offset += whole_bytes
     return places
 
@@ -65,6 +79,11 @@ def append_places(file: File, mark: bytes, places: Iterable[int]) -> None:
     entries = b"".join(_ENTRY.pack(place, _check(mark, place)) for place in places)
     # A torn entry at the end is written over, or all later ones would be out of step.
     file.write_at(file.size_bytes() // _ENTRY.size * _ENTRY.size, [entries])
+
+
+def append_end(file: File, mark: bytes, records: int) -> None:
+    """Append the entry that says how many records the segment has. Raises OSError."""
+    append_places(file, mark, [_END | records])
 
 
 def _check(mark: bytes, place: int) -> int:

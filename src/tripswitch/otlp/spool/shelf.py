@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from tripswitch.otlp.spool.done_log import Places, append_places, read_places
+from tripswitch.otlp.spool.done_log import Places, append_end, append_places, read_places
 from tripswitch.otlp.spool.record import HEADER_BYTES
 from tripswitch.otlp.spool.segment import (
     START_BYTES,
@@ -175,6 +175,7 @@ class Shelf:
     def remove(self, segment: Segment) -> None:
         """Delete ``segment``. Where that fails it stays on the shelf, to be tried again."""
         self.close(segment)
+        self._note_end_before(segment)
         if not self._remove_file(segment.name.segment):
             return
         self._take_off(segment)
@@ -197,6 +198,22 @@ class Shelf:
             if file is not None:
                 file.close()
         segment.records_file = segment.done_file = None
+
+    def _note_end_before(self, segment: Segment) -> None:
+        """Have the segment before, which is not done yet, say itself how many records it has."""
+        place = self.segments.index(segment)
+        if not place:
+            return
+        before = self.segments[place - 1]
+        if before.done.end is not None:
+            return
+        before.done.end = before.extent.records
+        try:
+            file = self._done_file(before)
+            append_end(file, before.name.mark, before.extent.records)
+            file.sync()
+        except OSError as error:
+            _log.warning("spool_end_not_written", segment=before.name.segment, error=str(error))
 
     def _take_off(self, segment: Segment) -> None:
         segment.is_gone = True
@@ -221,6 +238,9 @@ class Shelf:
             file.close()
         segment = Segment(name, extent)
         segment.done = self._done_of(name, len(segment.sequences(name.first)))
+        end = segment.done.end
+        if end is not None and end < extent.records:
+            segment.extent = extent._replace(records=end)
         return segment
 
     def _extent_of_last(self, file: File, name: SegmentName, size_bytes: int) -> Extent:

@@ -141,6 +141,8 @@ class _Surveyor:
         if len(start) == START_BYTES and start != start_of_segment():
             shelved.damaged_starts += 1
         most = self._size_bytes // HEADER_BYTES
+        if following is not None and self._done.end is not None:
+            following = min(following, first + self._done.end)
         limit = first + most if following is None else following
         records = Records(self._file, self._name, self._size_bytes, is_patient=False)
         offset, expected = min(START_BYTES, self._size_bytes), first
