@@ -20,13 +20,14 @@ from tripswitch.otlp.reader import SpanTable
 
 KEYS = ("model", "tokens", "long." + "k" * 130, "", "ünïcode", "reasons")
 WANTED = frozenset(KEYS) | {"kept.event"}
+WANTED_EVENTS = frozenset({"kept.event"})
 _MAX_INT64 = (1 << 63) - 1
 
 
 def read_spans(requests: list[bytes], wanted: frozenset[str]) -> SpanTable:
     """Read with a reader that remembers nothing from the last time."""
     reader = AttributeReader(Wanted(wanted.__contains__))
-    return reading.read_spans(requests, reader, frozenset({"kept.event"}))
+    return reading.read_spans(requests, reader, WANTED_EVENTS)
 
 
 def official_rows(requests: list[bytes]) -> list[tuple[Any, ...]]:
@@ -66,7 +67,7 @@ def official_rows(requests: list[bytes]) -> list[tuple[Any, ...]]:
                                     official_attributes(event.attributes),
                                 )
                                 for event in span.events
-                                if event.name in WANTED
+                                if event.name in WANTED_EVENTS
                             ],
                             index,
                         )
