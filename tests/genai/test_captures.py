@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any
+import tarfile
+from pathlib import Path
+from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.captures import capture
 from tests.genai.ground_truth import calls_in, differences, truth_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LIBRARIES = (
     "langfuse",
@@ -27,10 +26,24 @@ LIBRARIES = (
 )
 
 
+RECORDINGS = Path(__file__).resolve().parents[1] / "recordings"
+RECORDED = sorted(path.name.removesuffix(".tar.gz") for path in RECORDINGS.glob("*.tar.gz"))
+
+
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_every_call_score_and_verdict_reads_right(library: str) -> None:
     folder = capture(library)
     assert differences(truth_of(folder), calls_in(folder / "payloads")) == {}
+
+
+@pytest.mark.parametrize("library", RECORDED)
+def test_recordings_kept_here_read_right_too(library: str, tmp_path: Path) -> None:
+    with tarfile.open(RECORDINGS / f"{library}.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    folder = tmp_path / library
+    read = calls_in(folder / "payloads")
+    assert len(read) >= 30
+    assert differences(truth_of(folder), read) == {}
 
 
 @pytest.mark.parametrize(
