@@ -188,7 +188,7 @@ class Engine:
         )
         self.exemplars.take(offers_of(settled.calls, scores, settled.requests, counted))
         seen = [command for change in settled.changes for command in self._note(change)]
-        return [*self._see_changes(), *seen]
+        return [*self._see_changes(), *seen, *self._note_leaks()]
 
     def _note(self, change: Change) -> list[Command]:
         """Keep a change for triage and tell of it."""
@@ -198,6 +198,15 @@ class Engine:
         detail += f", after {change.before}" if change.before else ""
         seen_ns = max(change.time_ns, self.now_ns)
         return [Event(EventName.CHANGE_SEEN, seen_ns, None, change, detail=detail)]
+
+    def _note_leaks(self) -> list[Command]:
+        """Tell of the first leak of an arm: a fact for the timeline that wakes nobody."""
+        commands: list[Command] = []
+        for hit in self.intake.leaks.take_first_hits():
+            detail = f"first pii_leak hit on {hit.arm.label()}, trace {hit.trace_id or 'unknown'}"
+            seen_ns = max(hit.time_ns, self.now_ns)
+            commands.append(Event(EventName.LEAK_NOTED, seen_ns, None, detail=detail))
+        return commands
 
     def _see_changes(self) -> list[Command]:
         commands: list[Command] = []
@@ -240,14 +249,13 @@ class Engine:
 
     def _pass_minute(self) -> None:
         troubled = {tracked.incident.scope.family() for tracked in self.book.open.values()}
-        frozen_ids = np.zeros(len(self.scopes.latencies.counts), dtype=np.bool_)
+        frozen = []
         pinned = {scope for scope in self.roster.references if scope is not None}
         for record in self.scopes.records.values() if troubled else ():
             if record.scope.family() in troubled:
-                frozen_ids[record.id] = True
+                frozen.append(record)
                 pinned.add(record.scope)
-        self.scopes.latencies.decay(frozen_ids)
-        self.scopes.tokens.decay(frozen_ids)
+        self.scopes.decay(frozen)
         for record in self.scopes.make_way(pinned):
             self.comparisons.forget(record.scope)
             self.intake.forget(record.scope)
@@ -285,6 +293,9 @@ class Engine:
             "windows_evicted_scopes_total": self.scopes.evicted_scopes,
             "windows_folded_values_total": self.scopes.folded_values,
             "windows_refused_rubrics_total": self.intake.refused_rubrics,
+            "windows_refused_tools_total": self.intake.refused_tools,
             "windows_refused_tokens_total": self.intake.refused_tokens,
+            "windows_refused_costs_total": self.intake.refused_costs,
+            "windows_unpriced_requests_total": self.intake.unpriced_requests,
             "incidents_open": len(self.book.open),
         }

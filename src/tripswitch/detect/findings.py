@@ -10,9 +10,10 @@ from tripswitch.config.detect_sections import Detect
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.decision import LOOK, NOTHING, PAGE, Decision
 from tripswitch.detect.explain import Account, sentence
+from tripswitch.detect.lines import lines_of
 from tripswitch.detect.point_rule import WINDOW_MINUTES, WINDOW_TEXT
 from tripswitch.detect.roster import Roster
-from tripswitch.detect.signals import SIGNALS, Kind
+from tripswitch.detect.signals import SIGNALS, Kind, Rule
 from tripswitch.model.clocktext import NS_PER_MINUTE, minutes_text
 from tripswitch.model.incident import Severity
 from tripswitch.model.scope import Scope
@@ -85,7 +86,7 @@ class Findings:
         is_common = level > NOTHING and self._is_common(row, rows, decision, index)
         reading = decision.reading
         value, usual = float(reading.value[index]), float(reading.usual[index])
-        if kind is Kind.EVAL:
+        if signal.rule is Rule.SCORE:
             value, usual = 1 - value, 1 - usual
         finding = _finding(level, decision, index, is_lossy=is_lossy)
         page_line, look_line = float(roster.line_page[row]), float(roster.line_look[row])
@@ -101,12 +102,16 @@ class Findings:
             reference=reference,
             estimate=float(reading.estimate[index]),
             line=line,
-            slow_multiple=detect.for_route(scope.route).p99_latency.page_multiple,
+            slow_multiple=lines_of(kind, detect.for_route(scope.route)).page_multiple,
             value=value,
             usual=usual,
             samples=int(reading.samples[index]),
             usual_samples=int(reading.usual_samples[index]),
             fewest=int(roster.fewest[row]),
+            events=round(float(reading.events[index])),
+            fewest_events=int(roster.fewest_events[row]),
+            fewest_traces=int(roster.fewest_traces[row]),
+            usual_share=float(roster.usual_share[row]),
             window=self._window_text(row, window),
             evidence=float(decision.evidence[index]),
             is_falling=signal.is_mirrored,
@@ -171,16 +176,19 @@ class Findings:
             return False
         scope = self.roster.scopes[row]
         assert scope is not None
-        siblings = []
+        roster = self.roster
+        siblings: list[bool] = []
         for candidate in self._siblings(row, scope):
             other = int(np.searchsorted(rows, candidate))
             if not decision.is_comparable[other] or decision.reading.samples[other] <= 0:
                 continue
-            if decision.is_control[other]:
+            if roster.is_absolute[candidate]:
+                siblings.append(bool(decision.level[other] > NOTHING))
+            elif decision.is_control[other]:
                 proven_worse = decision.level[other] > NOTHING or decision.evidence[other] >= 1
                 siblings.append(not proven_worse)
             else:
-                half = self.roster.line_page[candidate] / 2
+                half = roster.line_page[candidate] / 2
                 siblings.append(bool(decision.reading.estimate[other] >= half))
         return bool(siblings) and all(siblings)
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from tripswitch.genai.appraisal import Appraiser
 from tripswitch.genai.call_index import CallIndex, CallRef, span_key
 from tripswitch.genai.columns import Rows
+from tripswitch.genai.harms import harms_of
 from tripswitch.genai.novelties import Novelties
 from tripswitch.genai.past_calls import evaluation_key, find_call, ref_of, remember
 from tripswitch.genai.prices import PriceTable
@@ -373,6 +374,7 @@ class TraceBook:
         self.counts["late_verdicts"] += len(appraised.guardrails)
         self._rows.add_scores(
             appraised.rubrics,
+            harms_of(appraised, appraised.guardrails),
             evaluation.target_trace_id or "",
             evaluation.target_span_id or "",
             ref,

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from tripswitch.config.model import Incidents
+from tripswitch.detect.signals import SECURITY
 from tripswitch.incidents.recovery import Recovery
 from tripswitch.model.clocktext import NS_PER_S
 from tripswitch.model.incident import (
@@ -25,11 +26,13 @@ from tripswitch.model.incident import (
 )
 from tripswitch.model.messages import Command, Event, EventName, Notify
 from tripswitch.model.scope import Scope
-from tripswitch.model.verdict import Verdict
+from tripswitch.model.verdict import Comparison, Verdict
 
 _MOST_CLOSED: Final = 1_000
 
-QUIET_EVENTS: Final = frozenset({EventName.CHANGE_SEEN, EventName.INCIDENT_UPDATED})
+QUIET_EVENTS: Final = frozenset(
+    {EventName.CHANGE_SEEN, EventName.LEAK_NOTED, EventName.INCIDENT_UPDATED}
+)
 """Events that are recorded but wake nobody."""
 
 
@@ -50,23 +53,36 @@ class Tracked:
     confirmations: set[str] = field(default_factory=set)
 
 
+class Subject(NamedTuple):
+    """What an incident is about. Security has one of its own beside any other of the scope."""
+
+    scope: Scope
+    security: bool
+
+
 class Book:
-    """Open incidents by scope, and how the closed ones ended."""
+    """Open incidents by subject, and how the closed ones ended."""
 
     def __init__(self) -> None:
-        self.open: dict[Scope, Tracked] = {}
-        self._episodes: dict[Scope, tuple[int, int]] = {}
+        self.open: dict[Subject, Tracked] = {}
+        self._episodes: dict[Subject, tuple[int, int]] = {}
         self.past_rollbacks: set[tuple[str, Scope, str]] = set()
 
-    def key_of(self, verdict: Verdict) -> Scope:
-        """Return the scope whose incident a verdict belongs to."""
-        arm = verdict.scope.arm()
-        family = verdict.scope.family()
+    def key_of(self, verdict: Verdict) -> Subject:
+        """Return the subject whose incident a verdict belongs to."""
+        security = verdict.signal in SECURITY
+        arm = Subject(verdict.scope.arm(), security)
+        family = Subject(verdict.scope.family(), security)
         return family if verdict.is_common or family in self.open else arm
 
     def covering(self, scope: Scope) -> Tracked | None:
         """Return the open incident on the arm or family of ``scope``."""
-        return self.open.get(scope.arm()) or self.open.get(scope.family())
+        for security in (False, True):
+            for covering in (scope.arm(), scope.family()):
+                tracked = self.open.get(Subject(covering, security))
+                if tracked is not None:
+                    return tracked
+        return None
 
     def by_id(self, incident_id: str) -> Tracked | None:
         """Return the open incident with this id."""
@@ -88,7 +104,8 @@ class Book:
         for incident in incidents:
             if incident.state is IncidentState.RESOLVED:
                 continue
-            key = incident.scope.arm() if incident.scope.prompt_version else incident.scope
+            scope = incident.scope.arm() if incident.scope.prompt_version else incident.scope
+            key = Subject(scope, incident.security)
             self.open[key] = Tracked(incident)
             self._note_episode(key, incident.episode, incident.detected_at_ns)
         for plan in past_plans:
@@ -101,7 +118,7 @@ class Book:
 
     def open_incident(
         self,
-        key: Scope,
+        key: Subject,
         verdict: Verdict,
         now_ns: int,
         settings: Incidents,
@@ -115,7 +132,7 @@ class Book:
         if episode == 0 or now_ns > quiet_until_ns:
             episode += 1
         assert verdict.severity is not None
-        scope = key if key == verdict.scope.family() else verdict.scope
+        scope = key.scope if key.scope == verdict.scope.family() else verdict.scope
         incident = Incident(
             id=_incident_id(key, verdict.shape.value, verdict.onset_ns),
             shape=verdict.shape,
@@ -123,7 +140,7 @@ class Book:
             rubric=verdict.rubric,
             severity=verdict.severity,
             state=IncidentState.OPEN,
-            security=False,
+            security=key.security,
             scope=scope,
             episode=episode,
             onset_ns=min(verdict.onset_ns, now_ns),
@@ -155,6 +172,15 @@ class Book:
         tracked.incident = replace(tracked.incident, signals=(*tracked.incident.signals, name))
         return is_new
 
+    def is_blame_new(self, tracked: Tracked, verdict: Verdict) -> bool:
+        """Return whether a verdict puts the blame on its arm that put it nowhere until now."""
+        before = tracked.verdicts.get(_verdict_key(verdict))
+        return (
+            before is not None
+            and before.comparison in (None, Comparison.HISTORY)
+            and verdict.comparison is Comparison.CONTROL
+        )
+
     def escalate(self, tracked: Tracked, verdict: Verdict) -> None:
         """Raise an incident to a page with the numbers of the verdict that paged."""
         tracked.incident = replace(
@@ -167,17 +193,17 @@ class Book:
             why=verdict.why,
         )
 
-    def close(self, key: Scope, now_ns: int, settings: Incidents) -> None:
+    def close(self, key: Subject, now_ns: int, settings: Incidents) -> None:
         """Take a resolved incident off the book; the quiet period begins."""
         tracked = self.open.pop(key)
         quiet_ns = int(settings.quiet_period * NS_PER_S)
         self._note_episode(key, tracked.incident.episode, now_ns + quiet_ns)
 
-    def _note_episode(self, key: Scope, episode: int, quiet_until_ns: int) -> None:
+    def _note_episode(self, key: Subject, episode: int, quiet_until_ns: int) -> None:
         self._episodes.pop(key, None)
         self._episodes[key] = (episode, quiet_until_ns)
         while len(self._episodes) > _MOST_CLOSED:
-            oldest = next((scope for scope in self._episodes if scope not in self.open), None)
+            oldest = next((known for known in self._episodes if known not in self.open), None)
             if oldest is None:
                 return
             del self._episodes[oldest]
@@ -209,7 +235,8 @@ def _signal_name(verdict: Verdict) -> str:
     return f"{verdict.signal}:{verdict.rubric}" if verdict.rubric else verdict.signal
 
 
-def _incident_id(key: Scope, shape: str, onset_ns: int) -> str:
+def _incident_id(key: Subject, shape: str, onset_ns: int) -> str:
     """Return the id: a hash of scope, shape and onset, the same on every replay."""
-    text = json.dumps([list(key), shape, onset_ns], ensure_ascii=False)
+    parts = [list(key.scope), shape, onset_ns]
+    text = json.dumps([*parts, "security"] if key.security else parts, ensure_ascii=False)
     return "inc_" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

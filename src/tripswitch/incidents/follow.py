@@ -13,8 +13,9 @@ from typing import Final
 from tripswitch.config.model import Config, Incidents
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.families import serving_version
+from tripswitch.detect.lines import lines_of
 from tripswitch.detect.roster import Roster
-from tripswitch.detect.signals import CALLS, SIGNALS, Kind, lines_of
+from tripswitch.detect.signals import CALLS, SIGNALS, Rule, kind_of
 from tripswitch.incidents.book import Book, Tracked, emit, with_rollback
 from tripswitch.incidents.recovery import Recovery, Watched
 from tripswitch.model.clocktext import NS_PER_MINUTE, NS_PER_S, minutes_text
@@ -185,8 +186,9 @@ class Follower:
         return watched
 
     def _watch(self, verdict: Verdict, config: Config, *, on_population: bool) -> Watched | None:
-        kind = _kind_of(verdict)
-        measure = Measure(SIGNALS[kind].measure, verdict.rubric)
+        kind = kind_of(verdict.signal, verdict.rubric, verdict.direction)
+        signal = SIGNALS[kind]
+        measure = Measure(signal.measure, verdict.rubric)
         scope = verdict.scope.population() if on_population else verdict.scope
         record = self.scopes.records.get(scope)
         row = None if record is None else record.series.get(measure)
@@ -196,25 +198,26 @@ class Follower:
         if verdict.comparison is Comparison.CONTROL and verdict.reference is not None:
             control = self.scopes.records.get(verdict.reference)
             control_row = None if control is None else control.series.get(measure)
-        usual = 1 - verdict.usual if kind is Kind.EVAL else verdict.usual
+        usual = 1 - verdict.usual if signal.rule is Rule.SCORE else verdict.usual
+        if signal.rule is Rule.RATIO:
+            usual = self._usual_spent(verdict, measure)
         return Watched(
             kind=kind,
             name=f"{verdict.signal}:{verdict.rubric}" if verdict.rubric else verdict.signal,
             row=row,
             control_row=control_row,
-            usual_y=usual if kind is not Kind.TOKENS else self._usual_tokens(verdict),
-            mirrored=SIGNALS[kind].is_mirrored,
+            usual_y=usual,
+            mirrored=signal.is_mirrored,
             lines=lines_of(kind, config.detect.for_route(verdict.scope.route)),
         )
 
-    def _usual_tokens(self, verdict: Verdict) -> float:
-        """Return the usual linearised token badness, which the raw ratio of a verdict is not."""
+    def _usual_spent(self, verdict: Verdict, measure: Measure) -> float:
+        """Return the usual linearised badness, which the raw ratio of a verdict is not."""
         family = self.comparisons.families.get(verdict.scope.family())
-        if family is None or family.yardstick is None:
+        yardstick = None if family is None else family.yardsticks.get(measure)
+        if yardstick is None or yardstick.limit + yardstick.usual <= 0:
             return 0.5
-        cap = family.yardstick.token_cap or verdict.usual
-        usual = family.yardstick.tokens_per_success or verdict.usual
-        return usual / (cap + usual) if cap + usual > 0 else 0.5
+        return yardstick.usual / (yardstick.limit + yardstick.usual)
 
     def _forget_evidence(self, incident: Incident, now_ns: int) -> None:
         """Let a recovered scope start from zero, so that only new evidence can trip it again."""
@@ -230,10 +233,3 @@ class Follower:
         if family is None:
             return None
         return serving_version(family, self.scopes, incident.scope.population())
-
-
-def _kind_of(verdict: Verdict) -> Kind:
-    for kind, signal in SIGNALS.items():
-        if signal.name == verdict.signal and signal.is_mirrored == (verdict.direction == "down"):
-            return kind
-    raise ValueError(f"no kind for signal {verdict.signal} {verdict.direction}")

@@ -7,11 +7,15 @@ recently seen scopes make way again, except pinned ones (an open incident, a con
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from tripswitch.model.scope import Scope
-from tripswitch.windows.histogram import LATENCY_CUTS_S, TOKEN_CUTS, Histogram
+from tripswitch.windows.histogram import COST_CUTS_USD, LATENCY_CUTS_S, TOKEN_CUTS, Histogram
 from tripswitch.windows.rings import Rings
 
 OVERFLOW: Final = Scope(route="(overflow)")
@@ -29,6 +33,7 @@ class ScopeRecord:
     """What is known of one scope besides its numbers. Times are ns since the epoch.
 
     ``found_running`` says that it was there when watching began, so its start was not seen.
+    ``series`` are its ring rows by measure, ``tools`` its rows of `Scopes.tool_latencies` by name.
     """
 
     id: int
@@ -37,24 +42,34 @@ class ScopeRecord:
     last_seen_ns: int
     found_running: bool
     series: dict[Measure, int] = field(default_factory=dict)
+    tools: dict[str, int] = field(default_factory=dict)
 
 
 class Scopes:
-    """Scopes by id, their series' rows in `rings`, and their histograms by id."""
+    """Scopes by id, their series' rows in `rings`, and their histograms.
+
+    ``latencies`` and ``first_tokens`` (s), ``tokens`` and ``costs`` (US dollars) have a row by id;
+    ``tool_latencies`` (s) one for each tool of a scope, see `ScopeRecord.tools`.
+    """
 
     def __init__(self, max_scopes: int) -> None:
         self.max_scopes = max_scopes
         self.rings = Rings()
         self.latencies = Histogram(LATENCY_CUTS_S)
+        self.first_tokens = Histogram(LATENCY_CUTS_S)
         self.tokens = Histogram(TOKEN_CUTS)
+        self.costs = Histogram(COST_CUTS_USD)
+        self.tool_latencies = Histogram(LATENCY_CUTS_S)
         self.records: dict[Scope, ScopeRecord] = {}
         self.folded_values = 0
         self.evicted_scopes = 0
         self._newcomers: list[ScopeRecord] = []
         self._free_ids: list[int] = []
         self._free_rows: list[int] = []
+        self._free_tools: list[int] = []
         self._next_id = 0
         self._next_row = 0
+        self._next_tool = 0
 
     def see(self, scope: Scope, now_ns: int, *, found_running: bool) -> ScopeRecord:
         """Return the record of ``scope``, making it when new; the overflow's when full."""
@@ -67,8 +82,8 @@ class Scopes:
                 scope_id = self._free_ids.pop()
             else:
                 scope_id, self._next_id = self._next_id, self._next_id + 1
-                self.latencies.reserve(self._next_id)
-                self.tokens.reserve(self._next_id)
+                for histogram in self._by_id():
+                    histogram.reserve(self._next_id)
             record = ScopeRecord(scope_id, scope, now_ns, now_ns, found_running)
             self.records[scope] = record
             self._newcomers.append(record)
@@ -92,6 +107,32 @@ class Scopes:
             record.series[measure] = row
         return row
 
+    def tool_row(self, record: ScopeRecord, tool: str) -> int:
+        """Return the row of one tool's latencies in `tool_latencies`, making it when new."""
+        row = record.tools.get(tool)
+        if row is None:
+            if self._free_tools:
+                row = self._free_tools.pop()
+            else:
+                row, self._next_tool = self._next_tool, self._next_tool + 1
+                self.tool_latencies.reserve(self._next_tool)
+            record.tools[tool] = row
+        return row
+
+    def decay(self, frozen: Iterable[ScopeRecord] = ()) -> None:
+        """Let a minute pass in the histograms of every scope that is not ``frozen``."""
+        by_id: npt.NDArray[np.bool_] = np.zeros(len(self.latencies.counts), dtype=np.bool_)
+        by_tool: npt.NDArray[np.bool_] = np.zeros(len(self.tool_latencies.counts), dtype=np.bool_)
+        for record in frozen:
+            by_id[record.id] = True
+            by_tool[list(record.tools.values())] = True
+        for histogram in self._by_id():
+            histogram.decay(by_id)
+        self.tool_latencies.decay(by_tool)
+
+    def _by_id(self) -> tuple[Histogram, ...]:
+        return self.latencies, self.first_tokens, self.tokens, self.costs
+
     def make_way(self, pinned: set[Scope]) -> list[ScopeRecord]:
         """Evict the least recently seen scopes once 95 % full, down to 90 %; return them.
 
@@ -110,8 +151,11 @@ class Scopes:
             for row in record.series.values():
                 self.rings.clear(row)
                 self._free_rows.append(row)
-            self.latencies.clear(record.id)
-            self.tokens.clear(record.id)
+            for histogram in self._by_id():
+                histogram.clear(record.id)
+            for row in record.tools.values():
+                self.tool_latencies.clear(row)
+                self._free_tools.append(row)
             self._free_ids.append(record.id)
         self.evicted_scopes += len(gone)
         return gone
