@@ -18,6 +18,7 @@ from tripswitch.detect.family_yardsticks import FamilyYardsticks
 from tripswitch.detect.lines import lines_of
 from tripswitch.detect.roster import NONE, Roster
 from tripswitch.detect.signals import LEAK_TRACE, RATIOS, Kind, kinds_of
+from tripswitch.detect.upstreams import Upstreams
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE
 from tripswitch.model.scope import Scope
 from tripswitch.windows.scopes import Measure, ScopeRecord, Scopes
@@ -34,6 +35,7 @@ class Comparisons:
         self.roster = roster
         self.families: dict[Scope, Family] = {}
         self.yardsticks = FamilyYardsticks(scopes, roster)
+        self.upstreams = Upstreams(scopes, self.families)
         self._measured_minute = -1
 
     @property

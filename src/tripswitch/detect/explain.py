@@ -82,7 +82,10 @@ def sentence(account: Account) -> str:
             f"{subject} waits for samples: {account.samples}, and {account.usual_samples} of "
             f"{against}, where {account.fewest} are needed"
         )
-    everywhere = " in every arm at once" if account.is_common else ""
+    everywhere = ""
+    if account.is_common:
+        where = "on all routes through it" if account.scope.route is None else "in every arm"
+        everywhere = f" {where} at once"
     return (
         f"{subject} is {_value_text(account, account.value)} against "
         f"{_value_text(account, account.usual)} of {against}{everywhere}, {_distance_text(account)}"

@@ -23,14 +23,17 @@ from tripswitch.windows.rings import Rows
 _SERVED_NS: Final = NS_PER_MINUTE
 # An arm that serves no more says nothing of now, whatever its windows still show.
 _SIBLING_MINUTES: Final = 5
+# Of those who share an upstream so many must show what is to be blamed on it.
+_MOST_SHARE: Final = 2 / 3
 
 
 class Findings:
-    """Makes verdicts of rows; holds no state of its own."""
+    """Makes verdicts of rows."""
 
     def __init__(self, roster: Roster, comparisons: Comparisons) -> None:
         self.roster = roster
         self.comparisons = comparisons
+        self.upstreams = comparisons.upstreams
 
     def regressed(
         self, rows: Rows, decision: Decision, detect: Detect, now_ns: int, *, is_lossy: bool
@@ -93,6 +96,12 @@ class Findings:
         line = look_line if level == LOOK and np.isfinite(look_line) else page_line
         window = int(decision.window[index])
         blamed = scope.family() if is_common else scope
+        upstream = None
+        if level > NOTHING and not decision.is_control[index]:
+            upstream = self.upstreams.of(blamed)
+            shared = self._shared_upstream(row, rows, decision, upstream)
+            if shared is not None:
+                is_common, blamed = True, shared
         account = Account(
             finding=finding,
             signal=signal.name,
@@ -139,6 +148,8 @@ class Findings:
             onset_ns=self._onset_ns(row, decision, index),
             is_common=is_common,
             why=sentence(account),
+            measured=scope,
+            upstream=upstream,
         )
 
     def _window_text(self, row: int, window: int) -> str:
@@ -176,21 +187,59 @@ class Findings:
             return False
         scope = self.roster.scopes[row]
         assert scope is not None
-        roster = self.roster
         siblings: list[bool] = []
         for candidate in self._siblings(row, scope):
             other = int(np.searchsorted(rows, candidate))
             if not decision.is_comparable[other] or decision.reading.samples[other] <= 0:
                 continue
-            if roster.is_absolute[candidate]:
-                siblings.append(bool(decision.level[other] > NOTHING))
-            elif decision.is_control[other]:
+            if decision.is_control[other]:
                 proven_worse = decision.level[other] > NOTHING or decision.evidence[other] >= 1
                 siblings.append(not proven_worse)
             else:
-                half = roster.line_page[candidate] / 2
-                siblings.append(bool(decision.reading.estimate[other] >= half))
+                siblings.append(self._shows_it(candidate, decision, other))
         return bool(siblings) and all(siblings)
+
+    def _shows_it(self, row: int, decision: Decision, index: int) -> bool:
+        """Return whether a row without a control is bad, too, be it proven or not."""
+        if self.roster.is_absolute[row]:
+            return bool(decision.level[index] > NOTHING)
+        return bool(decision.reading.estimate[index] >= self.roster.line_page[row] / 2)
+
+    def _shared_upstream(
+        self, row: int, rows: Rows, decision: Decision, upstream: Scope | None
+    ) -> Scope | None:
+        """Return the upstream to blame: others that share it, and most of them, show the same.
+
+        Others are other routes or other prompt versions; those with a control at the same time
+        say nothing of what both have in common, and one that is proven worse than its control
+        clears the upstream. The narrowest upstream counts, then the provider alone.
+        """
+        if upstream is None:
+            return None
+        scope = self.roster.scopes[row]
+        assert scope is not None
+        for shared in dict.fromkeys((upstream, Scope(provider=upstream.provider))):
+            votes = []
+            for other_scope in self.upstreams.through(shared):
+                is_other = (
+                    other_scope.family() != scope.family()
+                    or other_scope.prompt_version != scope.prompt_version
+                )
+                key = (other_scope, self.roster.measure(row), Kind(self.roster.kind[row]))
+                candidate = self.roster.by_key.get(key) if is_other else None
+                if candidate is None or not self.roster.judged[candidate]:
+                    continue
+                other = int(np.searchsorted(rows, candidate))
+                if other >= len(rows) or not decision.is_comparable[other]:
+                    continue
+                if decision.is_control[other]:
+                    if decision.level[other] > NOTHING:
+                        return None
+                elif decision.window[other] >= 0:
+                    votes.append(self._shows_it(candidate, decision, other))
+            if votes and sum(votes) >= _MOST_SHARE * len(votes):
+                return shared
+        return None
 
     def _siblings(self, row: int, scope: Scope) -> list[int]:
         """Return the rows of the same kind and rubric of the family's other arms that serve."""

@@ -71,6 +71,10 @@ class Book:
     def key_of(self, verdict: Verdict) -> Subject:
         """Return the subject whose incident a verdict belongs to."""
         security = verdict.signal in SECURITY
+        for upstream in _upstreams(verdict):
+            # What a provider does to all is told once, and not again of each.
+            if upstream == verdict.scope or Subject(upstream, security) in self.open:
+                return Subject(upstream, security)
         arm = Subject(verdict.scope.arm(), security)
         family = Subject(verdict.scope.family(), security)
         return family if verdict.is_common or family in self.open else arm
@@ -132,7 +136,8 @@ class Book:
         if episode == 0 or now_ns > quiet_until_ns:
             episode += 1
         assert verdict.severity is not None
-        scope = key.scope if key.scope == verdict.scope.family() else verdict.scope
+        is_wide = key.scope == verdict.scope.family() or key.scope.route is None
+        scope = key.scope if is_wide else verdict.scope
         incident = Incident(
             id=_incident_id(key, verdict.shape.value, verdict.onset_ns),
             shape=verdict.shape,
@@ -225,6 +230,13 @@ def with_rollback(tracked: Tracked, state: RollbackState, reason: str | None = N
     assert plan is not None
     changed = replace(plan, state=state, reason=plan.reason if reason is None else reason)
     tracked.incident = replace(tracked.incident, rollback=changed)
+
+
+def _upstreams(verdict: Verdict) -> list[Scope]:
+    """Return the upstreams that a verdict may belong to, the narrowest first."""
+    if verdict.upstream is None or verdict.comparison is Comparison.CONTROL:
+        return []
+    return [verdict.upstream, Scope(provider=verdict.upstream.provider)]
 
 
 def _verdict_key(verdict: Verdict) -> tuple[str, str | None, str]:

@@ -189,7 +189,7 @@ class Follower:
         kind = kind_of(verdict.signal, verdict.rubric, verdict.direction)
         signal = SIGNALS[kind]
         measure = Measure(signal.measure, verdict.rubric)
-        scope = verdict.scope.population() if on_population else verdict.scope
+        scope = verdict.measured.population() if on_population else verdict.measured
         record = self.scopes.records.get(scope)
         row = None if record is None else record.series.get(measure)
         if row is None:
@@ -208,12 +208,12 @@ class Follower:
             control_row=control_row,
             usual_y=usual,
             mirrored=signal.is_mirrored,
-            lines=lines_of(kind, config.detect.for_route(verdict.scope.route)),
+            lines=lines_of(kind, config.detect.for_route(verdict.measured.route)),
         )
 
     def _usual_spent(self, verdict: Verdict, measure: Measure) -> float:
         """Return the usual linearised badness, which the raw ratio of a verdict is not."""
-        family = self.comparisons.families.get(verdict.scope.family())
+        family = self.comparisons.families.get(verdict.measured.family())
         yardstick = None if family is None else family.yardsticks.get(measure)
         if yardstick is None or yardstick.limit + yardstick.usual <= 0:
             return 0.5
@@ -221,8 +221,12 @@ class Follower:
 
     def _forget_evidence(self, incident: Incident, now_ns: int) -> None:
         """Let a recovered scope start from zero, so that only new evidence can trip it again."""
+        through = set(self.comparisons.upstreams.through(incident.scope))
         for scope in list(self.roster.by_scope):
-            if scope.arm() == incident.scope.arm() or scope.family() == incident.scope:
+            is_of_arm = incident.scope.route is not None and (
+                scope.arm() == incident.scope.arm() or scope.family() == incident.scope
+            )
+            if is_of_arm or scope in through:
                 for row in self.roster.by_scope[scope]:
                     for detector in self.roster.detectors.values():
                         detector.start(row, 0.0, now_ns)
