@@ -21,6 +21,7 @@ from typing import Final
 import numpy as np
 
 from tripswitch.config.model import Config
+from tripswitch.detect.coming import Coming
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.decision import Decision
 from tripswitch.detect.findings import Findings
@@ -65,7 +66,8 @@ class Engine:
         self.changes = ChangeLog()
         self.exemplars = Exemplars()
         self.book = Book()
-        self.follower = Follower(self.book, self.scopes, self.comparisons, self.roster)
+        self.coming = Coming(self.scopes, self.comparisons)
+        self.follower = Follower(self.book, self.scopes, self.comparisons, self.roster, self.coming)
         self.responder = Responder(
             self.scopes,
             self.comparisons,
@@ -232,17 +234,20 @@ class Engine:
         commands = self._take(self.traces.settle(boundary_ns))
         total = self._lost + self._taken
         is_lossy = total > 0 and self._lost / total > _LOSSY_SHARE
+        detect = self.config.detect
+        coming: list[Verdict] = []
         if minute_crossed:
+            coming = self.coming.pass_minute(
+                boundary_ns, self._taken, self._lost, detect, is_lossy=is_lossy
+            )
             self._lost = self._taken = 0
             self._pass_minute()
-        detect = self.config.detect
         rows, decision = self.judge.tick(
             boundary_ns, detect, minute_crossed=minute_crossed, is_lossy=is_lossy
         )
         self._last = (rows, decision)
-        for verdict in self.findings.regressed(
-            rows, decision, detect, boundary_ns, is_lossy=is_lossy
-        ):
+        found = self.findings.regressed(rows, decision, detect, boundary_ns, is_lossy=is_lossy)
+        for verdict in [*coming, *found]:
             commands.extend(self.responder.respond(verdict, self.now_ns, self.config))
         commands.extend(self.follower.tick(self.now_ns, self.config, minute_crossed=minute_crossed))
         return commands
@@ -297,5 +302,6 @@ class Engine:
             "windows_refused_tokens_total": self.intake.refused_tokens,
             "windows_refused_costs_total": self.intake.refused_costs,
             "windows_unpriced_requests_total": self.intake.unpriced_requests,
+            "windows_refused_traffic_total": self.coming.traffic.refused,
             "incidents_open": len(self.book.open),
         }

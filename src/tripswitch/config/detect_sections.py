@@ -19,6 +19,7 @@ from tripswitch.config.signal_sections import (
     TokensPerSuccess,
     ToolErrors,
     ToolLatency,
+    TrafficDrop,
     TtftP99,
 )
 
@@ -33,9 +34,11 @@ __all__ = [
     "PromptInjection",
     "RefusalRate",
     "Signals",
+    "TelemetryLost",
     "TokensPerSuccess",
     "ToolErrors",
     "ToolLatency",
+    "TrafficDrop",
     "TtftP99",
 ]
 
@@ -55,6 +58,18 @@ class BadMinutes(Section):
         ge=1,
         le=30,
         description="Against a previous version or the route's own past.",
+        json_schema_extra=LIVE,
+    )
+
+
+class TelemetryLost(Section):
+    """`telemetry_lost`: nothing comes any more, or too much is lost unread. Never acts."""
+
+    page_after: DurationS = Field(
+        900.0,
+        ge=60,
+        le=86_400,
+        description="How long it lasts before a person is woken.",
         json_schema_extra=LIVE,
     )
 
@@ -103,6 +118,9 @@ class Detect(Signals):
         le=1_000_000,
         description="Fewest samples a baseline stands on; below it relative rules stay silent.",
         json_schema_extra=LIVE,
+    )
+    telemetry_lost: TelemetryLost = Field(
+        default_factory=TelemetryLost, description="Telemetry that stays away."
     )
     alert_window: DurationS = Field(
         900.0,

@@ -287,6 +287,28 @@ class PromptInjection(Section):
     )
 
 
+class TrafficDrop(Section):
+    """`traffic_drop`: calls of a route against the same time of earlier weeks. Shape outage.
+
+    Nothing is claimed before two weeks are known.
+    """
+
+    page_share: Share = Field(
+        0.5,
+        gt=0,
+        lt=0.65,
+        description="Share of the expected calls below which a person is woken.",
+        json_schema_extra=LIVE,
+    )
+    min_expected: int = Field(
+        30,
+        ge=5,
+        le=1_000_000,
+        description="Fewest calls expected within 15 minutes, else an hour, for a verdict.",
+        json_schema_extra=LIVE,
+    )
+
+
 class Signals(Section):
     """The lines of every signal; `detect.routes` can set each for one route."""
 
@@ -310,4 +332,7 @@ class Signals(Section):
     pii_leak: PiiLeak = Field(default_factory=PiiLeak, description="Leaks of personal data.")
     prompt_injection: PromptInjection = Field(
         default_factory=PromptInjection, description="Prompt injections that succeeded."
+    )
+    traffic_drop: TrafficDrop = Field(
+        default_factory=TrafficDrop, description="Calls that stay away."
     )

@@ -113,6 +113,11 @@ def rules_of(kinds: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.asarray(_RULES[kinds])
 
 
+TELEMETRY_LOST: Final = "telemetry_lost"
+TRAFFIC_DROP: Final = "traffic_drop"
+BY_ARRIVAL: Final = frozenset({TELEMETRY_LOST, TRAFFIC_DROP})
+"""Signals of what comes at all (`arrivals`, `traffic`); no row judges them."""
+
 ABSOLUTE: Final = (Rule.LEAKS, Rule.SUCCESSES)
 """The rules that need no reference to page."""
 

@@ -53,6 +53,7 @@ JUDGE_TEXTS = {
     "windows_refused_tools_total": "Runs of tools beyond those that a scope has room for.",
     "windows_refused_tokens_total": "Token figures too large to be true.",
     "windows_refused_costs_total": "Costs too large to be true.",
+    "windows_refused_traffic_total": "Minutes of routes beyond those whose traffic is followed.",
     "windows_unpriced_requests_total": "Requests with tokens whose cost nobody knows, left out.",
     "incidents_open": "Incidents open now.",
     "judge_errors_total": "Faults inside the judge; each cost the batch or step it arose in.",

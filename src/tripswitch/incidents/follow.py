@@ -11,11 +11,12 @@ from dataclasses import replace
 from typing import Final
 
 from tripswitch.config.model import Config, Incidents
+from tripswitch.detect.coming import Coming
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.families import serving_version
 from tripswitch.detect.lines import lines_of
 from tripswitch.detect.roster import Roster
-from tripswitch.detect.signals import CALLS, SIGNALS, Rule, kind_of
+from tripswitch.detect.signals import BY_ARRIVAL, CALLS, SIGNALS, Rule, kind_of
 from tripswitch.incidents.book import Book, Tracked, emit, with_rollback
 from tripswitch.incidents.recovery import Recovery, Watched
 from tripswitch.model.clocktext import NS_PER_MINUTE, NS_PER_S, minutes_text
@@ -36,12 +37,18 @@ class Follower:
     """Follows every open incident of the book, tick by tick."""
 
     def __init__(
-        self, book: Book, scopes: Scopes, comparisons: Comparisons, roster: Roster
+        self,
+        book: Book,
+        scopes: Scopes,
+        comparisons: Comparisons,
+        roster: Roster,
+        coming: Coming,
     ) -> None:
         self.book = book
         self.scopes = scopes
         self.comparisons = comparisons
         self.roster = roster
+        self.coming = coming
 
     def start(self, tracked: Tracked, now_ns: int) -> None:
         """Begin to watch the incident's own scope for recovery."""
@@ -165,9 +172,18 @@ class Follower:
         if plan is not None and plan.state in _CALLED:
             # Until the traffic is seen to be back, good numbers may be somebody else's.
             return []
-        if not tracked.recovery.is_proven(window_minutes):
+        by_arrival = [
+            verdict for verdict in tracked.verdicts.values() if verdict.signal in BY_ARRIVAL
+        ]
+        if any(self.coming.good_minutes(verdict) < window_minutes for verdict in by_arrival):
+            return []
+        is_all = len(by_arrival) == len(tracked.verdicts) and bool(by_arrival)
+        if not is_all and not tracked.recovery.is_proven(window_minutes):
             return []
         detail = "back inside the line: " + tracked.recovery.sentence(window_minutes)
+        if by_arrival:
+            names = ", ".join(sorted({verdict.signal for verdict in by_arrival}))
+            detail = f"{names} is over for {window_minutes} min"
         tracked.incident = replace(incident, state=IncidentState.RECOVERED, recovered_at_ns=now_ns)
         self._forget_evidence(incident, now_ns)
         commands = emit(EventName.INCIDENT_RECOVERED, now_ns, tracked, detail)
@@ -186,6 +202,8 @@ class Follower:
         return watched
 
     def _watch(self, verdict: Verdict, config: Config, *, on_population: bool) -> Watched | None:
+        if verdict.signal in BY_ARRIVAL:
+            return None
         kind = kind_of(verdict.signal, verdict.rubric, verdict.direction)
         signal = SIGNALS[kind]
         measure = Measure(signal.measure, verdict.rubric)
