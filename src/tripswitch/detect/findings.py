@@ -19,6 +19,7 @@ from tripswitch.model.incident import Severity
 from tripswitch.model.scope import Scope
 from tripswitch.model.verdict import Comparison, Finding, Verdict
 from tripswitch.windows.rings import Rows
+from tripswitch.windows.scopes import Measure
 
 _SERVED_NS: Final = NS_PER_MINUTE
 # An arm that serves no more says nothing of now, whatever its windows still show.
@@ -46,7 +47,8 @@ class Findings:
             for index in np.flatnonzero(decision.level > NOTHING)
             if self._is_served(int(rows[index]), now_ns)
         ]
-        verdicts = [self.verdict(rows, decision, index, detect) for index in hot]
+        narrowest = self._narrowest(hot, rows, decision)
+        verdicts = [self.verdict(rows, decision, index, detect) for index in narrowest]
         return sorted(
             verdicts,
             key=lambda verdict: (
@@ -58,6 +60,36 @@ class Findings:
                 verdict.direction,
             ),
         )
+
+    def _narrowest(self, hot: list[int], rows: Rows, decision: Decision) -> list[int]:
+        """Return ``hot`` without the scopes that are not to be told of.
+
+        Of an arm and its models the smallest scope whose siblings are quiet counts: a model when
+        the arm's other models are well, else the arm.
+        """
+        by_key = {self.roster.key(int(rows[index])): index for index in hot}
+        dropped = set()
+        for (scope, measure, kind), index in by_key.items():
+            arm = by_key.get((scope.arm(), measure, kind))
+            if scope == scope.arm() or arm is None:
+                continue
+            family = self.comparisons.families.get(scope.family())
+            others = {} if family is None else family.leaves.get(scope.arm(), {})
+            is_shared = any(
+                self._is_loud((other, measure, kind), rows, decision)
+                for other in others
+                if other != scope
+            )
+            dropped.add(index if is_shared else arm)
+        return [index for index in hot if index not in dropped]
+
+    def _is_loud(self, key: tuple[Scope, Measure, Kind], rows: Rows, decision: Decision) -> bool:
+        row = self.roster.by_key.get(key)
+        if row is None or not self.roster.judged[row]:
+            return False
+        index = int(np.searchsorted(rows, row))
+        is_known = decision.is_comparable[index] and decision.window[index] >= 0
+        return bool(is_known) and self._shows_it(row, decision, index)
 
     def _is_served(self, row: int, now_ns: int) -> bool:
         """Return whether a row's scope has had traffic lately.

@@ -102,8 +102,12 @@ class Judge:
         raw = rings.moments[np.maximum(roster.raw[rows], 0)]
         of_success = rings.moments[np.maximum(roster.of_success[rows], 0)]
         self.own_ratio, self.own_ratio_error = ratio_of(raw, of_success)
-        control = rings.moments[np.maximum(roster.control[rows], 0)]
-        self.control_effect = from_moments(control).design_effect
+        # The control is not the suspect: its last minutes may say how its calls hang together, and
+        # in its first quarter of an hour nothing else does.
+        self.control_effect = np.ones(len(rows))
+        compared = (roster.control[rows] != NONE).nonzero()[0]
+        control = rings.history(roster.control[rows[compared]])
+        self.control_effect[compared] = from_moments(control).design_effect
         self._freeze(rows)
 
     def _freeze(self, rows: Rows) -> None:

@@ -196,11 +196,15 @@ class Roster:
             detector.start(row, 0.0, record.first_seen_ns)
         return row
 
-    def measure(self, row: int) -> Measure:
-        """Return the measure that a row judges."""
+    def key(self, row: int) -> tuple[Scope, Measure, Kind]:
+        """Return what a row judges: scope, measure and kind."""
         key = self._keys[row]
         assert key is not None
-        return key[1]
+        return key
+
+    def measure(self, row: int) -> Measure:
+        """Return the measure that a row judges."""
+        return self.key(row)[1]
 
     def set_lines(self, row: int, lines: Lines) -> None:
         """Set the configured lines of a row; its evidence stays, its nulls do not use them."""

@@ -1,0 +1,56 @@
+"""What must stay silent at the judge: scores that come late, and outcomes that come in batches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.detect.stand import CANARY, CONTROL, TICKS_A_MINUTE, Behaviour, Stand, Traffic, arm
+from tripswitch.detect.signals import CALLS, REFUSAL, eval_measure
+
+GOOD = Behaviour()
+FAITHFULNESS = eval_measure("faithfulness")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_that_come_late_after_a_judge_was_down(seed: int) -> None:
+    """Ten minutes without a score, then all of them at once, the control's before the canary's."""
+    stand = Stand(seed=seed)
+    both = [Traffic(CONTROL, 60, GOOD), Traffic(CANARY, 60, GOOD)]
+    found = stand.run(30, both)
+    for _ in range(10 * TICKS_A_MINUTE):
+        for scope in (CONTROL, CANARY):
+            stand.put(scope, CALLS, np.ones(10))
+        found += [(0.0, verdict) for verdict in stand.tick()]
+    for scope in (CONTROL, CANARY):
+        for late_minutes in range(10, 0, -1):
+            values = stand._badness(60, GOOD)
+            stand.put(scope, FAITHFULNESS, values, late_minutes=late_minutes)
+        found += [(0.0, verdict) for verdict in stand.tick()]
+    found += stand.run(20, both)
+    assert not found
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_six_requests_of_a_session_that_share_one_outcome(seed: int) -> None:
+    stand = Stand(seed=seed)
+    found = []
+    for _ in range(90 * TICKS_A_MINUTE):
+        for scope in (CONTROL, CANARY, arm("v1", None, route="/alone")):
+            sessions = int(stand.rng.poisson(1.5))
+            refused = np.repeat(stand.rng.random(sessions) < 0.04, 6).astype(np.float64)
+            stand.put(scope, CALLS, np.ones(6 * sessions))
+            stand.put(scope, REFUSAL, refused)
+            stand.put(scope, FAITHFULNESS, np.repeat(stand._badness(sessions, GOOD), 6))
+        found += stand.tick()
+    assert not found
+
+
+def test_the_same_drop_that_is_real_is_told_of() -> None:
+    """So that the two above are silent for a reason."""
+    stand = Stand()
+    stand.run(30, [Traffic(CONTROL, 60, GOOD), Traffic(CANARY, 60, GOOD)])
+    bad = replace(GOOD, score=0.75, refusals=0.25)
+    assert stand.run(15, [Traffic(CONTROL, 60, GOOD), Traffic(CANARY, 60, bad)])
