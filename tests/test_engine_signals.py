@@ -50,6 +50,16 @@ def pages(played: Played) -> list[Incident]:
 @pytest.mark.parametrize(
     ("bad", "signal", "shape"),
     [
+        (replace(GOOD, score=0.82), "eval_score", Shape.EVAL_DRIFT),
+        (replace(GOOD, score=0.65), "eval_score", Shape.EVAL_DRIFT),
+        (replace(GOOD, errors=0.06), "error_rate", Shape.OUTAGE),
+        (replace(GOOD, errors=0.25), "error_rate", Shape.OUTAGE),
+        (replace(GOOD, latency_s=2.0), "p99_latency", Shape.LATENCY_SPIKE),
+        (replace(GOOD, latency_s=8.0), "p99_latency", Shape.LATENCY_SPIKE),
+        (replace(GOOD, tokens=720.0), "tokens_per_success", Shape.COST_SPIKE),
+        (replace(GOOD, tokens=2000.0), "tokens_per_success", Shape.COST_SPIKE),
+        (replace(GOOD, refusals=0.18), "refusal_rate", Shape.GUARDRAIL_REGRESSION),
+        (replace(GOOD, refusals=0.28), "refusal_rate", Shape.GUARDRAIL_REGRESSION),
         (replace(GOOD, cost_usd=0.0034), "cost_per_success", Shape.COST_SPIKE),
         (replace(GOOD, cost_usd=0.01), "cost_per_success", Shape.COST_SPIKE),
         (replace(GOOD, ttft_s=0.9), "ttft_p99", Shape.LATENCY_SPIKE),
