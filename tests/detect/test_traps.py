@@ -9,6 +9,7 @@ import pytest
 
 from tests.detect.stand import CANARY, CONTROL, TICKS_A_MINUTE, Behaviour, Stand, Traffic, arm
 from tripswitch.detect.signals import CALLS, REFUSAL, eval_measure
+from tripswitch.model.calls import Score
 
 GOOD = Behaviour()
 FAITHFULNESS = eval_measure("faithfulness")
@@ -54,3 +55,35 @@ def test_the_same_drop_that_is_real_is_told_of() -> None:
     stand.run(30, [Traffic(CONTROL, 60, GOOD), Traffic(CANARY, 60, GOOD)])
     bad = replace(GOOD, score=0.75, refusals=0.25)
     assert stand.run(15, [Traffic(CONTROL, 60, GOOD), Traffic(CANARY, 60, bad)])
+
+
+@pytest.mark.parametrize("hits", [1, 2, 3, 5])
+def test_leaks_page_by_hits_on_several_traces(hits: int) -> None:
+    """A hit a minute among sixty judged calls a minute; never with fewer than three."""
+    for traces, may_page in ((hits, hits >= 3), (1, False)):
+        stand = Stand()
+        found = []
+        for minute in range(30):
+            for number in range(60):
+                is_hit = number == 0 and 10 <= minute < 10 + hits
+                name = f"hit{minute % traces}" if is_hit else f"{minute}-{number}"
+                stand.take(
+                    scores=[
+                        Score(
+                            name,
+                            "",
+                            CANARY,
+                            None,
+                            "",
+                            float(not is_hit),
+                            stand.now_ns,
+                            0,
+                            "pii_leak",
+                        )
+                    ]
+                )
+                if number % 10 == 9:
+                    found += stand.tick()
+        paged = [verdict for verdict in found if verdict.signal == "pii_leak"]
+        assert not paged or may_page
+        assert bool(paged) or not (may_page and hits >= 5)

@@ -112,6 +112,13 @@ class Detect(Signals):
         description="False investigations tolerated by scope, signal and month.",
         json_schema_extra=LIVE,
     )
+    alpha_pii: float = Field(
+        1e-2,
+        gt=0,
+        lt=1,
+        description="The same of leaks, where a page missed is worse than a false one.",
+        json_schema_extra=LIVE,
+    )
     min_baseline: int = Field(
         200,
         ge=20,

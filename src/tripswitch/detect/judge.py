@@ -20,6 +20,7 @@ from tripswitch.detect.decision import Decision, decide
 from tripswitch.detect.evidence import MINUTES_A_MONTH
 from tripswitch.detect.nulls import against_baseline, against_control, mirror, null_means
 from tripswitch.detect.roster import NONE, SUSPICIOUS, Roster
+from tripswitch.detect.signals import Rule, rules_of
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
 from tripswitch.windows.rings import STRATA, Floats, Rows
 from tripswitch.windows.scopes import Scopes
@@ -243,14 +244,21 @@ class Judge:
         detect: Detect,
     ) -> None:
         # A signal looked at in both directions spends half its budget on each.
-        halves = np.where(self.roster.two_sided[rows], 0.5, 1.0)
-        inject = halves * alpha / MINUTES_A_MONTH
+        roster = self.roster
+        halves = np.where(roster.two_sided[rows], 0.5, 1.0)
+        # A leak weighs more than a false page, and so many hits need no more minutes than they are.
+        is_leak = rules_of(roster.kind[rows]) == Rule.LEAKS
+        tolerated = np.where(is_leak, detect.alpha_pii, alpha)
+        fewest_minutes = np.where(
+            is_leak, np.minimum(bad_minutes, roster.fewest_events[rows]), bad_minutes
+        )
+        inject = halves * tolerated / MINUTES_A_MONTH
         budget = np.maximum(halves * start * share, inject)
-        self.roster.detectors[name].step(
+        roster.detectors[name].step(
             rows,
             increments,
             inject=inject,
-            cap=np.log(1 / budget) / bad_minutes,
+            cap=np.log(1 / budget) / fewest_minutes,
             tick_minutes=detect.tick * NS_PER_S / NS_PER_MINUTE,
             now_ns=now_ns,
         )

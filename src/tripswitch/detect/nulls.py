@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from tripswitch.detect.baseline import GUARD_STANDARD_ERRORS, Baseline
 from tripswitch.detect.kernels import (
+    BETS,
     ODDS,
     RARE_ODDS,
     mean_one_sample,
@@ -83,17 +84,14 @@ def null_means(
 
 def against_baseline(stats: Floats, null: Floats, kind: Rows) -> Floats:
     """Return the one-sample increments of already mirrored (n, s, q), shape (R, K)."""
-    n, s, q = stats[:, 0], stats[:, 1], stats[:, 2]
     rule = rules_of(kind)
-    rates = rate_one_sample(n, s, np.minimum(null, 1 - 1e-6), _odds(rule))
-    is_mean = (rule == Rule.SCORE) | (rule == Rule.RATIO)
-    return np.where(is_mean[:, None], mean_one_sample(n, s, q, null), rates)
-
-
-def _odds(rule: Rows) -> Floats:
-    """Return the odds ratios bet on, a row each: what must be rare changes by larger factors."""
-    is_rare = (rule == Rule.LEAKS) | (rule == Rule.SUCCESSES)
-    return np.where(is_rare[:, None], RARE_ODDS, ODDS)
+    means, rates = _means_and_rates(rule)
+    increments = np.empty((len(rule), BETS))
+    n, s, q = stats[means].T
+    increments[means] = mean_one_sample(n, s, q, null[means])
+    n, s, _ = stats[rates].T
+    increments[rates] = rate_one_sample(n, s, np.minimum(null[rates], 1 - 1e-6), _odds(rule[rates]))
+    return increments
 
 
 def against_control(
@@ -103,13 +101,30 @@ def against_control(
     kind: Rows,
 ) -> tuple[Floats, Floats]:
     """Return the two-sample increments (page, look) of one stratum, both arms already mirrored."""
-    nx, sx, qx = suspect[:, 0], suspect[:, 1], suspect[:, 2]
-    ny, sy, qy = control[:, 0], control[:, 1], control[:, 2]
     rule = rules_of(kind)
-    rates = rate_two_sample(nx, sx, ny, sy, centre, _odds(rule))
-    is_ratio = rule == Rule.RATIO
-    tolerance = np.where(is_ratio, TOKEN_TOLERANCE * centre, SCORE_TOLERANCE)
-    page = mean_two_sample((nx, sx, qx), (ny, sy, qy), centre, tolerance)
-    look = mean_two_sample((nx, sx, qx), (ny, sy, qy), centre, np.zeros_like(tolerance))
-    is_mean = (is_ratio | (rule == Rule.SCORE))[:, None]
-    return np.where(is_mean, page, rates), np.where(is_mean, look, rates)
+    means, rates = _means_and_rates(rule)
+    page, look = np.empty((len(rule), BETS)), np.empty((len(rule), BETS))
+    nx, sx, qx = suspect[means].T
+    ny, sy, qy = control[means].T
+    middle = centre[means]
+    is_ratio = rule[means] == Rule.RATIO
+    tolerance = np.where(is_ratio, TOKEN_TOLERANCE * middle, SCORE_TOLERANCE)
+    page[means] = mean_two_sample((nx, sx, qx), (ny, sy, qy), middle, tolerance)
+    look[means] = mean_two_sample((nx, sx, qx), (ny, sy, qy), middle, np.zeros_like(tolerance))
+    nx, sx, _ = suspect[rates].T
+    ny, sy, _ = control[rates].T
+    page[rates] = rate_two_sample(nx, sx, ny, sy, centre[rates], _odds(rule[rates]))
+    look[rates] = page[rates]
+    return page, look
+
+
+def _means_and_rates(rule: Rows) -> tuple[Rows, Rows]:
+    """Return the positions that the kernels of means weigh, and those of the Bernoulli kernels."""
+    is_mean = (rule == Rule.SCORE) | (rule == Rule.RATIO)
+    return is_mean.nonzero()[0], (~is_mean).nonzero()[0]
+
+
+def _odds(rule: Rows) -> Floats:
+    """Return the odds ratios bet on, a row each: what must be rare changes by larger factors."""
+    is_rare = (rule == Rule.LEAKS) | (rule == Rule.SUCCESSES)
+    return np.where(is_rare[:, None], RARE_ODDS, ODDS)
