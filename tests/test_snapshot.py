@@ -464,11 +464,10 @@ def test_what_slow_means_is_counted_anew_when_its_multiple_moves() -> None:
     other = spend(run, EVERYBODY, Kind.ERROR, ERROR, 0.5)
     engine = run.session.engine
     family = engine.comparisons.families[EVERYBODY.family()]
-    assert family.yardstick is not None
-    usual_s = family.yardstick.usual_p99_s
+    usual_s = family.yardsticks[SLOW].usual
     slow = P99Latency(min_requests=5, min_slow=1, page_multiple=3)
     kept = run.session.reload(edited(run, detect={"p99_latency": slow}))
-    assert family.yardstick.slow_s == pytest.approx(3 * usual_s)
+    assert family.yardsticks[SLOW].limit == pytest.approx(3 * usual_s)
     assert not engine.roster.detectors["page_own"].bets[row].any()
     assert engine.roster.detectors["page_own"].bets[other, 0] == 0.5
     series = engine.scopes.records[EVERYBODY].series[SLOW]
