@@ -7,6 +7,7 @@ import pytest
 
 from tripswitch.detect.traffic import Drop, TrafficWatch
 from tripswitch.model.scope import Scope
+from tripswitch.model.snapshot import Snapshot
 from tripswitch.windows.rings import Floats
 
 WEEK = 7 * 24 * 60
@@ -126,3 +127,28 @@ def test_rows_are_bounded_and_used_again() -> None:
     watch.forget(Scope("/3"))
     assert watch.row(Scope("/new")) == 3
     assert not watch.table[3].any()
+
+
+def test_what_is_expected_is_known_after_a_restart_too(known: World) -> None:
+    one, other = again(known), again(known)
+    one.run(10, 0.3)
+    other.run(10, 0.3)
+    snapshot = Snapshot(0)
+    one.watch.save(snapshot)
+    other.watch = TrafficWatch(100)
+    other.watch.restore(snapshot)
+    assert one.run(30, 0.3) == other.run(30, 0.3) != []
+    other.watch.lower(0.5)
+    assert (other.watch.evidence() == one.watch.evidence() / 2).all()
+    other.watch.restart()
+    assert not other.watch.evidence().any()
+
+
+def test_minutes_before_a_family_was_there_are_none_of_its_own() -> None:
+    watch = TrafficWatch(4)
+    nothing = np.zeros(len(watch.table))
+    for minute in range(BEGUN, BEGUN + 60):
+        watch.pass_minute(minute, nothing, is_marked=False, alpha=1e-3)
+    row = watch.row(SCOPES[0])
+    assert not watch.weeks[row].any()
+    assert watch.good_minutes[row] == 0

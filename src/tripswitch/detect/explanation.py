@@ -112,7 +112,9 @@ def explain(
 
 def _badness(judge: Judge, rows: Rows, decision: Decision) -> list[float]:
     """Return how bad each row stands: its level, then its evidence, then its way to the line."""
-    line = np.where(np.isfinite(judge.roster.line_page[rows]), judge.roster.line_page[rows], 1.0)
+    line = judge.roster.line_page[rows]
+    # A leak has no share for its line, and is told of by its evidence.
+    line = np.where(np.isfinite(line) & (line > 0), line, 1.0)
     evidence: Floats = np.log10(np.clip(decision.evidence, 1e-12, _MOST_EVIDENCE)) / 24
     way = np.clip(decision.reading.estimate / line, -1, 1) / 100
     return list((decision.level + evidence + np.where(decision.is_comparable, way, -1)).tolist())
@@ -272,7 +274,9 @@ def _remedies(judge: Judge, row: int, outlook: Outlook) -> list[Remedy]:
                 None,
             )
         )
-    if outlook.samples is not None and outlook.per_minute > 0:
+    # What must be rare takes a few events, not traffic.
+    is_frequent = not roster.is_absolute[row]
+    if is_frequent and outlook.samples is not None and outlook.per_minute > 0:
         times = math.ceil(outlook.samples / outlook.per_minute / _WANTED_MINUTES)
         if times > 1:
             found.append(
