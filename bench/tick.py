@@ -1,9 +1,10 @@
 """What one tick of the judge costs, by number of scopes.
 
 Arms of many routes, every second one beside a control, each with every signal: scores, refusals
-both ways, errors, slow requests and tokens. Every tick finds 20 fresh, seeded values in every
-series. A tick that crosses a minute also chooses controls and baselines anew, so both kinds are
-timed. What counts is the growth: 2.0 for twice the scopes is linear.
+both ways, wrong and right, errors, slow requests and first tokens, tokens, cost, two tools, leaks
+and injections. Every tick finds 20 fresh, seeded values in every series. A tick that crosses a
+minute also chooses controls and baselines anew, so both kinds are timed. What counts is the growth:
+2.0 for twice the scopes is linear.
 
     python -m bench.tick [--json] [--repeats N] [--most N] [--one-family]
 """
@@ -25,7 +26,7 @@ from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.intake import Intake
 from tripswitch.detect.judge import Judge
 from tripswitch.detect.roster import Roster
-from tripswitch.model.calls import Calls, Score
+from tripswitch.model.calls import Calls, Score, ToolExecution
 from tripswitch.model.clocktext import NS_PER_MINUTE, NS_PER_S
 from tripswitch.model.requests import Requests
 from tripswitch.model.scope import Scope
@@ -35,6 +36,7 @@ from tripswitch.windows.scopes import Scopes
 START_NS = 1_795_536_000 * NS_PER_S
 TICK_NS = 10 * NS_PER_S
 FEWEST_SCOPES = 250
+_TOOLS = (ToolExecution("search", error=False, latency=0.2), ToolExecution("refund", False, 0.4))
 
 
 class Filled:
@@ -65,6 +67,11 @@ class Filled:
             ids = np.full(1000, record.id)
             self.scopes.latencies.add(ids, self.rng.lognormal(0, 0.5, 1000))
             self.scopes.tokens.add(ids, self.rng.lognormal(6, 0.4, 1000))
+            self.scopes.first_tokens.add(ids, self.rng.lognormal(-1, 0.4, 1000))
+            self.scopes.costs.add(ids, self.rng.lognormal(-6, 0.4, 1000))
+            for tool in _TOOLS:
+                rows = np.full(1000, self.scopes.tool_row(record, tool.name))
+                self.scopes.tool_latencies.add(rows, self.rng.lognormal(-1, 0.4, 1000))
         comparisons.refresh(self.now_ns, self.config.detect)
         self.arrive(1)
         if one_family:
@@ -90,7 +97,10 @@ class Filled:
             cohort=[arm.cohort for arm in arms],
             provider=none,
             request_model=none,
-            refusal=[bool(item) for item in self.rng.random(size) < 0.04],
+            refusal=[True] * size,
+            refusal_kind=["illegitimate"] * size,
+            ttft=self.rng.lognormal(-1, 0.4, size),
+            tools=[list(_TOOLS)] * size,
             error_class=[None] * size,
             is_chat=[True] * size,
             request_index=np.zeros(size, dtype=np.int64),
@@ -98,6 +108,11 @@ class Filled:
         scores = [
             Score("", "", arm, None, "faithfulness", float(score), self.now_ns, 0)
             for arm, score in zip(arms, self.rng.beta(8, 1, size), strict=True)
+        ]
+        scores += [
+            Score("", "", arm, None, "", 1.0, self.now_ns, 0, signal)
+            for signal in ("pii_leak", "prompt_injection")
+            for arm in arms
         ]
         self.intake.add(
             self.config,
@@ -111,7 +126,7 @@ class Filled:
                 end=ends,
                 latency=self.rng.lognormal(0, 0.5, size),
                 tokens=self.rng.lognormal(6, 0.4, size),
-                cost_usd=np.full(size, np.nan),
+                cost_usd=self.rng.lognormal(-6, 0.4, size),
                 calls=np.ones(size, dtype=np.int64),
                 error=[False] * size,
                 error_class=none,

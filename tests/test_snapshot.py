@@ -15,29 +15,48 @@ from hypothesis import strategies as st
 from tests.genai.spans import CHAT, SpanOf, request_of, span_hex, trace_hex
 from tests.genai.spans import START_NS as SPANS_NS
 from tests.play import BAD, config, story
-from tests.traffic import START_NS, Arm, Behaviour, Plan, requests
+from tests.traffic import START_NS, Arm, Behaviour, Plan, Tool, requests
 from tripswitch.config.detect_sections import (
     BadMinutes,
     Detect,
-    ErrorRate,
-    EvalScore,
-    P99Latency,
-    RefusalRate,
-    TokensPerSuccess,
 )
 from tripswitch.config.evaluations_section import EvaluationRule
 from tripswitch.config.model import Clock, Config
 from tripswitch.config.read_section import Read
-from tripswitch.detect.signals import CALLS, ERROR, REFUSAL, SLOW, Kind
+from tripswitch.config.signal_sections import (
+    CostPerSuccess,
+    ErrorRate,
+    EvalScore,
+    P99Latency,
+    PiiLeak,
+    PromptInjection,
+    RefusalRate,
+    TokensPerSuccess,
+    ToolErrors,
+    ToolLatency,
+    TtftP99,
+)
+from tripswitch.detect.signals import (
+    CALLS,
+    COST,
+    ERROR,
+    REFUSAL,
+    SLOW,
+    TOKENS,
+    TTFT,
+    Kind,
+    tool_measures,
+)
 from tripswitch.detect.validity import Kept
 from tripswitch.drive.posted import read_scores
 from tripswitch.drive.session import Arrival, Session
 from tripswitch.engine import Engine
 from tripswitch.genai import call_index, novelties
+from tripswitch.genai.sightings import Evaluation
 from tripswitch.incidents import exemplars
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
 from tripswitch.model.incident import IncidentState
-from tripswitch.model.messages import Command, Rollback, RollbackOutcome
+from tripswitch.model.messages import Command, Event, EventName, Rollback, RollbackOutcome
 from tripswitch.model.scope import Scope
 from tripswitch.model.snapshot import Snapshot, SnapshotMismatch
 from tripswitch.store.incident_record import incident_of, incident_record, plan_of, plan_record
@@ -52,10 +71,17 @@ KEEN = Detect(
     error_rate=ErrorRate(min_requests=5, min_errors=1),
     p99_latency=P99Latency(min_requests=5, min_slow=1),
     tokens_per_success=TokensPerSuccess(min_requests=5),
+    cost_per_success=CostPerSuccess(min_requests=5),
+    ttft_p99=TtftP99(min_calls=5, min_slow=1),
+    tool_latency=ToolLatency(min_runs=5, min_slow=1),
+    tool_errors=ToolErrors(min_runs=5, min_errors=1),
+    pii_leak=PiiLeak(page_hits=2, page_traces=2),
+    prompt_injection=PromptInjection(min_calls=5, min_successes=1),
     bad_minutes=BadMinutes(**dict.fromkeys(BadMinutes.model_fields, 1)),
     alpha_page=0.5,
     alpha_start=0.5,
     alpha_investigate=0.9,
+    alpha_pii=0.5,
     min_baseline=20,
     alert_window="1m",
 )
@@ -122,7 +148,7 @@ def in_text(commands: list[Command]) -> list[str]:
 
 @cache
 def bodies(kind: int, minutes: float, seed: int) -> tuple[bytes, ...]:
-    plans: tuple[Plan, ...] = (story(), short_rollout, replaced)
+    plans: tuple[Plan, ...] = (story(), short_rollout, replaced, with_every_signal)
     return tuple(requests(plans[kind], minutes, seed=seed))
 
 
@@ -144,9 +170,37 @@ def replaced(second: float) -> list[Arm]:
     return [Arm(2.5, "v18" if is_bad else "v17", None, BAD if is_bad else Behaviour())]
 
 
+def with_every_signal(second: float) -> list[Arm]:
+    """A version that takes the place of another and is worse in all that can be told of a call."""
+    before = Behaviour(
+        ttft_s=0.3,
+        cost_usd=0.01,
+        leaks=0.0,
+        injections=0.0,
+        wrong_refusals=0.2,
+        refusals=0.1,
+        tools=(Tool("search"),),
+    )
+    after = replace(
+        before,
+        ttft_s=1.5,
+        cost_usd=0.05,
+        leaks=0.3,
+        injections=0.3,
+        wrong_refusals=0.9,
+        refusals=0.5,
+        tools=(Tool("search", latency_s=2.0, errors=0.4), Tool("pay")),
+    )
+    is_bad = second >= 130
+    return [
+        Arm(0.8, "v18" if is_bad else "v17", None, after if is_bad else before),
+        Arm(0.4, "v18" if is_bad else "v17", None, before, model="gpt-4o"),
+    ]
+
+
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    kind=st.sampled_from([1, 2]),
+    kind=st.sampled_from([1, 2, 3]),
     seed=st.integers(1, 4),
     cut=st.integers(1, 58),
     offset_ns=st.sampled_from([0, 1, 3_000_000_000]),
@@ -180,6 +234,29 @@ def test_streams_of_that_property_open_and_recover_incidents() -> None:
             run.feed(body, step)
         names |= {getattr(command, "name", None) for command in run.commands}
     assert {"incident.opened", "rollback.planned", "rollback.acknowledged"} <= names
+
+
+def test_streams_of_that_property_reach_every_signal() -> None:
+    run = Run(config(detect=KEEN, clock=Clock(source="wall")))
+    for step, body in enumerate(bodies(3, 5, 1)):
+        run.feed(body, step)
+    engine = run.session.engine
+    assert {kind for _, _, kind in engine.roster.by_key} == set(Kind)
+    (family,) = engine.comparisons.families.values()
+    tool_slow = tool_measures("search")[1]
+    assert {SLOW, TTFT, TOKENS, COST, tool_slow} <= family.yardsticks.keys()
+    assert family.tells_refusals_apart
+    opened = [tracked.incident for tracked in engine.book.open.values()]
+    assert {incident.security for incident in opened} == {True, False}
+    told = {command.name for command in run.commands if isinstance(command, Event)}
+    assert EventName.LEAK_NOTED in told
+    snapshot = run.session.snapshot()
+    for name in ("first_tokens", "costs", "tool_latencies"):
+        assert snapshot.arrays[f"scopes.{name}"].any()
+    assert snapshot.facts["leaks.traces"]
+    assert snapshot.facts["upstreams.of"]
+    assert snapshot.facts["coming.arrivals"]["full"] == [1] * 5
+    assert snapshot.arrays["traffic.state"].any()
 
 
 def test_the_story_goes_on_from_any_of_its_moments(tmp_path: Path) -> None:
@@ -464,11 +541,10 @@ def test_what_slow_means_is_counted_anew_when_its_multiple_moves() -> None:
     other = spend(run, EVERYBODY, Kind.ERROR, ERROR, 0.5)
     engine = run.session.engine
     family = engine.comparisons.families[EVERYBODY.family()]
-    assert family.yardstick is not None
-    usual_s = family.yardstick.usual_p99_s
+    usual_s = family.yardsticks[SLOW].usual
     slow = P99Latency(min_requests=5, min_slow=1, page_multiple=3)
     kept = run.session.reload(edited(run, detect={"p99_latency": slow}))
-    assert family.yardstick.slow_s == pytest.approx(3 * usual_s)
+    assert family.yardsticks[SLOW].limit == pytest.approx(3 * usual_s)
     assert not engine.roster.detectors["page_own"].bets[row].any()
     assert engine.roster.detectors["page_own"].bets[other, 0] == 0.5
     series = engine.scopes.records[EVERYBODY].series[SLOW]
@@ -505,6 +581,63 @@ def test_what_means_something_else_now_is_dropped_and_the_rest_is_kept(
         }
         assert {name for name in (*gone, *stays) if bets[name] == 0} == set(gone)
         assert bool(kept.dropped) == bool(gone)
+
+
+def test_every_multiple_of_slow_and_the_budget_of_leaks_are_taken_into_account() -> None:
+    run = Run(config(detect=KEEN, clock=Clock(source="wall")))
+    for step, body in enumerate(bodies(3, 5, 1)):
+        run.feed(body, step)
+    engine = run.session.engine
+    (family,) = engine.comparisons.families.values()
+    before = dict(family.yardsticks)
+    bets = engine.roster.detectors["page_own"].bets
+    for row in engine.roster.rows().tolist():
+        bets[row] = 0.5
+    changes = {
+        "ttft_p99": TtftP99(min_calls=5, min_slow=1, page_multiple=3),
+        "tool_latency": ToolLatency(min_runs=5, min_slow=1, page_multiple=4),
+        "alpha_pii": 0.05,
+    }
+    kept = run.session.reload(edited(run, detect=changes))
+    search = tool_measures("search")[1]
+    assert family.yardsticks[TTFT].limit == pytest.approx(3 * before[TTFT].usual)
+    assert family.yardsticks[search].limit == pytest.approx(4 * before[search].usual)
+    assert family.yardsticks[SLOW] == before[SLOW]
+    for (_, measure, kind), row in engine.roster.by_key.items():
+        lowered = {TTFT: 0.0, search: 0.0}.get(measure, 0.5)
+        assert bets[row, 0] == pytest.approx(0.05 if kind is Kind.PII_LEAK else lowered), measure
+    assert {"tool_latency", "ttft_p99", "leak"} <= {
+        name
+        for reason in kept.dropped
+        for name in ("tool_latency", "ttft_p99", "leak")
+        if name in reason
+    }
+
+
+def test_a_gap_teaches_and_proves_nothing_of_what_comes() -> None:
+    run = watched(5)
+    now_ns = run.session.engine.now_ns + 90 * NS_PER_MINUTE
+    engine, _ = resumed(run, now_ns)
+    engine.advance(now_ns + 2 * NS_PER_MINUTE)
+    arrivals, traffic = engine.coming.arrivals, engine.coming.traffic
+    assert (arrivals.silent_minutes, arrivals.lossy_minutes) == (1, 0)
+    (row,) = traffic.rows.values()
+    # The quarter of an hour that was begun had too little to say anything of its week.
+    assert traffic.table[row].sum() == traffic.weeks[row].sum() == 0
+    assert engine.snapshot().arrays["traffic.recent"].sum() == 0
+
+
+def test_another_version_of_an_evaluator_is_another_one_after_a_restart_too() -> None:
+    first = Evaluation("faithfulness", 0.5, None, "telemetry", "1", None, None, None, 0)
+    second = first._replace(version="2")
+    engine = Engine(config())
+    names = [engine.traces.appraiser.of_call([one]).rubrics[0][0] for one in (first, second)]
+    again = Engine(config())
+    again.resume(engine.snapshot(), 0)
+    assert [
+        again.traces.appraiser.of_call([one]).rubrics[0][0] for one in (second, first)
+    ] == names[::-1]
+    assert len(set(names)) == 2
 
 
 def test_what_there_is_no_room_for_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:

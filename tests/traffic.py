@@ -16,14 +16,33 @@ SECOND_NS = 10**9
 
 
 @dataclass(frozen=True)
+class Tool:
+    """A tool that every call runs once; ``latency_s`` is the median."""
+
+    name: str
+    latency_s: float = 0.2
+    errors: float = 0.01
+
+
+@dataclass(frozen=True)
 class Behaviour:
-    """How one arm behaves. Rates and scores 0..1, latency and tokens are medians."""
+    """How one arm behaves. Rates and scores 0..1, latency and tokens are medians.
+
+    What is None is not told of: the time to the first token, the dollars of a call, the shares of
+    answers that leak, of injections that succeed, and of refusals that an evaluation calls wrong.
+    """
 
     score: float = 0.90
     refusals: float = 0.04
     errors: float = 0.01
     latency_s: float = 0.8
     tokens: float = 400.0
+    ttft_s: float | None = None
+    cost_usd: float | None = None
+    leaks: float | None = None
+    injections: float | None = None
+    wrong_refusals: float | None = None
+    tools: tuple[Tool, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,19 +107,57 @@ def call_span(rng: random.Random, arm: Arm, end_ns: int) -> Span:
         attributes["gen_ai.usage.input_tokens"] = tokens // 2
         attributes["gen_ai.usage.output_tokens"] = tokens - tokens // 2
         attributes["gen_ai.response.finish_reasons"] = ["refusal" if refused else "stop"]
-        score = _score(rng, behaviour.score)
-        span.events.append(
-            Span.Event(
-                time_unix_nano=end_ns,
-                name="gen_ai.evaluation.result",
-                attributes=[
-                    KeyValue(key="gen_ai.evaluation.name", value=value("faithfulness")),
-                    KeyValue(key="gen_ai.evaluation.score.value", value=value(score)),
-                ],
-            )
-        )
+        _evaluate(span, "faithfulness", _score(rng, behaviour.score))
+        if behaviour.ttft_s is not None:
+            ttft_s = behaviour.ttft_s * rng.lognormvariate(0.0, 0.4)
+            attributes["gen_ai.server.time_to_first_token"] = ttft_s
+        if behaviour.cost_usd is not None:
+            attributes["gen_ai.usage.cost"] = behaviour.cost_usd * rng.lognormvariate(0.0, 0.4)
+        for name, share in (
+            ("pii_leak", behaviour.leaks),
+            ("prompt_injection", behaviour.injections),
+        ):
+            if share is not None:
+                _evaluate(span, name, float(rng.random() < share))
+        if refused and behaviour.wrong_refusals is not None:
+            _evaluate(span, "over_refusal", float(rng.random() < behaviour.wrong_refusals))
     span.attributes.extend(KeyValue(key=key, value=value(item)) for key, item in attributes.items())
     return span
+
+
+def tool_span(rng: random.Random, tool: Tool, call: Span) -> Span:
+    """Return the span of one tool that ``call`` ran, below it."""
+    latency_s = tool.latency_s * rng.lognormvariate(0.0, 0.4)
+    span = Span(
+        trace_id=call.trace_id,
+        span_id=rng.randbytes(8),
+        parent_span_id=call.span_id,
+        name=f"execute_tool {tool.name}",
+        kind=Span.SPAN_KIND_INTERNAL,
+        start_time_unix_nano=call.end_time_unix_nano - int(latency_s * 1e9),
+        end_time_unix_nano=call.end_time_unix_nano,
+        attributes=[
+            KeyValue(key="gen_ai.operation.name", value=value("execute_tool")),
+            KeyValue(key="gen_ai.tool.name", value=value(tool.name)),
+        ],
+    )
+    if rng.random() < tool.errors:
+        span.attributes.append(KeyValue(key="error.type", value=value("timeout")))
+        span.status.CopyFrom(Status(code=Status.STATUS_CODE_ERROR))
+    return span
+
+
+def _evaluate(span: Span, name: str, score: float) -> None:
+    span.events.append(
+        Span.Event(
+            time_unix_nano=span.end_time_unix_nano,
+            name="gen_ai.evaluation.result",
+            attributes=[
+                KeyValue(key="gen_ai.evaluation.name", value=value(name)),
+                KeyValue(key="gen_ai.evaluation.score.value", value=value(score)),
+            ],
+        )
+    )
 
 
 def _score(rng: random.Random, mean: float) -> float:
@@ -129,7 +186,9 @@ def requests(
             owed[arm] = owed.get(arm, 0.0) + arm.calls_per_s * step_s
             for _ in range(int(owed[arm])):
                 end_ns = start_ns + int((begun_s + rng.random() * step_s) * 1e9)
-                spans.append(call_span(rng, arm, end_ns))
+                call = call_span(rng, arm, end_ns)
+                spans.append(call)
+                spans += [tool_span(rng, tool, call) for tool in arm.behaviour.tools]
             owed[arm] -= int(owed[arm])
         spans.sort(key=lambda span: span.end_time_unix_nano)
         resource.scope_spans.add().spans.extend(spans)

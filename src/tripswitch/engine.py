@@ -21,6 +21,7 @@ from typing import Final
 import numpy as np
 
 from tripswitch.config.model import Config
+from tripswitch.detect.coming import Coming
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.decision import Decision
 from tripswitch.detect.explanation import Explained, explain
@@ -73,14 +74,10 @@ class Engine:
         self.changes = ChangeLog()
         self.exemplars = Exemplars()
         self.book = Book()
-        self.follower = Follower(self.book, self.scopes, self.comparisons, self.roster)
+        self.coming = Coming(self.scopes, self.comparisons)
+        self.follower = Follower(self.book, self.scopes, self.comparisons, self.roster, self.coming)
         self.responder = Responder(
-            self.scopes,
-            self.comparisons,
-            self.book,
-            self.follower,
-            self.changes,
-            self.exemplars,
+            self.scopes, self.comparisons, self.book, self.follower, self.changes, self.exemplars
         )
         self.now_ns = 0
         self._restored_ns = 0
@@ -184,7 +181,7 @@ class Engine:
         """
         before, self.config = depends_on(self.config), config
         self.traces.reload(config)
-        return keep_valid(before, config, self.comparisons, self.now_ns)
+        return keep_valid(before, config, self.comparisons, self.coming, self.now_ns)
 
     def snapshot(self) -> Snapshot:
         """Return all that is known now; what is not settled yet is not in it."""
@@ -193,6 +190,8 @@ class Engine:
         snapshot.facts["engine.requests"] = [self._lost, self._taken, self._unwatched_until_ns]
         self.scopes.save(snapshot)
         save_detection(snapshot, self.judge)
+        self.intake.leaks.save(snapshot)
+        self.coming.save(snapshot)
         save_understanding(snapshot, self.traces)
         save_incidents(snapshot, self.book, self.changes, self.exemplars)
         return snapshot
@@ -210,12 +209,14 @@ class Engine:
             raise SnapshotMismatch("it was taken later than now, says the clock of this machine")
         self.scopes.restore(snapshot)
         taken = restore_detection(snapshot, self.judge, self.config.detect)
+        self.intake.leaks.restore(snapshot)
+        self.coming.restore(snapshot)
         restore_understanding(snapshot, self.traces)
         restore_incidents(snapshot, self.book, self.changes, self.exemplars)
         self._lost, self._taken, self._unwatched_until_ns = snapshot.facts["engine.requests"]
         self.now_ns = snapshot.taken_ns
         self._tick_number = self.now_ns // int(self.config.detect.tick * NS_PER_S)
-        kept = keep_valid(before, self.config, self.comparisons, self.now_ns)
+        kept = keep_valid(before, self.config, self.comparisons, self.coming, self.now_ns)
         if taken.unplaced:
             kept.dropped.append(f"{taken.unplaced} rows of kinds that are not judged any more")
         self._pass_gap(max(now_ns, self.now_ns), kept)
@@ -231,7 +232,7 @@ class Engine:
         self._unwatched_until_ns = (now_ns // NS_PER_MINUTE + 1) * NS_PER_MINUTE
         if now_ns // NS_PER_MINUTE == self.now_ns // NS_PER_MINUTE:
             return
-        pass_gap(self.judge, now_ns, gap_ns, kept)
+        pass_gap(self.judge, self.coming, now_ns, gap_ns, self.config.detect, kept)
         self.now_ns = now_ns
         self._tick_number = now_ns // tick_ns
 
@@ -253,7 +254,7 @@ class Engine:
         )
         self.exemplars.take(offers_of(settled.calls, scores, settled.requests, counted))
         seen = [command for change in settled.changes for command in self._note(change)]
-        return [*self._see_changes(), *seen]
+        return [*self._see_changes(), *seen, *self._note_leaks()]
 
     def _note(self, change: Change) -> list[Command]:
         """Keep a change for triage and tell of it."""
@@ -263,6 +264,15 @@ class Engine:
         detail += f", after {change.before}" if change.before else ""
         seen_ns = max(change.time_ns, self.now_ns)
         return [Event(EventName.CHANGE_SEEN, seen_ns, None, change, detail=detail)]
+
+    def _note_leaks(self) -> list[Command]:
+        """Tell of the first leak of an arm: a fact for the timeline that wakes nobody."""
+        commands: list[Command] = []
+        for hit in self.intake.leaks.take_first_hits():
+            detail = f"first pii_leak hit on {hit.arm.label()}, trace {hit.trace_id or 'unknown'}"
+            seen_ns = max(hit.time_ns, self.now_ns)
+            commands.append(Event(EventName.LEAK_NOTED, seen_ns, None, detail=detail))
+        return commands
 
     def _see_changes(self) -> list[Command]:
         commands: list[Command] = []
@@ -288,35 +298,42 @@ class Engine:
         commands = self._take(self.traces.settle(boundary_ns))
         total = self._lost + self._taken
         is_lossy = total > 0 and self._lost / total > _LOSSY_SHARE
-        is_lossy |= boundary_ns <= self._unwatched_until_ns
-        self.is_lossy = is_lossy
+        is_unwatched = boundary_ns <= self._unwatched_until_ns
+        self.is_lossy = is_lossy = is_lossy or is_unwatched
+        detect = self.config.detect
+        coming: list[Verdict] = []
         if minute_crossed:
+            coming = self.coming.pass_minute(
+                boundary_ns,
+                self._taken,
+                self._lost,
+                detect,
+                is_lossy=is_lossy,
+                is_unwatched=is_unwatched,
+            )
             self._lost = self._taken = 0
             self._pass_minute()
-        detect = self.config.detect
         rows, decision = self.judge.tick(
             boundary_ns, detect, minute_crossed=minute_crossed, is_lossy=is_lossy
         )
         self.last = (rows, decision)
         if minute_crossed and self.on_minute is not None:
             self.on_minute(rows, decision)
-        for verdict in self.findings.regressed(
-            rows, decision, detect, boundary_ns, is_lossy=is_lossy
-        ):
+        found = self.findings.regressed(rows, decision, detect, boundary_ns, is_lossy=is_lossy)
+        for verdict in [*coming, *found]:
             commands.extend(self.responder.respond(verdict, self.now_ns, self.config))
         commands.extend(self.follower.tick(self.now_ns, self.config, minute_crossed=minute_crossed))
         return commands
 
     def _pass_minute(self) -> None:
         troubled = {tracked.incident.scope.family() for tracked in self.book.open.values()}
-        frozen_ids = np.zeros(len(self.scopes.latencies.counts), dtype=np.bool_)
+        frozen = []
         pinned = {scope for scope in self.roster.references if scope is not None}
         for record in self.scopes.records.values() if troubled else ():
             if record.scope.family() in troubled:
-                frozen_ids[record.id] = True
+                frozen.append(record)
                 pinned.add(record.scope)
-        self.scopes.latencies.decay(frozen_ids)
-        self.scopes.tokens.decay(frozen_ids)
+        self.scopes.decay(frozen)
         for record in self.scopes.make_way(pinned):
             self.comparisons.forget(record.scope)
             self.intake.forget(record.scope)
@@ -370,6 +387,10 @@ class Engine:
             "windows_evicted_scopes_total": self.scopes.evicted_scopes,
             "windows_folded_values_total": self.scopes.folded_values,
             "windows_refused_rubrics_total": self.intake.refused_rubrics,
+            "windows_refused_tools_total": self.intake.refused_tools,
             "windows_refused_tokens_total": self.intake.refused_tokens,
+            "windows_refused_costs_total": self.intake.refused_costs,
+            "windows_unpriced_requests_total": self.intake.unpriced_requests,
+            "windows_refused_traffic_total": self.coming.traffic.refused,
             "incidents_open": len(self.book.open),
         }

@@ -20,7 +20,7 @@ from tests.otlp.upstream import Upstream
 from tests.play import BAD
 from tests.traffic import Arm, requests
 from tripswitch.cli.explain_table import show
-from tripswitch.config.model import Config
+from tripswitch.config.loading import load_config
 from tripswitch.drive.explaining import explain_of
 from tripswitch.drive.replay import replay as run_replay
 from tripswitch.drive.replay import replay_session
@@ -60,8 +60,9 @@ def test_json_of_a_recording_is_that_of_the_api(tmp_path: Path) -> None:
     files = recording(tmp_path / "recorded", 5)
     told = tripswitch("explain", "cohort=canary", "--replay", str(files), "--json")
     assert told.returncode == 0, told.stderr
-    session = replay_session(Config())
-    for _ in run_replay(Config(), [files], session):
+    config = load_config([], {})
+    session = replay_session(config)
+    for _ in run_replay(config, [files], session):
         pass
     assert json.loads(told.stdout) == explain_of(session.engine, ["cohort=canary"])
 

@@ -13,18 +13,19 @@ from tripswitch.detect.leaves import Leaf, Leaves
 from tripswitch.detect.roster import Roster
 from tripswitch.detect.signals import (
     CALLS,
+    COST,
     ERROR,
+    RATIOS,
     REFUSAL,
     SLOW,
     TOKENS,
-    TOKENS_OF_SUCCESS,
-    TOKENS_RAW,
     eval_measure,
 )
 from tripswitch.model.calls import Calls, Score
 from tripswitch.model.clocktext import NS_PER_MINUTE, NS_PER_S
 from tripswitch.model.requests import Requests
 from tripswitch.model.scope import Scope
+from tripswitch.windows.histogram import Histogram
 from tripswitch.windows.scopes import Measure, Scopes
 
 
@@ -39,6 +40,7 @@ class PlainIntake:
     skewed: int = 0
     refused_rubrics: int = 0
     refused_tokens: int = 0
+    unpriced_requests: int = 0
 
     def __post_init__(self) -> None:
         self.scopes = Scopes(self.config.windows.max_scopes)
@@ -79,32 +81,49 @@ class PlainIntake:
         if minute is None:
             return
         leaf = self._leaf(requests.scope[row], now_ns)
-        yardstick = leaf.family.yardstick
+        slow = leaf.family.yardsticks.get(SLOW)
         failed, latency = requests.error[row], float(requests.latency[row])
         self._put(leaf, ERROR, minute, float(failed))
         if not failed:
             for record in leaf.records:
                 self.scopes.latencies.add(np.array([record.id]), np.array([latency]))
-            if yardstick is not None:
-                self._put(leaf, SLOW, minute, float(latency > yardstick.slow_s))
+            if slow is not None:
+                self._put(leaf, SLOW, minute, float(latency > slow.limit))
         tokens = float(requests.tokens[row])
         if tokens > 1e8:
             self.refused_tokens += len(leaf.records)
             tokens = float("nan")
-        if np.isnan(tokens):
-            if not failed:
+        success = bool(requests.success[row])
+        self._spend(leaf, TOKENS, self.scopes.tokens, minute, tokens, failed, success)
+        cost = float(requests.cost_usd[row])
+        is_unpriced = bool(np.isnan(cost) and not np.isnan(tokens))
+        self.unpriced_requests += is_unpriced
+        is_free = failed and not is_unpriced
+        self._spend(leaf, COST, self.scopes.costs, minute, cost, is_free, success)
+
+    def _spend(
+        self,
+        leaf: Leaf,
+        measure: Measure,
+        histogram: Histogram,
+        minute: int,
+        spent: float,
+        is_free: bool,
+        success: bool,
+    ) -> None:
+        if np.isnan(spent):
+            if not is_free:
                 return
-            tokens = 0.0
-        for record in leaf.records if tokens > 0 else ():
-            self.scopes.tokens.add(np.array([record.id]), np.array([tokens]))
-        self._put(leaf, TOKENS_RAW, minute, tokens)
-        if requests.success[row]:
-            self._put(leaf, TOKENS_OF_SUCCESS, minute, tokens)
-        badness = None
+            spent = 0.0
+        for record in leaf.records if spent > 0 else ():
+            histogram.add(np.array([record.id]), np.array([spent]))
+        raw, of_success = RATIOS[measure]
+        self._put(leaf, raw, minute, spent)
+        if success:
+            self._put(leaf, of_success, minute, spent)
+        yardstick = leaf.family.yardsticks.get(measure)
         if yardstick is not None:
-            badness = yardstick.token_badness(tokens, success=requests.success[row])
-        if badness is not None:
-            self._put(leaf, TOKENS, minute, badness)
+            self._put(leaf, measure, minute, yardstick.badness(spent, success=success))
 
     def _minute(self, end_ns: int, now_ns: int) -> int | None:
         reach_ns = int(self.config.windows.max_skew * NS_PER_S)
@@ -138,6 +157,7 @@ def held(scopes: Scopes, comparisons: Comparisons) -> dict[Any, Any]:
             record.found_running,
             scopes.latencies.counts[record.id].tobytes(),
             scopes.tokens.counts[record.id].tobytes(),
+            scopes.costs.counts[record.id].tobytes(),
             {
                 measure: [
                     getattr(rings, name)[row].tobytes()

@@ -180,9 +180,7 @@ class Stand:
         self.now_ns += NS_PER_MINUTE // TICKS_A_MINUTE
         crossed = self.scopes.rings.advance(self.now_ns)
         if crossed:
-            nothing = np.zeros(len(self.scopes.latencies.counts), dtype=np.bool_)
-            self.scopes.latencies.decay(nothing)
-            self.scopes.tokens.decay(nothing)
+            self.scopes.decay()
         detect = self.config.detect
         self.rows, self.decision = self.judge.tick(
             self.now_ns, detect, minute_crossed=crossed, is_lossy=is_lossy

@@ -99,7 +99,7 @@ def baseline(samples: float, mean: float, error: float = 0.0) -> Baseline:
 
 def test_nulls_are_the_table() -> None:
     kinds = np.array([int(kind) for kind in Kind])
-    page, look = null_means(kinds, baseline(1e12, 0.04, 0.002))
+    page, look = (null[:6] for null in null_means(kinds, baseline(1e12, 0.04, 0.002)))
     guarded = 0.04 + 3 * 0.002
     assert page == pytest.approx(
         [
@@ -120,9 +120,34 @@ def test_nulls_are_guarded_shares(samples: float, mean: float, error: float) -> 
     page, look = null_means(kinds, baseline(samples, mean, error))
     for null in (page, look):
         assert ((null > 0) & (null <= 1)).all()
-    turned = np.where(kinds == Kind.REFUSAL_DOWN, 1 - mean, mean)
+    falls = np.isin(kinds, (Kind.REFUSAL_DOWN, Kind.REFUSED_RIGHTLY))
+    turned = np.where(falls, 1 - mean, mean)
     assert (look >= np.minimum(turned, 1) - 1e-12).all()
     assert (page >= look - 1e-12).all()
+
+
+def test_kinds_of_one_rule_have_one_null() -> None:
+    kinds = np.array([int(kind) for kind in Kind])
+    page, look = null_means(kinds, baseline(1e12, 0.04, 0.002))
+    for null in (page, look):
+        assert null[Kind.COST] == null[Kind.TOKENS]
+        assert null[Kind.TTFT] == null[Kind.TOOL_SLOW] == null[Kind.SLOW]
+        assert null[Kind.TOOL_ERROR] == null[Kind.ERROR]
+        assert null[Kind.REFUSED_WRONGLY] == null[Kind.REFUSAL_UP]
+        assert null[Kind.REFUSED_RIGHTLY] == null[Kind.REFUSAL_DOWN]
+
+
+def test_what_must_be_rare_has_its_null_from_the_configuration_until_more_is_proven_usual() -> None:
+    kinds = np.array([int(kind) for kind in Kind])
+    share = np.where(kinds == Kind.PII_LEAK, 1e-4, 0.0016)
+    for known in (baseline(0, 0.0), baseline(250, 0.0)):
+        page, look = null_means(kinds, known, share)
+        assert page[Kind.PII_LEAK] == look[Kind.PII_LEAK] == 1e-4
+        assert page[Kind.INJECTION] == look[Kind.INJECTION] == 0.0016
+    # A judge that is wrong once in a thousand times.
+    page, _ = null_means(kinds, baseline(100_000, 1e-3, 1e-4), share)
+    assert 1e-3 < page[Kind.PII_LEAK] < 2e-3
+    assert page[Kind.INJECTION] == 2 * page[Kind.PII_LEAK]
 
 
 def test_what_was_never_seen_is_not_taken_for_impossible() -> None:

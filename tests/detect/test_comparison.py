@@ -13,6 +13,7 @@ from tripswitch.detect.families import Candidates, control_of, serving_version, 
 from tripswitch.detect.families import Traffic as Calls
 from tripswitch.detect.roster import NONE
 from tripswitch.detect.signals import (
+    SLOW,
     TOKENS,
     TOKENS_OF_SUCCESS,
     TOKENS_RAW,
@@ -191,7 +192,7 @@ def test_a_control_whose_first_successes_come_later_is_read_right() -> None:
     canary = arm("v17", "canary")
     stand.run(10, [Traffic(canary, 200, FULL)])
     stand.run(3, [Traffic(canary, 200, FULL), Traffic(CONTROL, 200, broken)])
-    assert stand.comparisons.families[CONTROL.family()].yardstick is not None
+    assert stand.comparisons.families[CONTROL.family()].yardsticks
     stand.run(20, [Traffic(canary, 200, FULL), Traffic(CONTROL, 200, FULL)])
     verdict = stand.verdict(canary, Kind.TOKENS)
     assert verdict.comparison is Comparison.CONTROL
@@ -323,8 +324,7 @@ def test_a_yardstick_that_moved_drops_what_was_counted_with_the_old_one() -> Non
     stand = Stand()
     stand.run(8, [Traffic(CONTROL, 60, FULL), Traffic(CANARY, 60, FULL)])
     family = stand.comparisons.families[CONTROL.family()]
-    old = family.yardstick
-    assert old is not None
+    old = family.yardsticks[SLOW]
     stand.requests(
         CONTROL,
         latency=np.full(300, 9.0),
@@ -333,10 +333,11 @@ def test_a_yardstick_that_moved_drops_what_was_counted_with_the_old_one() -> Non
         refused=[False] * 300,
     )
     stand.comparisons.refresh(stand.now_ns + NS_PER_MINUTE, stand.config.detect)
-    assert family.yardstick is not None
-    assert family.yardstick.slow_s > 1.5 * old.slow_s
-    record = stand.scopes.records[CANARY]
-    assert stand.scopes.rings.window(np.array([record.series[TOKENS]]), "24h").sum() == 0
+    assert family.yardsticks[SLOW].limit > 1.5 * old.limit
+    series = stand.scopes.records[CANARY].series
+    assert stand.scopes.rings.window(np.array([series[SLOW]]), "24h").sum() == 0
+    # What tokens are measured with has not moved, and theirs are kept.
+    assert stand.scopes.rings.window(np.array([series[TOKENS]]), "24h").sum() > 0
 
 
 def test_a_new_normal_must_last_an_hour_however_often_rows_are_added() -> None:
@@ -344,8 +345,7 @@ def test_a_new_normal_must_last_an_hour_however_often_rows_are_added() -> None:
     stand = Stand()
     stand.run(12, [Traffic(CONTROL, 150, FULL), Traffic(CANARY, 150, FULL)])
     family = stand.comparisons.families[CONTROL.family()]
-    assert family.yardstick is not None
-    usual = family.yardstick.usual_p99_s
+    usual = family.yardsticks[SLOW].usual
     record = stand.scopes.records[CONTROL.population()]
     stand.scopes.latencies.clear(record.id)
     values = 1.4 * stand.rng.lognormal(0, 0.5, 3_000)
@@ -354,5 +354,5 @@ def test_a_new_normal_must_last_an_hour_however_often_rows_are_added() -> None:
     for number in range(20 * 6):
         flood(stand, number, 1, own_route=True)
         stand.run(1 / 6, [Traffic(CONTROL, 300, slower), Traffic(CANARY, 300, slower)])
-    assert 18 <= family.moved_minutes <= 20
-    assert family.yardstick.usual_p99_s == usual
+    assert 18 <= family.moved_minutes[SLOW] <= 20
+    assert family.yardsticks[SLOW].usual == usual

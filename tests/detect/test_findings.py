@@ -169,3 +169,21 @@ def test_the_onset_is_when_it_began() -> None:
     verdict = until_page(stand, [Traffic(arm("v1"), 300, replace(GOOD, score=0.6))])
     assert verdict.comparison is Comparison.HISTORY
     assert abs(verdict.onset_ns - began_ns) <= 60e9
+
+
+def test_of_an_arm_and_its_models_the_smallest_with_quiet_siblings_is_told_of() -> None:
+    def by_model(version: str | None, cohort: str, bad: dict[str, Behaviour]) -> list[Traffic]:
+        return [
+            Traffic(arm(version, cohort, request_model=model, provider="p"), 300, behaviour)
+            for model, behaviour in ({"m": GOOD, "n": GOOD} | bad).items()
+        ]
+
+    for bad, told in (({"m": 0.4}, {"m"}), ({"m": 0.4, "n": 0.4}, {None})):
+        behaviours = {model: replace(GOOD, errors=errors) for model, errors in bad.items()}
+        stand = Stand()
+        control = by_model("v17", "control", {})
+        stand.run(30, [*control, *by_model("v17", "canary", {})])
+        # The arm has more calls, so it may be the first for a tick.
+        stand.run(5, [*control, *by_model("v18", "canary", behaviours)])
+        found = stand.run(1, [*control, *by_model("v18", "canary", behaviours)])
+        assert {verdict.scope.request_model for _, verdict in pages(found)} == told

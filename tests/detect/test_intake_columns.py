@@ -17,13 +17,14 @@ from tripswitch.detect import leaves
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.intake import Intake
 from tripswitch.detect.roster import Roster
+from tripswitch.detect.signals import COST, SLOW, TOKENS
 from tripswitch.detect.yardsticks import Yardstick
 from tripswitch.model.calls import Calls, Score
 from tripswitch.model.clocktext import NS_PER_MINUTE, NS_PER_S
 from tripswitch.model.requests import Requests
 from tripswitch.model.scope import Scope
 from tripswitch.model.scores import Scores
-from tripswitch.windows.scopes import Scopes
+from tripswitch.windows.scopes import Measure, Scopes
 
 LEAVES = (
     Scope("/a", "bot", "v1", "control", "m", "p"),
@@ -34,10 +35,10 @@ LEAVES = (
     Scope(),
     Scope("/b", "bot", None, "canary", "m", None),
 )
-YARDSTICKS = (
-    None,
-    Yardstick(1.0, 2.0, None, None),
-    Yardstick(1.0, 2.0, token_cap=900.0, tokens_per_success=333.0),
+YARDSTICKS: tuple[dict[Measure, Yardstick], ...] = (
+    {},
+    {SLOW: Yardstick(1.0, 2.0)},
+    {SLOW: Yardstick(1.0, 2.0), TOKENS: Yardstick(333.0, 900.0), COST: Yardstick(0.01, 0.05)},
 )
 
 scopes = st.sampled_from(LEAVES)
@@ -55,6 +56,7 @@ closed = st.tuples(
     flags,
     st.one_of(st.floats(0, 20), st.just(2.0)),
     st.one_of(st.just(float("nan")), st.integers(0, 2000).map(float), st.just(2e8)),
+    st.one_of(st.just(float("nan")), st.floats(0, 0.2)),
 )
 requests = st.lists(
     st.tuples(
@@ -118,6 +120,7 @@ def _closed(rows: list[Any]) -> Requests:
         success=[row[5] and not row[4] for row in rows],
         latency=np.array([row[6] for row in rows], dtype=np.float64),
         tokens=np.array([row[7] for row in rows], dtype=np.float64),
+        cost_usd=np.array([row[8] for row in rows], dtype=np.float64),
         request_index=np.array([row[0] for row in rows], dtype=np.int64),
     )
 
@@ -132,13 +135,15 @@ def _ends(rows: list[Any]) -> Any:
     st.sampled_from(YARDSTICKS),
 )
 def test_columns_hold_what_rows_would(
-    batches: list[list[Any]], max_scopes: int, yardstick: Yardstick | None
+    batches: list[list[Any]], max_scopes: int, yardsticks: dict[Measure, Yardstick]
 ) -> None:
-    with patch.object(leaves, "_MOST_RUBRICS", 4):
-        _compare(batches, max_scopes, yardstick)
+    with patch.dict(leaves._MOST, {"eval_score": 4}):
+        _compare(batches, max_scopes, yardsticks)
 
 
-def _compare(batches: list[list[Any]], max_scopes: int, yardstick: Yardstick | None) -> None:
+def _compare(
+    batches: list[list[Any]], max_scopes: int, yardsticks: dict[Measure, Yardstick]
+) -> None:
     # Folding needs fewer scopes than a configuration may ask for.
     config = Config(windows=Windows.model_construct(max_scopes=max_scopes, max_skew=900.0))
     plain = PlainIntake(config)
@@ -150,7 +155,7 @@ def _compare(batches: list[list[Any]], max_scopes: int, yardstick: Yardstick | N
         for comparisons in (plain.comparisons, wide_comparisons):
             comparisons.scopes.rings.advance(now_ns)
             for family in comparisons.families.values():
-                family.yardstick = yardstick
+                family.yardsticks = yardsticks
         arrived = batch(parts, now_ns)
         plain.add(arrived.calls, arrived.scores, arrived.closed, arrived.now_ns)
         wide.add(
@@ -161,6 +166,6 @@ def _compare(batches: list[list[Any]], max_scopes: int, yardstick: Yardstick | N
             requests=arrived.closed,
         )
         assert held(wide_scopes, wide_comparisons) == held(plain.scopes, plain.comparisons)
-        for name in ("skewed", "refused_rubrics", "refused_tokens"):
+        for name in ("skewed", "refused_rubrics", "refused_tokens", "unpriced_requests"):
             assert getattr(wide, name) == getattr(plain, name)
         now_ns = max(arrived.now_ns, default=now_ns) + NS_PER_MINUTE

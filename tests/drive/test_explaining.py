@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from tests.play import BAD, config
-from tests.traffic import Arm, requests
+from tests.traffic import Arm, Behaviour, Tool, requests
+from tripswitch.cli.explain_table import show
 from tripswitch.drive.explaining import explain_of, wanted_of
 from tripswitch.drive.session import Arrival, Session
 from tripswitch.model.scope import Scope
@@ -76,12 +81,46 @@ def test_json_says_what_is_seen_against_what_and_what_is_missing() -> None:
     assert refusals["sees"]["per_minute"] == pytest.approx(180, rel=0.1)
     errors = by_name["error_rate", "up"]
     assert errors["finding"] == "healthy"
-    assert errors["line"] == {"page": 0.02, "investigate": 0.02}
+    assert errors["line"] == {"page": 0.02, "investigate": 0.02, "events": 5, "traces": 0}
     assert errors["missing"]
     assert errors["outlook"]["minutes"] > 0
     # The worst comes first.
     assert scope["signals"][0]["severity"] == "page"
     assert scope["signals"][-1]["severity"] is None
+
+
+def test_every_signal_is_shown_in_its_own_unit() -> None:
+    usual = Behaviour(ttft_s=0.3, cost_usd=0.01, leaks=0.0, injections=0.0, tools=(Tool("search"),))
+    leaking = replace(usual, leaks=0.02, cost_usd=0.02, ttft_s=2.0)
+    session = Session(config())
+    plan = [Arm(4.0, "v17", "control", usual), Arm(3.0, "v18", "canary", leaking)]
+    for body in requests(lambda second: plan if second > 300 else plan[:1], 14):
+        session.feed([Arrival(body, 0)])
+    session.finish()
+    found = session.explain(["cohort=canary"], 50)
+    json.dumps(found, allow_nan=False)
+    told = {one["signal"]: one for one in found["scopes"][0]["signals"]}
+    assert told["pii_leak"]["severity"] == "page"
+    assert told["pii_leak"]["line"]["events"] == 3
+    assert told["prompt_injection"]["severity"] is None
+    assert any("events: 0 of 3" in text for text in told["prompt_injection"]["missing"])
+    # What must be rare is not found sooner by a thousand times the traffic.
+    assert told["prompt_injection"]["remedies"] == []
+    console = Console(width=200, record=True, file=StringIO())
+    show(found, console)
+    text = console.export_text()
+    for shown in (
+        r"pii_leak .* page .* [12]\.\d+ % .* 3 leaks",
+        r"prompt_injection .* 0 % .* 0\.5 %",
+        r"cost_per_success .* \$0\.0\d+ .* \$0\.01\d* .* x 1\.5",
+        r"ttft_p99 .* \d+\.\d % .* \d %",
+        r"tool_latency:search .* \d\.\d % .* \d %",
+        r"tool_errors:search .* points",
+        r"\$0\.0\d+ a success against \$0\.01\d* a success of the control",
+        r"% slow runs",
+        r"% calls slow to their first token",
+    ):
+        assert re.search(shown, text), shown
 
 
 def test_signals_are_asked_for_too() -> None:

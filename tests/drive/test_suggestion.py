@@ -12,7 +12,7 @@ from rich.console import Console
 
 from tests.cli.test_run import tripswitch
 from tests.play import BAD
-from tests.traffic import Arm, requests
+from tests.traffic import Arm, Behaviour, Tool, requests
 from tripswitch.cli.suggestion_text import show_suggestion, suggestion_json
 from tripswitch.config.loading import load_config
 from tripswitch.config.model import Config
@@ -20,11 +20,13 @@ from tripswitch.drive.replay import replay
 from tripswitch.drive.suggestion import TUNED, Suggestion, suggest
 from tripswitch.errors import ConfigError
 
+USUAL = Behaviour(ttft_s=0.3, cost_usd=0.01, leaks=0.0, tools=(Tool("search"),))
+
 
 def plan(second: float) -> list[Arm]:
     """Small cohorts, whose rates stray far, and nothing wrong; a version that changes."""
     version = "v18" if second > 40 * 60 else "v17"
-    return [Arm(0.5, "v17", "control"), Arm(0.25, version, "canary")]
+    return [Arm(0.5, "v17", "control", USUAL), Arm(0.25, version, "canary", USUAL)]
 
 
 def recorded(folder: Path, minutes: float, seed: int = 5, *, bad: bool = False) -> Path:

@@ -220,3 +220,27 @@ def test_names_say_what_they_are_about() -> None:
     ]
     assert lower_is_better("jailbreak")
     assert not lower_is_better("pii_free")
+
+
+def versioned(version: str | None) -> Evaluation:
+    """Return a score of one evaluator in one version."""
+    return evaluation("faithfulness", 0.5)._replace(version=version)
+
+
+def test_another_version_of_an_evaluator_is_another_series() -> None:
+    appraiser = Appraiser(Config())
+
+    def series(version: str | None) -> str:
+        return appraiser.of_call([versioned(version)]).rubrics[0][0]
+
+    assert series(None) == "faithfulness"
+    assert series("2026-11") == "faithfulness"
+    assert series("2026-12") == "faithfulness (2026-12)"
+    assert series("2026-11") == "faithfulness"
+
+
+def test_what_has_another_value_every_time_is_no_version() -> None:
+    appraiser = Appraiser(Config())
+    named = [appraiser.of_call([versioned(f"id-{n}")]).rubrics[0][0] for n in range(100)]
+    assert len(set(named)) <= 9
+    assert set(named[20:]) == {"faithfulness"}

@@ -335,6 +335,7 @@ def test_scores_bear_the_scope_of_their_call() -> None:
     assert [(s.rubric, s.score) for s in observed.scores] == [
         ("faithfulness", 0.75),
         ("toxicity", 0.75),
+        ("", 0.0),
     ]
     score = observed.scores[0]
     assert score.scope == observed.calls.scope(0)

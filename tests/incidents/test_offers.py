@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tests.detect.stand import START_NS, Stand, arm
+from tripswitch.detect.signals import SLOW
 from tripswitch.detect.yardsticks import Yardstick
 from tripswitch.incidents.exemplars import Offers
 from tripswitch.incidents.offers import offers_of
@@ -49,6 +50,7 @@ def closed(*rows: tuple[str, Scope, bool, float, float, int]) -> Requests:
         end=np.array([row[5] for row in rows], dtype=np.int64),
         latency=np.array([row[3] for row in rows]),
         tokens=np.array([row[4] for row in rows]),
+        cost_usd=np.full(len(rows), np.nan),
         error=[row[2] for row in rows],
         success=[not row[2] for row in rows],
         request_index=np.zeros(len(rows), dtype=np.int64),
@@ -117,7 +119,7 @@ def test_requests_are_offered_for_errors_slowness_and_tokens() -> None:
         (LEAF.arm(), "error_rate", "a", 1.0),
         (LEAF.arm(), "tokens_per_success", "b", 100.0),
     ]
-    stand.comparisons.families[LEAF.family()].yardstick = Yardstick(2.0, 4.0, None, None)
+    stand.comparisons.families[LEAF.family()].yardsticks[SLOW] = Yardstick(2.0, 4.0)
     assert offered(stand, requests=requests) == [
         (LEAF.arm(), "error_rate", "a", 1.0),
         (LEAF.arm(), "p99_latency", "a", 9.0),

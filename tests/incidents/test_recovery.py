@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tripswitch.config.detect_sections import Detect
-from tripswitch.detect.signals import Kind, lines_of
+from tripswitch.detect.lines import lines_of
+from tripswitch.detect.signals import Kind
 from tripswitch.incidents.recovery import LAG_MINUTES, Recovery, Watched
 from tripswitch.model.clocktext import NS_PER_MINUTE
 from tripswitch.windows.rings import Rings

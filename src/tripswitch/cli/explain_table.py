@@ -9,6 +9,7 @@ from rich.text import Text
 
 from tripswitch.cli.status import printable
 from tripswitch.detect.explanation import minutes_phrase
+from tripswitch.detect.signals import ABSOLUTE, SIGNALS, Rule
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +26,7 @@ _COLUMNS: Final = (
     "evidence",
     "takes",
 )
+_RULES: Final = {signal.name: signal.rule for signal in SIGNALS.values()}
 _OF_WIDE: Final = ("samples", "line", "evidence")
 _WIDE: Final = 120
 _LONGEST_NAME: Final = len("tokens_per_success")
@@ -109,18 +111,25 @@ def _cells(signal: dict[str, Any]) -> dict[str, str]:
 def _value(signal: dict[str, Any], value: float | None) -> str:
     if value is None:
         return "-"
-    if signal["signal"].endswith("_per_success"):
-        return f"{value:,.4g}"
-    return f"{100 * value:.1f}" + ("" if signal["signal"] == "eval_score" else " %")
+    rule = _RULES[signal["signal"]]
+    if rule is Rule.RATIO:
+        dollar = "$" if signal["signal"] == "cost_per_success" else ""
+        return f"{dollar}{value:,.4g}"
+    if rule is Rule.SCORE:
+        return f"{100 * value:.1f}"
+    # A few in a thousand are many where it has to be rare.
+    return f"{100 * value:.3g} %" if rule in ABSOLUTE else f"{100 * value:.1f} %"
 
 
 def _line(signal: dict[str, Any]) -> str:
-    line = signal["line"]["page"]
+    line, rule = signal["line"]["page"], _RULES[signal["signal"]]
     if line is None:
         return "-"
-    if signal["signal"].endswith("_per_success"):
+    if rule is Rule.RATIO:
         return f"x {1 + line:g}"
-    return f"{100 * line:g}" + (" %" if signal["signal"].endswith("_latency") else " points")
+    if rule is Rule.LEAKS:
+        return f"{signal['line']['events']} leaks"
+    return f"{100 * line:g}" + (" %" if rule in (Rule.SLOW, Rule.SUCCESSES) else " points")
 
 
 def _lines(signal: dict[str, Any]) -> list[str]:

@@ -82,14 +82,18 @@ def _lines(config: Config) -> Iterator[Problem]:
 
 
 def _lines_of(path: Path, signals: Signals) -> Iterator[Problem]:
-    tokens = signals.tokens_per_success
     pairs = [
-        ("tokens_per_success", "ratio", tokens.investigate_ratio, tokens.page_ratio),
+        (name, "ratio", spent.investigate_ratio, spent.page_ratio)
+        for name, spent in (
+            ("tokens_per_success", signals.tokens_per_success),
+            ("cost_per_success", signals.cost_per_success),
+        )
     ]
     for name, rule in (
         ("eval_score", signals.eval_score),
         ("refusal_rate", signals.refusal_rate),
         ("error_rate", signals.error_rate),
+        ("tool_errors", signals.tool_errors),
     ):
         pairs.append((name, "points", rule.investigate_points, rule.page_points))
     for name, unit, investigate, page in pairs:

@@ -5,8 +5,42 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from tripswitch.config.quantities import DurationS, Share
+from tripswitch.config.quantities import DurationS
 from tripswitch.config.section import LIVE, Section
+from tripswitch.config.signal_sections import (
+    CostPerSuccess,
+    ErrorRate,
+    EvalScore,
+    P99Latency,
+    PiiLeak,
+    PromptInjection,
+    RefusalRate,
+    Signals,
+    TokensPerSuccess,
+    ToolErrors,
+    ToolLatency,
+    TrafficDrop,
+    TtftP99,
+)
+
+__all__ = [
+    "BadMinutes",
+    "CostPerSuccess",
+    "Detect",
+    "ErrorRate",
+    "EvalScore",
+    "P99Latency",
+    "PiiLeak",
+    "PromptInjection",
+    "RefusalRate",
+    "Signals",
+    "TelemetryLost",
+    "TokensPerSuccess",
+    "ToolErrors",
+    "ToolLatency",
+    "TrafficDrop",
+    "TtftP99",
+]
 
 
 class BadMinutes(Section):
@@ -35,167 +69,16 @@ class BadMinutes(Section):
     )
 
 
-class EvalScore(Section):
-    """`eval_score`: the mean of each rubric, in points (score x 100). Shape eval_drift."""
+class TelemetryLost(Section):
+    """`telemetry_lost`: nothing comes any more, or too much is lost unread. Never acts."""
 
-    investigate_points: float = Field(
-        2.0, gt=0, le=100, description="Drop that is worth a look.", json_schema_extra=LIVE
-    )
-    page_points: float = Field(
-        5.0, gt=0, le=100, description="Drop that wakes a person.", json_schema_extra=LIVE
-    )
-    min_scores: int = Field(
-        50,
-        ge=5,
-        le=1_000_000,
-        description="Fewest scores a page stands on; twice that to investigate.",
+    page_after: DurationS = Field(
+        900.0,
+        ge=60,
+        le=86_400,
+        description="How long it lasts before a person is woken.",
         json_schema_extra=LIVE,
     )
-
-
-class TokensPerSuccess(Section):
-    """`tokens_per_success`: tokens of all requests by successful request. Shape cost_spike."""
-
-    investigate_ratio: float = Field(
-        1.3,
-        gt=1,
-        le=1000,
-        description="Times the baseline that is worth a look.",
-        json_schema_extra=LIVE,
-    )
-    page_ratio: float = Field(
-        1.5,
-        gt=1,
-        le=1000,
-        description="Times the baseline that wakes a person.",
-        json_schema_extra=LIVE,
-    )
-    min_requests: int = Field(
-        50,
-        ge=5,
-        le=1_000_000,
-        description="Fewest requests a verdict stands on.",
-        json_schema_extra=LIVE,
-    )
-
-
-class P99Latency(Section):
-    """`p99_latency`: share of requests far slower than the usual p99. Shape latency_spike."""
-
-    page_multiple: float = Field(
-        2.0,
-        gt=1,
-        le=1000,
-        description="Slow is this times the baseline's p99.",
-        json_schema_extra=LIVE,
-    )
-    page_share: Share = Field(
-        0.01,
-        gt=0,
-        lt=1,
-        description=(
-            "Share of slow requests that wakes a person: 1% is the same as p99 at the multiple."
-        ),
-        json_schema_extra=LIVE,
-    )
-    min_requests: int = Field(
-        100,
-        ge=5,
-        le=1_000_000,
-        description="Fewest requests a verdict stands on.",
-        json_schema_extra=LIVE,
-    )
-    min_slow: int = Field(
-        3,
-        ge=1,
-        le=1_000_000,
-        description="Fewest slow requests a verdict stands on.",
-        json_schema_extra=LIVE,
-    )
-
-
-class RefusalRate(Section):
-    """`refusal_rate`: share of answers that refuse, either way. Shape guardrail_regression."""
-
-    investigate_points: float = Field(
-        5.0,
-        gt=0,
-        le=100,
-        description="Shift that is worth a look, up or down.",
-        json_schema_extra=LIVE,
-    )
-    page_points: float = Field(
-        10.0,
-        gt=0,
-        le=100,
-        description=(
-            "Shift that wakes a person by itself; at the investigate line it pages only when "
-            "another signal of the scope has evidence too."
-        ),
-        json_schema_extra=LIVE,
-    )
-    min_calls: int = Field(
-        30,
-        ge=5,
-        le=1_000_000,
-        description="Fewest calls a verdict stands on.",
-        json_schema_extra=LIVE,
-    )
-    min_refusals: int = Field(
-        3,
-        ge=1,
-        le=1_000_000,
-        description="Fewest refusals a rise stands on.",
-        json_schema_extra=LIVE,
-    )
-
-
-class ErrorRate(Section):
-    """`error_rate`: share of requests that failed after their retries. Shape outage."""
-
-    investigate_points: float = Field(
-        2.0, gt=0, le=100, description="Rise that is worth a look.", json_schema_extra=LIVE
-    )
-    page_points: float = Field(
-        2.0,
-        gt=0,
-        le=100,
-        description="Rise that wakes a person, if also the multiple is reached.",
-        json_schema_extra=LIVE,
-    )
-    page_multiple: float = Field(
-        2.0,
-        gt=1,
-        le=1000,
-        description="Times the baseline that a page needs as well.",
-        json_schema_extra=LIVE,
-    )
-    min_requests: int = Field(
-        30,
-        ge=5,
-        le=1_000_000,
-        description="Fewest requests a verdict stands on.",
-        json_schema_extra=LIVE,
-    )
-    min_errors: int = Field(
-        5,
-        ge=1,
-        le=1_000_000,
-        description="Fewest errors a verdict stands on.",
-        json_schema_extra=LIVE,
-    )
-
-
-class Signals(Section):
-    """The lines of every signal; `detect.routes` can set each for one route."""
-
-    eval_score: EvalScore = Field(default_factory=EvalScore, description="Rubric means.")
-    tokens_per_success: TokensPerSuccess = Field(
-        default_factory=TokensPerSuccess, description="Tokens by successful request."
-    )
-    p99_latency: P99Latency = Field(default_factory=P99Latency, description="Tail latency.")
-    refusal_rate: RefusalRate = Field(default_factory=RefusalRate, description="Refusals.")
-    error_rate: ErrorRate = Field(default_factory=ErrorRate, description="Failed requests.")
 
 
 class Detect(Signals):
@@ -236,12 +119,22 @@ class Detect(Signals):
         description="False investigations tolerated by scope, signal and month.",
         json_schema_extra=LIVE,
     )
+    alpha_pii: float = Field(
+        1e-2,
+        gt=0,
+        lt=1,
+        description="The same of leaks, where a page missed is worse than a false one.",
+        json_schema_extra=LIVE,
+    )
     min_baseline: int = Field(
         200,
         ge=20,
         le=1_000_000,
         description="Fewest samples a baseline stands on; below it relative rules stay silent.",
         json_schema_extra=LIVE,
+    )
+    telemetry_lost: TelemetryLost = Field(
+        default_factory=TelemetryLost, description="Telemetry that stays away."
     )
     alert_window: DurationS = Field(
         900.0,

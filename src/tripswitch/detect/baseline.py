@@ -76,3 +76,14 @@ def own_history(rings: Rings, rows: Rows, now_hour: int, fewest: int) -> Baselin
     base.mean = np.where(settled, shrunk, base.mean)
     base.design_effect = effect
     return base
+
+
+def ratio_of(raw: Floats, of_success: Floats) -> tuple[Floats, Floats]:
+    """Return what is spent by success, and its standard error, from moments of the raw series."""
+    n, s, q = raw[:, 0], raw[:, 1], raw[:, 2]
+    successes = of_success[:, 0]
+    known = (successes > 0) & (n > 0)
+    safe_n, safe = np.where(known, n, 1.0), np.where(known, successes, 1.0)
+    ratio = np.where(known, s / safe, 0.0)
+    variance = np.maximum(q / safe_n - (s / safe_n) ** 2, 0.0)
+    return ratio, np.where(known, np.sqrt(variance * safe_n) / safe, 0.0)

@@ -66,8 +66,8 @@ class Buckets:
         )
 
     def _rows(self, leaf: Leaf, measure: Measure, detect: Detect) -> Sequence[int]:
-        if measure.rubric is not None:
-            return self.leaves.of_rubric(leaf, measure, detect)
+        if measure not in FIXED:
+            return self.leaves.of_named(leaf, measure, detect)
         place = FIXED.index(measure)
         if UNMADE in leaf.fixed[place]:
             self.leaves.make(leaf, place, detect)

@@ -12,29 +12,18 @@ from typing import Final
 import numpy as np
 
 from tripswitch.config.detect_sections import Detect
-from tripswitch.detect.baseline import from_moments
+from tripswitch.detect.baseline import from_moments, ratio_of
 from tripswitch.detect.families import Candidates, Family, Traffic, control_of, version_before
-from tripswitch.detect.roster import NONE, SUSPICIOUS, Roster
-from tripswitch.detect.signals import (
-    SIGNALS,
-    SLOW,
-    TOKENS,
-    TOKENS_OF_SUCCESS,
-    TOKENS_RAW,
-    Kind,
-    kinds_of,
-    lines_of,
-)
-from tripswitch.detect.yardsticks import Measured, has_moved, measure
+from tripswitch.detect.family_yardsticks import FamilyYardsticks
+from tripswitch.detect.lines import lines_of
+from tripswitch.detect.roster import NONE, Roster
+from tripswitch.detect.signals import LEAK_TRACE, RATIOS, Kind, kinds_of
+from tripswitch.detect.upstreams import Upstreams
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE
 from tripswitch.model.scope import Scope
 from tripswitch.windows.scopes import Measure, ScopeRecord, Scopes
 
 _ACTIVE_NS: Final = NS_PER_HOUR
-_SETTLED_REQUESTS: Final = 1000.0
-# A spike moves the p99 within a minute; a new normal is believed only after an hour in which
-# nothing was suspect.
-_MOVED_MINUTES: Final = 60
 _PREVIOUS_LASTS_NS: Final = 48 * NS_PER_HOUR
 
 
@@ -45,9 +34,19 @@ class Comparisons:
         self.scopes = scopes
         self.roster = roster
         self.families: dict[Scope, Family] = {}
-        self.incident_families: set[Scope] = set()
+        self.yardsticks = FamilyYardsticks(scopes, roster)
+        self.upstreams = Upstreams(scopes, self.families)
         self.measured_minute = -1
         self.watching_since_ns = 0
+
+    @property
+    def incident_families(self) -> set[Scope]:
+        """Return the families with an incident, whose yardsticks stay as they are."""
+        return self.yardsticks.incident_families
+
+    @incident_families.setter
+    def incident_families(self, families: set[Scope]) -> None:
+        self.yardsticks.incident_families = families
 
     def family_of(self, scope: Scope, now_ns: int) -> Family:
         """Return the family of ``scope``, making it when new."""
@@ -63,20 +62,29 @@ class Comparisons:
         for kind in kinds:
             if (record.scope, measure_, kind) in self.roster.by_key:
                 continue
-            signal = SIGNALS[kind]
-            is_ratio = kind is Kind.TOKENS
+            raw, of_success = self._companions(record, measure_, kind)
             self.roster.add(
                 record,
                 measure_,
                 kind,
                 series=self.scopes.row(record, measure_),
-                raw=self.scopes.row(record, TOKENS_RAW) if is_ratio else NONE,
-                of_success=self.scopes.row(record, TOKENS_OF_SUCCESS) if is_ratio else NONE,
+                raw=raw,
+                of_success=of_success,
                 lines=lines_of(kind, detect.for_route(record.scope.route)),
-                is_rate=signal.is_rate,
-                is_mirrored=signal.is_mirrored,
                 is_two_sided=len(kinds) > 1,
             )
+
+    def _companions(self, record: ScopeRecord, measure_: Measure, kind: Kind) -> tuple[int, int]:
+        """Return the ring rows that a row is read with besides its own, `NONE` for none.
+
+        They are made where they are not there yet: a first success goes there later.
+        """
+        if kind is Kind.PII_LEAK:
+            return self.scopes.row(record, LEAK_TRACE), NONE
+        if measure_ not in RATIOS:
+            return NONE, NONE
+        raw, of_success = RATIOS[measure_]
+        return self.scopes.row(record, raw), self.scopes.row(record, of_success)
 
     def set_lines(self, detect: Detect) -> None:
         """Take the lines of a reloaded configuration; the evidence stays."""
@@ -92,7 +100,7 @@ class Comparisons:
         minute = now_ns // NS_PER_MINUTE
         if minute != self.measured_minute:
             self.measured_minute = minute
-            self._measure_families(traffic, now_ns, detect)
+            self.yardsticks.refresh(self.families.values(), traffic, now_ns, detect)
 
     def forget(self, scope: Scope) -> None:
         """Drop a scope that made way."""
@@ -158,10 +166,9 @@ class Comparisons:
         roster = self.roster
         roster.control[row] = series
         roster.refer(row, None if series == NONE or control is None else control.scope)
-        if control is not None and roster.kind[row] == Kind.TOKENS:
-            # A control without a success so far gets the row that its first one will go to.
-            roster.control_raw[row] = self.scopes.row(control, TOKENS_RAW)
-            roster.control_of_success[row] = self.scopes.row(control, TOKENS_OF_SUCCESS)
+        if control is not None:
+            companions = self._companions(control, roster.measure(row), Kind(roster.kind[row]))
+            roster.control_raw[row], roster.control_of_success[row] = companions
         share = 0.5 if roster.two_sided[row] else 1.0
         if record.found_running or series == NONE:
             share = 0.0
@@ -189,92 +196,12 @@ class Comparisons:
         roster.previous_error[row] = base.standard_error[0]
         roster.previous_effect[row] = base.design_effect[0]
         roster.previous_scopes[row] = before.scope
-        raw, of_success = before.series.get(TOKENS_RAW), before.series.get(TOKENS_OF_SUCCESS)
-        if raw is not None and of_success is not None:
-            tokens = rings.history(np.array([raw]))[0]
-            successes = rings.history(np.array([of_success]))[0]
-            if tokens[0] > 0 and successes[0] > 0:
-                variance = max(tokens[2] / tokens[0] - (tokens[1] / tokens[0]) ** 2, 0.0)
-                roster.previous_ratio[row] = tokens[1] / successes[0]
-                error = float(np.sqrt(variance * tokens[0]) / successes[0])
-                roster.previous_ratio_error[row] = error
-
-    def _measure_families(self, traffic: Traffic, now_ns: int, detect: Detect) -> None:
-        """Fix or move the yardstick of every family that has no incident; see `yardsticks`."""
-        families, references = [], []
-        for family in self.families.values():
-            if family.scope in self.incident_families:
-                continue
-            reference = self._reference_of(family, traffic, detect)
-            if reference is not None:
-                families.append(family)
-                references.append(reference)
-        multiples = [
-            detect.for_route(family.scope.route).p99_latency.page_multiple for family in families
-        ]
-        measured = measure(self.scopes, references, multiples, detect.min_baseline)
-        for family, found in zip(families, measured, strict=True):
-            if found is not None:
-                self._move_yardstick(family, found, now_ns)
-
-    def _move_yardstick(self, family: Family, found: Measured, now_ns: int) -> None:
-        if family.yardstick is None:
-            family.yardstick = found.yardstick
-            self._drop_counted(family, now_ns)
-            return
-        if not has_moved(family.yardstick, found.yardstick) or self._is_suspect(family):
-            family.moved_minutes = 0
-            return
-        family.moved_minutes += 1
-        provisional = found.requests < _SETTLED_REQUESTS
-        if provisional or family.moved_minutes >= _MOVED_MINUTES:
-            family.yardstick = found.yardstick
-            family.moved_minutes = 0
-            self._drop_counted(family, now_ns)
-
-    def _is_suspect(self, family: Family) -> bool:
-        """Return whether any slow-request or token evidence of the family is building up."""
-        scopes = [*family.arms, *(leaf for leaves in family.leaves.values() for leaf in leaves)]
-        rows = [
-            row
-            for scope in scopes
-            for row in self.roster.by_scope.get(scope, ())
-            if self.roster.kind[row] in (Kind.SLOW, Kind.TOKENS)
-        ]
-        index = np.array(rows, dtype=np.int64)
-        return any(
-            bool((self.roster.detectors[name].evidence(index) >= SUSPICIOUS).any())
-            for name in ("page_own", "page_control")
-        )
-
-    def _reference_of(self, family: Family, traffic: Traffic, detect: Detect) -> ScopeRecord | None:
-        """Return the control population, else the arm with the most traffic of the last hours."""
-        populations: dict[str, ScopeRecord] = {}
-        for scope, record in family.references.items():
-            if scope.request_model is None and scope.provider is None:
-                populations.setdefault((scope.cohort or "").lower(), record)
-        for name in detect.control_cohorts:
-            if name.lower() in populations:
-                return populations[name.lower()]
-        return max(
-            family.arms.values(),
-            key=lambda arm: (traffic.calls(arm, "6h"), -arm.first_seen_ns, -arm.id),
-            default=None,
-        )
-
-    def _drop_counted(self, family: Family, now_ns: int) -> None:
-        records = [*family.arms.values(), *family.references.values()]
-        for leaves in family.leaves.values():
-            records.extend(leaves.values())
-        for record in records:
-            for measure_ in (SLOW, TOKENS):
-                series = record.series.get(measure_)
-                if series is not None:
-                    self.scopes.rings.clear(series)
-            for kind, measure_ in ((Kind.SLOW, SLOW), (Kind.TOKENS, TOKENS)):
-                row = self.roster.by_key.get((record.scope, measure_, kind))
-                if row is not None:
-                    self.roster.restart(row, now_ns)
+        companions = RATIOS.get(self.roster.measure(row), ())
+        rows = [before.series.get(companion, NONE) for companion in companions]
+        if rows and NONE not in rows:
+            raw, of_success = rings.history(np.array(rows))
+            ratio, error = ratio_of(raw[None], of_success[None])
+            roster.previous_ratio[row], roster.previous_ratio_error[row] = ratio[0], error[0]
 
 
 def _active(records: Iterable[ScopeRecord], now_ns: int) -> Iterable[ScopeRecord]:

@@ -6,7 +6,6 @@ be known of each is the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -14,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tripswitch.detect.leaves import NO_IDS, NO_ROWS, Leaf, Leaves
-from tripswitch.detect.yardsticks import Yardstick
 from tripswitch.model.calls import IntColumn
 from tripswitch.model.clocktext import NS_PER_MINUTE
 from tripswitch.model.scope import Scope, ScopeColumn
 from tripswitch.windows.rings import MINUTES, Floats
+from tripswitch.windows.scopes import Measure
 
 Flags = npt.NDArray[np.bool_]
 
@@ -98,14 +97,14 @@ class Counted:
         """Return the ring rows of the fixed measures by code, (len(leaves), len(FIXED), WIDTHS)."""
         return np.array([NO_ROWS if leaf is None else leaf.fixed for leaf in self.leaves])
 
-    def by_yardstick(self, value: Callable[[Yardstick], float | None]) -> Floats:
-        """Return by code what ``value`` says of the family's yardstick, NaN for nothing."""
-        values = []
-        for leaf in self.leaves:
-            yardstick = None if leaf is None else leaf.family.yardstick
-            said = None if yardstick is None else value(yardstick)
-            values.append(np.nan if said is None else said)
-        return np.array(values)
+    def yardsticks(self, measure: Measure) -> tuple[Floats, Floats]:
+        """Return by code what is usual and the limit of the family's yardstick, NaN for none."""
+        known = [
+            None if leaf is None else leaf.family.yardsticks.get(measure) for leaf in self.leaves
+        ]
+        usual = [np.nan if yardstick is None else yardstick.usual for yardstick in known]
+        limit = [np.nan if yardstick is None else yardstick.limit for yardstick in known]
+        return np.array(usual), np.array(limit)
 
 
 def count(batches: list[Batch], now_ns: IntColumn, reach_ns: int) -> Counted:

@@ -4,7 +4,8 @@
         fast  against a concurrent control, or without one at twice the line for as many minutes as
               a page must span there, or
         slow  at half the line or more for the whole alert window
-    page, rates:  evidence AND estimate >= line with enough samples and events
+    page, rates:  evidence AND estimate >= line with enough samples and events; leaks also from
+                  enough traces
     refusals:     at their page line, or at the investigate line when another signal of the scope
                   has evidence too
 
@@ -32,7 +33,7 @@ from tripswitch.detect.point_rule import (
     sure_window,
 )
 from tripswitch.detect.roster import NONE, Roster
-from tripswitch.detect.signals import Kind
+from tripswitch.detect.signals import Rule, rules_of
 from tripswitch.windows.rings import Floats, Rows
 
 if TYPE_CHECKING:
@@ -93,9 +94,14 @@ def decide(
     """
     roster = judge.roster
     is_control = roster.control[rows] != NONE
-    comparable = (is_control | (base.samples > 0)) & roster.judged[rows]
+    is_absolute = roster.is_absolute[rows]
+    comparable = (is_control | (base.samples > 0) | is_absolute) & roster.judged[rows]
     read = reader_of(judge, rows, base, detect)
-    chosen, window = choose_window(read, roster.fewest[rows], is_control)
+    # What is rare is looked for until there are events enough.
+    fewest_events = np.where(is_absolute, roster.fewest_events[rows], 0.0)
+    chosen, window = choose_window(
+        read, roster.fewest[rows], is_control & ~is_absolute, fewest_events
+    )
     readable = comparable & (window >= 0)
     estimate = np.where(readable, chosen.estimate, 0.0)
     if minute_crossed:
@@ -106,8 +112,11 @@ def decide(
     page_control, page_own, look_control, look_own = (
         roster.detectors[name].evidence(rows) for name in names
     )
-    page_evidence = np.where(is_control, page_control, page_own)
-    look_evidence = np.where(is_control, look_control, look_own)
+    # What must be rare pages by itself; its control is blamed only where it is proven better.
+    is_blamed = is_control & (~is_absolute | (page_control >= 1))
+    by_control = is_control & ~is_absolute
+    page_evidence = np.where(by_control, page_control, page_own)
+    look_evidence = np.where(by_control, look_control, look_own)
     seen = _Seen(judge, detect, rows, read, chosen, window, is_control, page_evidence)
     level = np.full(len(rows), NOTHING)
     evidence = page_evidence.copy()
@@ -126,8 +135,8 @@ def decide(
         reading=chosen,
         window=window,
         evidence=evidence,
-        is_control=is_control,
-        is_previous=judge.has_previous(rows, detect),
+        is_control=is_blamed,
+        is_previous=judge.has_previous(rows, detect) & ~is_absolute,
         is_comparable=comparable,
     )
 
@@ -135,7 +144,7 @@ def decide(
 def _look(seen: _Seen, at: Rows) -> Flags:
     """Return which of the rows ``at``, over their line with evidence, are worth a look."""
     roster, rows = seen.judge.roster, seen.rows[at]
-    held = (roster.kind[rows] != Kind.EVAL) | (
+    held = (rules_of(roster.kind[rows]) != Rule.SCORE) | (
         roster.held_look[rows] >= seen.detect.alert_window / 60
     )
     many = seen.chosen.samples[at] >= roster.fewest_look[rows]
@@ -173,9 +182,10 @@ def _page(seen: _Seen, at: Rows) -> Flags:
     by_mean = ~is_rate & (surest >= 0) & still & (fast | slow)
 
     enough = seen.enough(at)
-    by_rate = enough & still & _over_rate_line(roster, rows, reading)
-    kind = roster.kind[rows]
-    joined = (kind == Kind.REFUSAL_UP) | (kind == Kind.REFUSAL_DOWN)
+    # A leak is no less of one for being over.
+    by_rate = enough & (still | roster.is_absolute[rows]) & _over_rate_line(roster, rows, reading)
+    by_rate &= _from_enough_traces(seen, rows)
+    joined = _is_about_refusals(roster, rows)
     joined &= enough & (reading.estimate >= look_line)
     joined &= (recent.estimate >= look_line / 2) | unknown
     joined &= _others_with_evidence(seen, rows)
@@ -195,14 +205,14 @@ def reader_of(judge: Judge, rows: Rows, base: Baseline, detect: Detect) -> Read:
     means = Reference(control, base.mean, base.standard_error, base.samples)
     ratio, ratio_error = judge.ratio_baseline(rows, detect)
     ratios = Reference(control, ratio, ratio_error, base.samples)
-    is_tokens = roster.kind[rows] == Kind.TOKENS
+    is_ratio = rules_of(roster.kind[rows]) == Rule.RATIO
 
     def read(window: str, at: Rows) -> Reading:
         reading = read_means(rings, window, series[at], means.at(at), mirrored[at], effect[at])
-        tokens = is_tokens[at].nonzero()[0]
-        if len(tokens):
-            of_tokens = at[tokens]
-            chosen = rows[of_tokens]
+        spent = is_ratio[at].nonzero()[0]
+        if len(spent):
+            of_spent = at[spent]
+            chosen = rows[of_spent]
             by_success = read_ratios(
                 rings,
                 window,
@@ -210,9 +220,9 @@ def reader_of(judge: Judge, rows: Rows, base: Baseline, detect: Detect) -> Read:
                 np.maximum(roster.of_success[chosen], 0),
                 roster.control_raw[chosen],
                 roster.control_of_success[chosen],
-                ratios.at(of_tokens),
+                ratios.at(of_spent),
             )
-            reading.put(tokens, by_success)
+            reading.put(spent, by_success)
         return reading
 
     return read
@@ -238,20 +248,35 @@ def _over_rate_line(roster: Roster, rows: Rows, reading: Reading) -> Flags:
     Errors need the multiple too. Slow is a share, and twice that of the reference: what control
     and canary share is not the canary's.
     """
-    kind, page_line = roster.kind[rows], roster.line_page[rows]
+    rule, page_line = rules_of(roster.kind[rows]), roster.line_page[rows]
     difference = reading.estimate >= page_line
     errors = difference & (reading.value >= roster.multiple[rows] * reading.usual)
     share = (reading.value >= page_line) & (reading.value >= SLOW_MULTIPLE * reading.usual)
-    return np.asarray(
-        np.where(kind == Kind.ERROR, errors, np.where(kind == Kind.SLOW, share, difference))
-    )
+    over = np.where(rule == Rule.ERRORS, errors, np.where(rule == Rule.SLOW, share, difference))
+    return np.asarray(np.where(roster.is_absolute[rows], reading.value >= page_line, over))
+
+
+def _from_enough_traces(seen: _Seen, rows: Rows) -> Flags:
+    """Return where the last day's events come from as many traces as are wanted."""
+    roster = seen.judge.roster
+    wanted = roster.fewest_traces[rows]
+    enough = wanted <= 0
+    asked = (~enough).nonzero()[0]
+    if len(asked):
+        traces = seen.judge.scopes.rings.window(roster.raw[rows[asked]], "24h")[:, 1]
+        enough[asked] = traces >= wanted[asked]
+    return np.asarray(enough)
+
+
+def _is_about_refusals(roster: Roster, rows: Rows) -> Flags:
+    rule = rules_of(roster.kind[rows])
+    return np.asarray((rule == Rule.RISE) | (rule == Rule.FALL))
 
 
 def _others_with_evidence(seen: _Seen, rows: Rows) -> Flags:
     """Return where the same scope has evidence in a signal that is not about refusals."""
     roster = seen.judge.roster
     loud_rows = seen.rows[seen.page_evidence >= 1]
-    kinds = roster.kind[loud_rows]
-    others = loud_rows[(kinds != Kind.REFUSAL_UP) & (kinds != Kind.REFUSAL_DOWN)]
+    others = loud_rows[~_is_about_refusals(roster, loud_rows)]
     loud = {roster.scopes[row] for row in others.tolist()}
     return np.array([roster.scopes[row] in loud for row in rows.tolist()])

@@ -15,11 +15,11 @@ import numpy as np
 
 from tripswitch.config.detect_sections import Detect
 from tripswitch.detect.decision import PAGE, Decision
+from tripswitch.detect.explain import SLOW_WORDS
 from tripswitch.detect.findings import Findings
 from tripswitch.detect.judge import Judge
 from tripswitch.detect.outlook import Outlook, baseline_minutes, outlook_of, per_minute_of
-from tripswitch.detect.signals import CALLS, REFUSAL, SIGNALS, Kind
-from tripswitch.model.incident import Shape
+from tripswitch.detect.signals import ABSOLUTE, CALLS, REFUSAL, SCORED, SIGNALS, Kind, Rule
 from tripswitch.model.scope import Scope
 from tripswitch.model.verdict import Finding, Verdict
 from tripswitch.windows.rings import Floats, Rows
@@ -44,8 +44,9 @@ class Remedy:
 class Explanation:
     """One row: its verdict, its evidence against the own past and against the control, its outlook.
 
-    ``held_minutes`` counts how long half the page line was held. ``missing`` says in sentences what
-    a page waits for, empty where it pages; ``remedies`` what would help where traffic is thin.
+    ``held_minutes`` counts how long half the page line was held, ``fewest_events`` and
+    ``fewest_traces`` what a page of a rate takes. ``missing`` says in sentences what a page waits
+    for, empty where it pages; ``remedies`` what would help where traffic is thin.
     """
 
     verdict: Verdict
@@ -56,6 +57,8 @@ class Explanation:
     look_own: float
     look_control: float
     held_minutes: float
+    fewest_events: int
+    fewest_traces: int
     outlook: Outlook
     missing: tuple[str, ...] = ()
     remedies: tuple[Remedy, ...] = ()
@@ -109,7 +112,9 @@ def explain(
 
 def _badness(judge: Judge, rows: Rows, decision: Decision) -> list[float]:
     """Return how bad each row stands: its level, then its evidence, then its way to the line."""
-    line = np.where(np.isfinite(judge.roster.line_page[rows]), judge.roster.line_page[rows], 1.0)
+    line = judge.roster.line_page[rows]
+    # A leak has no share for its line, and is told of by its evidence.
+    line = np.where(np.isfinite(line) & (line > 0), line, 1.0)
     evidence: Floats = np.log10(np.clip(decision.evidence, 1e-12, _MOST_EVIDENCE)) / 24
     way = np.clip(decision.reading.estimate / line, -1, 1) / 100
     return list((decision.level + evidence + np.where(decision.is_comparable, way, -1)).tolist())
@@ -147,6 +152,8 @@ def _one(
         look_own=look_own,
         look_control=look_control,
         held_minutes=float(roster.held_half[row]),
+        fewest_events=int(roster.fewest_events[row]),
+        fewest_traces=int(roster.fewest_traces[row]),
         outlook=outlook,
         missing=(_LOST,) if is_lossy else _missing(judge, decision, index, row, outlook, detect),
         remedies=tuple(_remedies(judge, row, outlook)) if is_quiet and is_slow else (),
@@ -166,29 +173,30 @@ def _missing(
         wait = f", about {minutes_phrase(minutes)} more" if outlook.per_minute > 0 else ""
         past = f"its own past holds {held:.0f} of {detect.min_baseline} samples{wait}"
         return (f"a reference: no control serves beside it, no version before it is known; {past}",)
+    is_absolute = bool(roster.is_absolute[row])
+    by_control = bool(decision.is_control[index]) and not is_absolute
     fewest = float(roster.fewest[row])
     samples, usual_samples = float(reading.samples[index]), float(reading.usual_samples[index])
     if decision.window[index] < 0:
         short = []
         if samples < fewest:
             short.append(f"{samples:.0f} of {fewest:.0f} samples within 24 h")
-        if decision.is_control[index] and usual_samples < fewest:
+        if by_control and usual_samples < fewest:
             short.append(f"{usual_samples:.0f} of {fewest:.0f} samples of the control")
-        return ("samples: " + ", ".join(short),)
+        return ("samples: " + ", ".join(short or ["none within 24 h"]),)
     if roster.mirrored[row] and float(reading.usual[index]) < float(roster.line_page[row]):
         usual, points = 100 * float(reading.usual[index]), 100 * float(roster.line_page[row])
         return (f"nothing that could come: from {usual:.2g} % it cannot fall by {points:g} points",)
     missing = []
-    estimate, line = float(reading.estimate[index]), float(roster.line_page[row])
+    seen = reading.value if is_absolute else reading.estimate
+    estimate, line = float(seen[index]), float(roster.line_page[row])
     if estimate < line:
         missing.append(f"a change: {_distance_text(Kind(roster.kind[row]), estimate, line)}")
-    evidence = roster.detectors["page_control" if decision.is_control[index] else "page_own"]
+    evidence = roster.detectors["page_control" if by_control else "page_own"]
     found = float(evidence.evidence(np.array([row]))[0])
     if found < 1:
         missing.append(f"evidence: {found:.2g}, acts at 1")
-    events = float(roster.fewest_events[row])
-    if not roster.mirrored[row] and events > 0 and float(reading.events[index]) < events:
-        missing.append(f"events: {float(reading.events[index]):.0f} of {events:.0f}")
+    missing += _missing_events(judge, row, float(reading.events[index]))
     if not missing:
         window = detect.alert_window / 60
         missing.append(
@@ -198,11 +206,28 @@ def _missing(
     return tuple(missing)
 
 
+def _missing_events(judge: Judge, row: int, seen: float) -> list[str]:
+    """Return how many events, and traces they come from, are lacking of those that were seen."""
+    roster, missing = judge.roster, []
+    fewest, wanted = float(roster.fewest_events[row]), float(roster.fewest_traces[row])
+    if not roster.mirrored[row] and fewest > 0 and seen < fewest:
+        missing.append(f"events: {seen:.0f} of {fewest:.0f}")
+    if wanted > 0:
+        of_day = judge.scopes.rings.window(roster.raw[row : row + 1], "24h")
+        if float(of_day[0, 1]) < wanted:
+            missing.append(f"traces with an event: {float(of_day[0, 1]):.0f} of {wanted:.0f}")
+    return missing
+
+
 def _distance_text(kind: Kind, estimate: float, line: float) -> str:
     """Return how far an estimate is from its line, in the words of the configuration."""
-    if SIGNALS[kind].name.endswith("_per_success"):
+    signal = SIGNALS[kind]
+    if signal.rule is Rule.RATIO:
         return f"{1 + estimate:.2f} times as much, the line is {1 + line:g}"
-    unit = "% slow requests" if SIGNALS[kind].shape is Shape.LATENCY_SPIKE else "points"
+    if signal.rule is Rule.SLOW:
+        unit = f"% {SLOW_WORDS[signal.name]}"
+    else:
+        unit = "%" if signal.rule in ABSOLUTE else "points"
     return f"{100 * estimate:.2g} {unit}, the line is {100 * line:g}"
 
 
@@ -216,7 +241,7 @@ def _remedies(judge: Judge, row: int, outlook: Outlook) -> list[Remedy]:
     found: list[Remedy] = []
     calls = record.series.get(CALLS)
     calls_a_minute = 0.0 if calls is None else per_minute_of(judge, calls, record.first_seen_ns)
-    if kind is Kind.EVAL and outlook.per_minute < 0.9 * calls_a_minute:
+    if roster.measure(row).name in SCORED and outlook.per_minute < 0.9 * calls_a_minute:
         share = 100 * outlook.per_minute / calls_a_minute
         minutes = outlook.minutes_at(calls_a_minute)
         found.append(
@@ -249,7 +274,9 @@ def _remedies(judge: Judge, row: int, outlook: Outlook) -> list[Remedy]:
                 None,
             )
         )
-    if outlook.samples is not None and outlook.per_minute > 0:
+    # What must be rare takes a few events, not traffic.
+    is_frequent = not roster.is_absolute[row]
+    if is_frequent and outlook.samples is not None and outlook.per_minute > 0:
         times = math.ceil(outlook.samples / outlook.per_minute / _WANTED_MINUTES)
         if times > 1:
             found.append(

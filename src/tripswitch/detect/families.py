@@ -15,7 +15,7 @@ import numpy as np
 from tripswitch.detect.signals import CALLS
 from tripswitch.detect.yardsticks import Yardstick
 from tripswitch.model.scope import Scope
-from tripswitch.windows.scopes import ScopeRecord, Scopes
+from tripswitch.windows.scopes import Measure, ScopeRecord, Scopes
 
 _SERVING_SHARE = 0.2
 # A control that hardly serves any more says little about now, and would keep the past from being
@@ -30,6 +30,8 @@ class Family:
 
     ``leaves`` are an arm's scopes by model and provider, ``references`` every scope without a
     version (a population, or one narrowed to a model) that a scope can be compared with.
+    ``moved_minutes`` is for how long a yardstick has seemed another one;
+    ``tells_refusals_apart`` says that evaluations call some refusals legitimate or not.
     """
 
     scope: Scope
@@ -37,8 +39,9 @@ class Family:
     arms: dict[Scope, ScopeRecord] = field(default_factory=dict)
     leaves: dict[Scope, dict[Scope, ScopeRecord]] = field(default_factory=dict)
     references: dict[Scope, ScopeRecord] = field(default_factory=dict)
-    yardstick: Yardstick | None = None
-    moved_minutes: int = 0
+    yardsticks: dict[Measure, Yardstick] = field(default_factory=dict)
+    moved_minutes: dict[Measure, int] = field(default_factory=dict)
+    tells_refusals_apart: bool = False
 
     def forget(self, scope: Scope) -> None:
         """Drop a scope that made way."""

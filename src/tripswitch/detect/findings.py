@@ -10,26 +10,31 @@ from tripswitch.config.detect_sections import Detect
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.decision import LOOK, NOTHING, PAGE, Decision
 from tripswitch.detect.explain import Account, sentence
+from tripswitch.detect.lines import lines_of
 from tripswitch.detect.point_rule import WINDOW_MINUTES, WINDOW_TEXT
 from tripswitch.detect.roster import Roster
-from tripswitch.detect.signals import SIGNALS, Kind
+from tripswitch.detect.signals import SIGNALS, Kind, Rule
 from tripswitch.model.clocktext import NS_PER_MINUTE, minutes_text
 from tripswitch.model.incident import Severity
 from tripswitch.model.scope import Scope
 from tripswitch.model.verdict import Comparison, Finding, Verdict
 from tripswitch.windows.rings import Rows
+from tripswitch.windows.scopes import Measure
 
 _SERVED_NS: Final = NS_PER_MINUTE
 # An arm that serves no more says nothing of now, whatever its windows still show.
 _SIBLING_MINUTES: Final = 5
+# Of those who share an upstream so many must show what is to be blamed on it.
+_MOST_SHARE: Final = 2 / 3
 
 
 class Findings:
-    """Makes verdicts of rows; holds no state of its own."""
+    """Makes verdicts of rows."""
 
     def __init__(self, roster: Roster, comparisons: Comparisons) -> None:
         self.roster = roster
         self.comparisons = comparisons
+        self.upstreams = comparisons.upstreams
 
     def regressed(
         self, rows: Rows, decision: Decision, detect: Detect, now_ns: int, *, is_lossy: bool
@@ -42,7 +47,8 @@ class Findings:
             for index in np.flatnonzero(decision.level > NOTHING)
             if self._is_served(int(rows[index]), now_ns)
         ]
-        verdicts = [self.verdict(rows, decision, index, detect) for index in hot]
+        narrowest = self._narrowest(hot, rows, decision)
+        verdicts = [self.verdict(rows, decision, index, detect) for index in narrowest]
         return sorted(
             verdicts,
             key=lambda verdict: (
@@ -54,6 +60,36 @@ class Findings:
                 verdict.direction,
             ),
         )
+
+    def _narrowest(self, hot: list[int], rows: Rows, decision: Decision) -> list[int]:
+        """Return ``hot`` without the scopes that are not to be told of.
+
+        Of an arm and its models the smallest scope whose siblings are quiet counts: a model when
+        the arm's other models are well, else the arm.
+        """
+        by_key = {self.roster.key(int(rows[index])): index for index in hot}
+        dropped = set()
+        for (scope, measure, kind), index in by_key.items():
+            arm = by_key.get((scope.arm(), measure, kind))
+            if scope == scope.arm() or arm is None:
+                continue
+            family = self.comparisons.families.get(scope.family())
+            others = {} if family is None else family.leaves.get(scope.arm(), {})
+            is_shared = any(
+                self._is_loud((other, measure, kind), rows, decision)
+                for other in others
+                if other != scope
+            )
+            dropped.add(index if is_shared else arm)
+        return [index for index in hot if index not in dropped]
+
+    def _is_loud(self, key: tuple[Scope, Measure, Kind], rows: Rows, decision: Decision) -> bool:
+        row = self.roster.by_key.get(key)
+        if row is None or not self.roster.judged[row]:
+            return False
+        index = int(np.searchsorted(rows, row))
+        is_known = decision.is_comparable[index] and decision.window[index] >= 0
+        return bool(is_known) and self._shows_it(row, decision, index)
 
     def _is_served(self, row: int, now_ns: int) -> bool:
         """Return whether a row's scope has had traffic lately.
@@ -85,13 +121,19 @@ class Findings:
         is_common = level > NOTHING and self._is_common(row, rows, decision, index)
         reading = decision.reading
         value, usual = float(reading.value[index]), float(reading.usual[index])
-        if kind is Kind.EVAL:
+        if signal.rule is Rule.SCORE:
             value, usual = 1 - value, 1 - usual
         finding = _finding(level, decision, index, is_lossy=is_lossy)
         page_line, look_line = float(roster.line_page[row]), float(roster.line_look[row])
         line = look_line if level == LOOK and np.isfinite(look_line) else page_line
         window = int(decision.window[index])
         blamed = scope.family() if is_common else scope
+        upstream = None
+        if level > NOTHING and not decision.is_control[index]:
+            upstream = self.upstreams.of(blamed)
+            shared = self._shared_upstream(row, rows, decision, upstream)
+            if shared is not None:
+                is_common, blamed = True, shared
         account = Account(
             finding=finding,
             signal=signal.name,
@@ -101,12 +143,16 @@ class Findings:
             reference=reference,
             estimate=float(reading.estimate[index]),
             line=line,
-            slow_multiple=detect.for_route(scope.route).p99_latency.page_multiple,
+            slow_multiple=lines_of(kind, detect.for_route(scope.route)).page_multiple,
             value=value,
             usual=usual,
             samples=int(reading.samples[index]),
             usual_samples=int(reading.usual_samples[index]),
             fewest=int(roster.fewest[row]),
+            events=round(float(reading.events[index])),
+            fewest_events=int(roster.fewest_events[row]),
+            fewest_traces=int(roster.fewest_traces[row]),
+            usual_share=float(roster.usual_share[row]),
             window=self._window_text(row, window),
             evidence=float(decision.evidence[index]),
             is_falling=signal.is_mirrored,
@@ -134,6 +180,8 @@ class Findings:
             onset_ns=self._onset_ns(row, decision, index),
             is_common=is_common,
             why=sentence(account),
+            measured=scope,
+            upstream=upstream,
         )
 
     def _window_text(self, row: int, window: int) -> str:
@@ -171,7 +219,7 @@ class Findings:
             return False
         scope = self.roster.scopes[row]
         assert scope is not None
-        siblings = []
+        siblings: list[bool] = []
         for candidate in self._siblings(row, scope):
             other = int(np.searchsorted(rows, candidate))
             if not decision.is_comparable[other] or decision.reading.samples[other] <= 0:
@@ -180,9 +228,50 @@ class Findings:
                 proven_worse = decision.level[other] > NOTHING or decision.evidence[other] >= 1
                 siblings.append(not proven_worse)
             else:
-                half = self.roster.line_page[candidate] / 2
-                siblings.append(bool(decision.reading.estimate[other] >= half))
+                siblings.append(self._shows_it(candidate, decision, other))
         return bool(siblings) and all(siblings)
+
+    def _shows_it(self, row: int, decision: Decision, index: int) -> bool:
+        """Return whether a row without a control is bad, too, be it proven or not."""
+        if self.roster.is_absolute[row]:
+            return bool(decision.level[index] > NOTHING)
+        return bool(decision.reading.estimate[index] >= self.roster.line_page[row] / 2)
+
+    def _shared_upstream(
+        self, row: int, rows: Rows, decision: Decision, upstream: Scope | None
+    ) -> Scope | None:
+        """Return the upstream to blame: others that share it, and most of them, show the same.
+
+        Others are other routes or other prompt versions; those with a control at the same time
+        say nothing of what both have in common, and one that is proven worse than its control
+        clears the upstream. The narrowest upstream counts, then the provider alone.
+        """
+        if upstream is None:
+            return None
+        scope = self.roster.scopes[row]
+        assert scope is not None
+        for shared in dict.fromkeys((upstream, Scope(provider=upstream.provider))):
+            votes = []
+            for other_scope in self.upstreams.through(shared):
+                is_other = (
+                    other_scope.family() != scope.family()
+                    or other_scope.prompt_version != scope.prompt_version
+                )
+                key = (other_scope, self.roster.measure(row), Kind(self.roster.kind[row]))
+                candidate = self.roster.by_key.get(key) if is_other else None
+                if candidate is None or not self.roster.judged[candidate]:
+                    continue
+                other = int(np.searchsorted(rows, candidate))
+                if other >= len(rows) or not decision.is_comparable[other]:
+                    continue
+                if decision.is_control[other]:
+                    if decision.level[other] > NOTHING:
+                        return None
+                elif decision.window[other] >= 0:
+                    votes.append(self._shows_it(candidate, decision, other))
+            if votes and sum(votes) >= _MOST_SHARE * len(votes):
+                return shared
+        return None
 
     def _siblings(self, row: int, scope: Scope) -> list[int]:
         """Return the rows of the same kind and rubric of the family's other arms that serve."""

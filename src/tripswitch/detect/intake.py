@@ -11,23 +11,29 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from tripswitch.config.detect_sections import Detect
 from tripswitch.config.model import Config
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.counted import Batch, Counted, count
+from tripswitch.detect.leaks import Leaks
 from tripswitch.detect.leaves import NOWHERE, UNMADE, WIDTHS, Leaves
+from tripswitch.detect.named import named_rows
 from tripswitch.detect.signals import (
     CALLS,
+    COST,
     ERROR,
     FIXED,
+    RATIOS,
     REFUSAL,
+    RIGHT_REFUSAL,
     SLOW,
     TOKENS,
-    TOKENS_OF_SUCCESS,
-    TOKENS_RAW,
-    eval_measure,
+    TTFT,
+    WRONG_REFUSAL,
 )
+from tripswitch.detect.tools import take_tools
 from tripswitch.model.calls import Calls, IntColumn
 from tripswitch.model.clocktext import NS_PER_MINUTE, NS_PER_S
 from tripswitch.model.requests import Requests
@@ -39,6 +45,7 @@ from tripswitch.windows.scopes import Measure, Scopes
 
 # Beyond any agent's longest run, and its square far from what a float can hold.
 _MOST_TOKENS: Final = 1e8
+_MOST_DOLLARS: Final = 1e5
 
 _PLACES: Final = {measure: place for place, measure in enumerate(FIXED)}
 
@@ -52,6 +59,10 @@ class Intake:
         self.skewed = 0
         self.refused_rubrics = 0
         self.refused_tokens = 0
+        self.refused_costs = 0
+        self.refused_tools = 0
+        self.unpriced_requests = 0
+        self.leaks = Leaks()
 
     def add(
         self,
@@ -82,22 +93,53 @@ class Intake:
             return counted
         counted.meet(self.leaves)
         values = _Values()
-        _take_calls(calls, counted, of_calls, values)
+        self._take_calls(calls, counted, of_calls, values)
         self._take_requests(requests, counted, of_requests, values)
         rows, index = self._rows_of(values, counted, config.detect)
-        of_rubrics = self._rubric_rows(scores, counted, of_scores, config.detect)
+        of_rubrics = self._score_rows(scores, counted, of_scores, config.detect)
         counted.refused[of_scores] = of_rubrics[:, 0] == NOWHERE
         badness = 1.0 - scores.score[counted.rows[of_scores]]
+        of_leaks = self.leaks.take(scores, counted, of_scores, badness, self.leaves, config.detect)
+        of_tools, refused = take_tools(self.leaves, calls, counted, of_calls, config.detect)
+        self.refused_tools += refused
         self._add(
-            np.concatenate([rows, of_rubrics]),
-            np.concatenate([counted.moment_ns[index], counted.moment_ns[of_scores]]),
-            np.concatenate([*values.values, badness]),
+            np.concatenate([rows, of_rubrics, of_leaks.rows, of_tools.rows]),
+            np.concatenate(
+                [
+                    counted.moment_ns[index],
+                    counted.moment_ns[of_scores],
+                    counted.moment_ns[of_leaks.index],
+                    counted.moment_ns[of_tools.index],
+                ]
+            ),
+            np.concatenate([*values.values, badness, of_leaks.values, of_tools.values]),
         )
         return counted
 
     def forget(self, scope: Scope) -> None:
         """Drop what is remembered of scopes that ``scope``, which made way, belongs to."""
         self.leaves.forget(scope)
+
+    def _take_calls(self, calls: Calls, counted: Counted, kind: slice, values: _Values) -> None:
+        """Take chat calls and, of those that were answered, refusals and first tokens."""
+        rows, codes = counted.rows[kind], counted.codes[kind]
+        if not len(rows):
+            return
+        values.put(CALLS, np.arange(kind.start, kind.stop), np.ones(len(rows)))
+        answered = np.array([error is None for error in calls.error_class], dtype=np.bool_)
+        chosen = answered[rows].nonzero()[0]
+        refused = np.array(calls.refusal, dtype=np.bool_)[rows[chosen]]
+        values.put(REFUSAL, chosen + kind.start, refused.astype(np.float64))
+        tells = any(calls.refusal_kind) or any(
+            leaf is not None and leaf.family.tells_refusals_apart for leaf in counted.leaves
+        )
+        if tells and calls.refusal_kind:
+            _put_refusals_apart(calls, counted, chosen + kind.start, refused, values)
+        if len(calls.ttft):
+            ttft = calls.ttft[rows[chosen]]
+            said = (ttft >= 0).nonzero()[0]
+            _add_widely(self.scopes.first_tokens, counted.ids()[codes[chosen[said]]], ttft[said])
+            _put_slow(TTFT, counted, chosen[said] + kind.start, ttft[said], values)
 
     def _take_requests(
         self, requests: Requests, counted: Counted, kind: slice, values: _Values
@@ -112,33 +154,24 @@ class Intake:
         answered = (~error).nonzero()[0]
         latency = requests.latency[rows[answered]]
         _add_widely(self.scopes.latencies, ids[answered], latency)
-        slow_s = counted.by_yardstick(lambda yardstick: yardstick.slow_s)[codes[answered]]
-        known = (~np.isnan(slow_s)).nonzero()[0]
-        is_slow = latency[known] > slow_s[known]
-        values.put(SLOW, answered[known] + kind.start, is_slow.astype(np.float64))
+        _put_slow(SLOW, counted, answered + kind.start, latency, values)
 
         tokens = requests.tokens[rows]
         absurd = tokens > _MOST_TOKENS
         if absurd.any():
             self.refused_tokens += int(np.count_nonzero(ids[absurd] != NOWHERE))
             tokens = np.where(absurd, np.nan, tokens)
-        unsaid = np.isnan(tokens)
-        # A failure that cost nothing is a request without tokens; a success that did not say is
-        # left out.
-        said = (error | ~unsaid).nonzero()[0]
-        tokens = np.where(unsaid, 0.0, tokens)[said]
-        success = np.array(requests.success, dtype=np.bool_)[rows[said]]
-        some = (tokens > 0).nonzero()[0]
-        _add_widely(self.scopes.tokens, ids[said[some]], tokens[some])
-        position = said + kind.start
-        values.put(TOKENS_RAW, position, tokens)
-        values.put(TOKENS_OF_SUCCESS, position[success], tokens[success])
-        # As `Yardstick.token_badness`.
-        cap = counted.by_yardstick(lambda yardstick: yardstick.token_cap)[codes[said]]
-        usual = counted.by_yardstick(lambda one: one.tokens_per_success)[codes[said]]
-        badness = (np.minimum(tokens, cap) + np.where(success, 0.0, usual)) / (cap + usual)
-        known = (~np.isnan(badness)).nonzero()[0]
-        values.put(TOKENS, position[known], badness[known])
+        success = np.array(requests.success, dtype=np.bool_)[rows]
+        _put_spent(TOKENS, self.scopes.tokens, counted, kind, tokens, error, success, values)
+        cost = requests.cost_usd[rows]
+        unpriced = np.isnan(cost) & ~np.isnan(tokens)
+        self.unpriced_requests += int(np.count_nonzero(unpriced))
+        absurd = cost > _MOST_DOLLARS
+        self.refused_costs += int(np.count_nonzero(ids[absurd] != NOWHERE))
+        cost = np.where(absurd, np.nan, cost)
+        # Of tokens without a price nobody knows what they cost, also when the request failed.
+        is_free = error & ~unpriced & ~absurd
+        _put_spent(COST, self.scopes.costs, counted, kind, cost, is_free, success, values)
 
     def _rows_of(
         self, values: _Values, counted: Counted, detect: Detect
@@ -159,27 +192,17 @@ class Intake:
             rows = counted.fixed()[codes, place]
         return rows, index
 
-    def _rubric_rows(
+    def _score_rows(
         self, scores: Scores, counted: Counted, kind: slice, detect: Detect
     ) -> IntColumn:
         """Return the ring rows of the scores, shape (N, WIDTHS)."""
-        rubrics = [scores.rubric[row] for row in counted.rows[kind].tolist()]
-        pairs: dict[tuple[int, str], int] = {}
-        numbers = [
-            pairs.setdefault(pair, len(pairs))
-            for pair in zip(counted.codes[kind].tolist(), rubrics, strict=True)
+        measures = [
+            Measure(scores.signal[row], scores.rubric[row] or None)
+            for row in counted.rows[kind].tolist()
         ]
-        rows = np.full((len(pairs), WIDTHS), NOWHERE)
-        refused = np.zeros(len(pairs), dtype=np.int64)
-        for (code, rubric), number in pairs.items():
-            leaf = counted.leaves[code]
-            assert leaf is not None
-            found = self.leaves.of_rubric(leaf, eval_measure(rubric), detect)
-            rows[number] = found
-            refused[number] = found[: len(leaf.records)].count(NOWHERE)
-        of_score = np.array(numbers, dtype=np.int64)
-        self.refused_rubrics += int(refused[of_score].sum())
-        return rows[of_score]
+        rows, refused = named_rows(self.leaves, counted, counted.codes[kind], measures, detect)
+        self.refused_rubrics += refused
+        return rows
 
     def _add(self, rows: IntColumn, moments_ns: IntColumn, values: Floats) -> None:
         flat = rows.ravel()
@@ -209,16 +232,69 @@ class _Values:
 _NONE: Final[IntColumn] = np.zeros(0, dtype=np.int64)
 
 
-def _take_calls(calls: Calls, counted: Counted, kind: slice, values: _Values) -> None:
-    """Take chat calls and, of those that were answered, the refusals."""
-    rows = counted.rows[kind]
-    if not len(rows):
-        return
-    values.put(CALLS, np.arange(kind.start, kind.stop), np.ones(len(rows)))
-    answered = np.array([error is None for error in calls.error_class], dtype=np.bool_)
-    chosen = answered[rows].nonzero()[0]
-    refused = np.array(calls.refusal, dtype=np.bool_)[rows[chosen]]
-    values.put(REFUSAL, chosen + kind.start, refused.astype(np.float64))
+def _put_refusals_apart(
+    calls: Calls,
+    counted: Counted,
+    index: IntColumn,
+    refused: npt.NDArray[np.bool_],
+    values: _Values,
+) -> None:
+    """Put refusals that were wrong, and those that were right, of the answers where one can tell.
+
+    A family takes part from its first refusal on that an evaluation called one or the other.
+    """
+    sorts = [calls.refusal_kind[row] for row in counted.rows[index].tolist()]
+    told = np.array([sort in ("legitimate", "illegitimate") for sort in sorts], dtype=np.bool_)
+    for code in dict.fromkeys(counted.codes[index[told]].tolist()):
+        leaf = counted.leaves[code]
+        assert leaf is not None
+        leaf.family.tells_refusals_apart = True
+    tells = [leaf is not None and leaf.family.tells_refusals_apart for leaf in counted.leaves]
+    takes_part = np.array(tells, dtype=np.bool_)[counted.codes[index]] & (told | ~refused)
+    for measure, wanted in ((WRONG_REFUSAL, "illegitimate"), (RIGHT_REFUSAL, "legitimate")):
+        is_it = np.array([sort == wanted for sort in sorts], dtype=np.float64)
+        values.put(measure, index[takes_part], is_it[takes_part])
+
+
+def _put_slow(
+    measure: Measure, counted: Counted, index: IntColumn, latency: Floats, values: _Values
+) -> None:
+    """Put whether each is slow by the family's yardstick; nothing where there is none yet."""
+    limit = counted.yardsticks(measure)[1][counted.codes[index]]
+    known = (~np.isnan(limit)).nonzero()[0]
+    values.put(measure, index[known], (latency[known] > limit[known]).astype(np.float64))
+
+
+def _put_spent(
+    measure: Measure,
+    histogram: Histogram,
+    counted: Counted,
+    kind: slice,
+    spent: Floats,
+    is_free: npt.NDArray[np.bool_],
+    success: npt.NDArray[np.bool_],
+    values: _Values,
+) -> None:
+    """Put what every request of ``kind`` spent, raw and as badness; NaN where nobody said.
+
+    What ``is_free`` spent nothing where it does not say: a failure. Any other that did not say is
+    left out.
+    """
+    unsaid = np.isnan(spent)
+    said = (is_free | ~unsaid).nonzero()[0]
+    amount, succeeded = np.where(unsaid, 0.0, spent)[said], success[said]
+    position = said + kind.start
+    codes = counted.codes[position]
+    some = (amount > 0).nonzero()[0]
+    _add_widely(histogram, counted.ids()[codes[some]], amount[some])
+    raw, of_success = RATIOS[measure]
+    values.put(raw, position, amount)
+    values.put(of_success, position[succeeded], amount[succeeded])
+    # As `Yardstick.badness`.
+    usual, limit = (column[codes] for column in counted.yardsticks(measure))
+    badness = (np.minimum(amount, limit) + np.where(succeeded, 0.0, usual)) / (limit + usual)
+    known = (~np.isnan(badness)).nonzero()[0]
+    values.put(measure, position[known], badness[known])
 
 
 def _add_widely(histogram: Histogram, ids: IntColumn, values: Floats) -> None:

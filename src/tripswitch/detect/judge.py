@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tripswitch.config.detect_sections import Detect
-from tripswitch.detect.baseline import Baseline, from_moments, own_history
+from tripswitch.detect.baseline import Baseline, from_moments, own_history, ratio_of
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.decision import Decision, decide
 from tripswitch.detect.evidence import MINUTES_A_MONTH
 from tripswitch.detect.nulls import against_baseline, against_control, mirror, null_means
 from tripswitch.detect.roster import NONE, SUSPICIOUS, Roster
+from tripswitch.detect.signals import Rule, rules_of
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
 from tripswitch.windows.rings import STRATA, Floats, Rows
 from tripswitch.windows.scopes import Scopes
@@ -82,7 +83,7 @@ class Judge:
         )
 
     def ratio_baseline(self, rows: Rows, detect: Detect) -> tuple[Floats, Floats]:
-        """Return the raw token ratio and its standard error that go with `baseline`."""
+        """Return what is spent by success, and its standard error, that go with `baseline`."""
         previous = self.roster.previous_samples[rows] >= detect.min_baseline
         return (
             np.where(previous, self.roster.previous_ratio[rows], self.own_ratio),
@@ -102,8 +103,12 @@ class Judge:
         raw = rings.moments[np.maximum(roster.raw[rows], 0)]
         of_success = rings.moments[np.maximum(roster.of_success[rows], 0)]
         self.own_ratio, self.own_ratio_error = ratio_of(raw, of_success)
-        control = rings.moments[np.maximum(roster.control[rows], 0)]
-        self.control_effect = from_moments(control).design_effect
+        # The control is not the suspect: its last minutes may say how its calls hang together, and
+        # in its first quarter of an hour nothing else does.
+        self.control_effect = np.ones(len(rows))
+        compared = (roster.control[rows] != NONE).nonzero()[0]
+        control = rings.history(roster.control[rows[compared]])
+        self.control_effect[compared] = from_moments(control).design_effect
         self._freeze(rows)
 
     def _freeze(self, rows: Rows) -> None:
@@ -122,10 +127,13 @@ class Judge:
         self, rows: Rows, base: Baseline, fresh: Floats, now_ns: int, detect: Detect
     ) -> None:
         roster = self.roster
-        has_base = (base.samples > 0) & (roster.control[rows] == NONE) & roster.judged[rows]
+        judged, alone = roster.judged[rows], roster.control[rows] == NONE
+        has_base = (base.samples > 0) & alone & judged
         self._restart_changed(rows, has_base, now_ns, detect)
         arrived = fresh[roster.series[rows]].sum(axis=1)
-        active = has_base & (arrived[:, 0] > 0)
+        # What must be rare is weighed by itself too: that the control leaks as much is no comfort.
+        weighed = has_base | (roster.is_absolute[rows] & judged)
+        active = weighed & (arrived[:, 0] > 0)
         if not active.any():
             return
         chosen = rows[active]
@@ -137,7 +145,7 @@ class Judge:
             base.design_effect[active],
         )
         stats = mirror(arrived[active], roster.mirrored[chosen])
-        null_page, null_look = null_means(roster.kind[chosen], kept)
+        null_page, null_look = null_means(roster.kind[chosen], kept, roster.usual_share[chosen])
         effect = kept.design_effect[:, None]
         is_new = roster.own_mode[chosen] == _PREVIOUS
         bad_minutes = np.where(
@@ -152,7 +160,7 @@ class Judge:
             self._step(
                 name,
                 chosen,
-                against_baseline(stats, null, roster.is_rate[chosen]) / effect,
+                against_baseline(stats, null, roster.kind[chosen]) / effect,
                 alpha=alpha,
                 start=start,
                 share=share,
@@ -171,11 +179,7 @@ class Judge:
         pending[:, 0] += fresh[roster.series[chosen]]
         pending[:, 1] += fresh[roster.control[chosen]]
         self._close_stratum(pending)
-        mirrored, kind, is_rate = (
-            roster.mirrored[chosen],
-            roster.kind[chosen],
-            roster.is_rate[chosen],
-        )
+        mirrored, kind = roster.mirrored[chosen], roster.kind[chosen]
         page = np.zeros((len(chosen), 6))
         look = np.zeros((len(chosen), 6))
         for stratum in range(STRATA + 1):
@@ -189,7 +193,7 @@ class Judge:
             turned = np.where(mirrored, 1 - centre, centre)
             suspect = mirror(pending[:, 0, stratum], mirrored)
             control = mirror(pending[:, 1, stratum], mirrored)
-            gain_page, gain_look = against_control(suspect, control, turned, kind, is_rate)
+            gain_page, gain_look = against_control(suspect, control, turned, kind)
             page += np.where(paired[:, None], gain_page, 0.0)
             look += np.where(paired[:, None], gain_look, 0.0)
             counted = np.where(paired[:, None], pending[:, 1, stratum, :2], 0.0)
@@ -243,14 +247,21 @@ class Judge:
         detect: Detect,
     ) -> None:
         # A signal looked at in both directions spends half its budget on each.
-        halves = np.where(self.roster.two_sided[rows], 0.5, 1.0)
-        inject = halves * alpha / MINUTES_A_MONTH
+        roster = self.roster
+        halves = np.where(roster.two_sided[rows], 0.5, 1.0)
+        # A leak weighs more than a false page, and so many hits need no more minutes than they are.
+        is_leak = rules_of(roster.kind[rows]) == Rule.LEAKS
+        tolerated = np.where(is_leak, detect.alpha_pii, alpha)
+        fewest_minutes = np.where(
+            is_leak, np.minimum(bad_minutes, roster.fewest_events[rows]), bad_minutes
+        )
+        inject = halves * tolerated / MINUTES_A_MONTH
         budget = np.maximum(halves * start * share, inject)
-        self.roster.detectors[name].step(
+        roster.detectors[name].step(
             rows,
             increments,
             inject=inject,
-            cap=np.log(1 / budget) / bad_minutes,
+            cap=np.log(1 / budget) / fewest_minutes,
             tick_minutes=detect.tick * NS_PER_S / NS_PER_MINUTE,
             now_ns=now_ns,
         )
@@ -262,6 +273,8 @@ class Judge:
         roster = self.roster
         previous = roster.previous_samples[rows] >= detect.min_baseline
         mode = np.where(has_base, np.where(previous, _PREVIOUS, _OWN), NONE)
+        # With or without a reference, what must be rare is weighed against the same.
+        mode = np.where(roster.is_absolute[rows], _OWN, mode)
         for index in np.flatnonzero(mode != roster.own_mode[rows]):
             row = int(rows[index])
             is_start = mode[index] == _PREVIOUS and bool(roster.seen_start[row])
@@ -277,14 +290,3 @@ class Judge:
 
 _PREVIOUS: Final = 1
 _OWN: Final = 2
-
-
-def ratio_of(raw: Floats, of_success: Floats) -> tuple[Floats, Floats]:
-    """Return tokens by success and its standard error from the moments of the two raw series."""
-    n, s, q = raw[:, 0], raw[:, 1], raw[:, 2]
-    successes = of_success[:, 0]
-    known = (successes > 0) & (n > 0)
-    safe_n, safe = np.where(known, n, 1.0), np.where(known, successes, 1.0)
-    ratio = np.where(known, s / safe, 0.0)
-    variance = np.maximum(q / safe_n - (s / safe_n) ** 2, 0.0)
-    return ratio, np.where(known, np.sqrt(variance * safe_n) / safe, 0.0)

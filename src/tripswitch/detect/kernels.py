@@ -24,6 +24,8 @@ BETS: Final = 6
 
 LAMBDAS: Final[Floats] = np.array([0.1, 0.2, 0.4, 0.8, 1.6, 3.2])
 ODDS: Final[Floats] = np.array([1.35, 2.0, 4.0, 12.0, 40.0, 40.0])
+RARE_ODDS: Final[Floats] = np.array([2.0, 5.0, 20.0, 80.0, 300.0, 300.0])
+"""Of what must be rare: leaks and injections that succeed."""
 
 _SAFE_BET: Final = 0.9  # l * b must stay below 1 or psi is not a number
 _SMALLEST: Final = 1e-3
@@ -76,21 +78,32 @@ def mean_two_sample(
     return np.where(both[:, None], increment, 0.0)
 
 
-def rate_one_sample(n: Floats, k: Floats, p0: Floats) -> Floats:
-    """Return the log-increments against H0: the rate of events is at most ``p0``."""
+def rate_one_sample(n: Floats, k: Floats, p0: Floats, odds: Floats = ODDS) -> Floats:
+    """Return the log-increments against H0: the rate of events is at most ``p0``.
+
+    ``odds`` are the alternatives by odds ratio, shape (K,), or (B, K) for each row its own.
+    """
     p0 = np.clip(p0, _RATE_LIMIT, 1 - _RATE_LIMIT)[:, None]
-    p1 = _odds_shift(p0)
+    p1 = _odds_shift(p0, odds)
     return k[:, None] * np.log(p1 / p0) + (n - k)[:, None] * np.log((1 - p1) / (1 - p0))
 
 
-def rate_two_sample(nx: Floats, kx: Floats, ny: Floats, ky: Floats, control_rate: Floats) -> Floats:
+def rate_two_sample(
+    nx: Floats,
+    kx: Floats,
+    ny: Floats,
+    ky: Floats,
+    control_rate: Floats,
+    odds: Floats = ODDS,
+) -> Floats:
     """Return the log-increments against H0: both rates are equal, whatever they are.
 
-    ``control_rate`` is the control's rate before this bucket; strata with an empty arm give 0.
+    ``control_rate`` is the control's rate before this bucket, ``odds`` as in `rate_one_sample`;
+    strata with an empty arm give 0.
     """
     both = (nx > 0) & (ny > 0)
     py = np.clip(control_rate, 1e-5, 1 - 1e-5)[:, None]
-    px = _odds_shift(py)
+    px = _odds_shift(py, odds)
     total = np.where(both, nx + ny, 1.0)[:, None]
     pooled = (nx[:, None] * px + ny[:, None] * py) / total
     pooled = np.where(both[:, None], pooled, py)
@@ -103,6 +116,6 @@ def rate_two_sample(nx: Floats, kx: Floats, ny: Floats, ky: Floats, control_rate
     return np.where(both[:, None], increment, 0.0)
 
 
-def _odds_shift(p: Floats) -> Floats:
-    odds = ODDS[None, :] * p / (1 - p)
-    return np.clip(odds / (1 + odds), _RATE_LIMIT, 1 - _RATE_LIMIT)
+def _odds_shift(p: Floats, odds: Floats) -> Floats:
+    shifted = odds * p / (1 - p)
+    return np.clip(shifted / (1 + shifted), _RATE_LIMIT, 1 - _RATE_LIMIT)

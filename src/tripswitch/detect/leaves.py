@@ -15,7 +15,7 @@ import numpy as np
 from tripswitch.config.detect_sections import Detect
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.families import Family, without_version
-from tripswitch.detect.signals import FIXED
+from tripswitch.detect.signals import FIXED, TOOL_ERROR, TOOL_SLOW
 from tripswitch.model.calls import IntColumn
 from tripswitch.model.clocktext import NS_PER_S
 from tripswitch.model.scope import Scope
@@ -30,7 +30,9 @@ NOWHERE: Final = -1
 UNMADE: Final = -2
 """In place of a row that is made when the first value comes."""
 
-_MOST_RUBRICS: Final = 32
+_MOST: Final = {"eval_score": 32, TOOL_ERROR: 16, TOOL_SLOW: 16}
+"""Rubrics and tools that a scope may have: their names are the sender's to choose."""
+
 # Long enough for every arm that runs already to have shown itself, short enough that a rollout
 # seconds after the start is still seen as one.
 _FOUND_RUNNING_NS: Final = 60 * NS_PER_S
@@ -41,7 +43,7 @@ class Leaf:
     """A leaf with its family and its records, the arm's first, none of them twice.
 
     ``folded`` counts those of its scopes that had no room of their own. ``ids`` (WIDTHS,) are the
-    records' ids, ``fixed`` (len(FIXED), WIDTHS) and ``rubrics`` their ring rows.
+    records' ids, ``fixed`` (len(FIXED), WIDTHS) and ``named`` (rubrics, tools, harms) their rows.
     """
 
     scope: Scope
@@ -51,7 +53,7 @@ class Leaf:
     folded: int
     ids: IntColumn = field(init=False)
     fixed: IntColumn = field(init=False)
-    rubrics: dict[Measure, tuple[int, ...]] = field(default_factory=dict)
+    named: dict[Measure, tuple[int, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.ids = np.array(_padded([record.id for record in self.records]))
@@ -118,24 +120,25 @@ class Leaves:
         rows = [self._row(record, FIXED[place], detect) for record in leaf.records]
         leaf.fixed[place] = _padded(rows)
 
-    def of_rubric(self, leaf: Leaf, measure: Measure, detect: Detect) -> tuple[int, ...]:
-        """Return the ring rows of a rubric in a leaf's scopes, making them when new.
+    def of_named(self, leaf: Leaf, measure: Measure, detect: Detect) -> tuple[int, ...]:
+        """Return the ring rows of a measure by name in a leaf's scopes, making them when new.
 
-        `NOWHERE` in a scope that has all the rubrics it may have.
+        `NOWHERE` in a scope that has all that it may have of this sort.
         """
-        rows = leaf.rubrics.get(measure)
+        rows = leaf.named.get(measure)
         if rows is not None:
             return rows
         found = [self._row(record, measure, detect) for record in leaf.records]
         rows = _padded(found)
         if NOWHERE not in found:
-            leaf.rubrics[measure] = rows
+            leaf.named[measure] = rows
         return rows
 
     def _row(self, record: ScopeRecord, measure: Measure, detect: Detect) -> int:
         row = record.series.get(measure)
         if row is None:
-            if measure.rubric is not None and _rubrics(record) >= _MOST_RUBRICS:
+            most = _MOST.get(measure.name)
+            if most is not None and _named_alike(record, measure.name) >= most:
                 return NOWHERE
             row = self.scopes.row(record, measure)
             if self._is_judged(record):
@@ -150,8 +153,8 @@ class Leaves:
         return record.scope in family.arms or record.scope in leaves
 
 
-def _rubrics(record: ScopeRecord) -> int:
-    return sum(1 for measure in record.series if measure.rubric is not None)
+def _named_alike(record: ScopeRecord, name: str) -> int:
+    return sum(1 for measure in record.series if measure.name == name)
 
 
 def _padded(numbers: list[int]) -> tuple[int, ...]:

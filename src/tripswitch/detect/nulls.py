@@ -15,12 +15,15 @@ import numpy.typing as npt
 
 from tripswitch.detect.baseline import GUARD_STANDARD_ERRORS, Baseline
 from tripswitch.detect.kernels import (
+    BETS,
+    ODDS,
+    RARE_ODDS,
     mean_one_sample,
     mean_two_sample,
     rate_one_sample,
     rate_two_sample,
 )
-from tripswitch.detect.signals import Kind
+from tripswitch.detect.signals import Rule, rules_of
 from tripswitch.windows.rings import Floats, Rows
 
 SCORE_TOLERANCE: Final = 0.01
@@ -29,6 +32,7 @@ ERROR_MULTIPLE: Final = 1.5
 SLOW_FLOOR: Final = 0.003
 SLOW_MULTIPLE: Final = 2.0
 TOKEN_TOLERANCE: Final = 0.05
+RARE_MULTIPLE: Final = 2.0
 
 
 def mirror(stats: Floats, mirrored: npt.NDArray[np.bool_]) -> Floats:
@@ -38,12 +42,17 @@ def mirror(stats: Floats, mirrored: npt.NDArray[np.bool_]) -> Floats:
     return np.where(mirrored.reshape((-1, *[1] * (stats.ndim - 1))), turned, stats)
 
 
-def null_means(kind: Rows, base: Baseline) -> tuple[Floats, Floats]:
+def null_means(
+    kind: Rows, base: Baseline, usual_share: Floats | float = 0.0
+) -> tuple[Floats, Floats]:
     """Return the nulls (page, look) of the one-sample tests, in units of the judged y.
+
+    ``usual_share`` is what is always normal of what must be rare.
 
     ``base`` is the baseline of y itself; mirrored kinds are turned here. A rate that was never
     seen to happen is taken as one event in the baseline, not as impossible.
     """
+    is_known = (base.samples > 0) & (base.mean > 0)
     n = np.maximum(base.samples, 1.0)
     smoothed = (base.mean * n + 1.0) / (n + 1.0)
     rate_error = np.sqrt(np.maximum(smoothed * (1 - smoothed), 0.0) / n * base.design_effect)
@@ -51,27 +60,38 @@ def null_means(kind: Rows, base: Baseline) -> tuple[Floats, Floats]:
     upper = smoothed + guard
     falling = 1 - base.mean + guard
     mean_guard = base.mean + GUARD_STANDARD_ERRORS * base.standard_error
-    choices = [kind == value for value in Kind]
+    # What must be rare is not taken for normal because little was seen: only hits that were seen
+    # and stand on enough raise the null.
+    seen = np.where(is_known, np.minimum(mean_guard, base.mean + guard), 0.0)
+    rule = rules_of(kind)
+    choices = [rule == value for value in Rule]
     page = np.select(
         choices,
         [
             mean_guard + SCORE_TOLERANCE,
+            (1 + TOKEN_TOLERANCE) * base.mean + GUARD_STANDARD_ERRORS * base.standard_error,
+            np.maximum(SLOW_FLOOR, SLOW_MULTIPLE * upper),
             upper + REFUSAL_TOLERANCE,
             falling + REFUSAL_TOLERANCE,
             np.maximum(ERROR_MULTIPLE * smoothed, upper),
-            np.maximum(SLOW_FLOOR, SLOW_MULTIPLE * upper),
-            (1 + TOKEN_TOLERANCE) * base.mean + GUARD_STANDARD_ERRORS * base.standard_error,
+            np.maximum(usual_share, seen),
+            np.maximum(usual_share, RARE_MULTIPLE * seen),
         ],
     )
-    look = np.select(choices, [mean_guard, upper, falling, upper, page, mean_guard])
+    look = np.select(choices, [mean_guard, mean_guard, page, upper, falling, upper, page, page])
     return np.clip(page, 1e-6, 1.0), np.clip(look, 1e-6, 1.0)
 
 
-def against_baseline(stats: Floats, null: Floats, is_rate: npt.NDArray[np.bool_]) -> Floats:
+def against_baseline(stats: Floats, null: Floats, kind: Rows) -> Floats:
     """Return the one-sample increments of already mirrored (n, s, q), shape (R, K)."""
-    n, s, q = stats[:, 0], stats[:, 1], stats[:, 2]
-    rates = rate_one_sample(n, s, np.minimum(null, 1 - 1e-6))
-    return np.where(is_rate[:, None], rates, mean_one_sample(n, s, q, null))
+    rule = rules_of(kind)
+    means, rates = _means_and_rates(rule)
+    increments = np.empty((len(rule), BETS))
+    n, s, q = stats[means].T
+    increments[means] = mean_one_sample(n, s, q, null[means])
+    n, s, _ = stats[rates].T
+    increments[rates] = rate_one_sample(n, s, np.minimum(null[rates], 1 - 1e-6), _odds(rule[rates]))
+    return increments
 
 
 def against_control(
@@ -79,14 +99,32 @@ def against_control(
     control: Floats,
     centre: Floats,
     kind: Rows,
-    is_rate: npt.NDArray[np.bool_],
 ) -> tuple[Floats, Floats]:
     """Return the two-sample increments (page, look) of one stratum, both arms already mirrored."""
-    nx, sx, qx = suspect[:, 0], suspect[:, 1], suspect[:, 2]
-    ny, sy, qy = control[:, 0], control[:, 1], control[:, 2]
-    rates = rate_two_sample(nx, sx, ny, sy, centre)
-    tolerance = np.where(kind == Kind.TOKENS, TOKEN_TOLERANCE * centre, SCORE_TOLERANCE)
-    page = mean_two_sample((nx, sx, qx), (ny, sy, qy), centre, tolerance)
-    look = mean_two_sample((nx, sx, qx), (ny, sy, qy), centre, np.zeros_like(tolerance))
-    column = is_rate[:, None]
-    return np.where(column, rates, page), np.where(column, rates, look)
+    rule = rules_of(kind)
+    means, rates = _means_and_rates(rule)
+    page, look = np.empty((len(rule), BETS)), np.empty((len(rule), BETS))
+    nx, sx, qx = suspect[means].T
+    ny, sy, qy = control[means].T
+    middle = centre[means]
+    is_ratio = rule[means] == Rule.RATIO
+    tolerance = np.where(is_ratio, TOKEN_TOLERANCE * middle, SCORE_TOLERANCE)
+    page[means] = mean_two_sample((nx, sx, qx), (ny, sy, qy), middle, tolerance)
+    look[means] = mean_two_sample((nx, sx, qx), (ny, sy, qy), middle, np.zeros_like(tolerance))
+    nx, sx, _ = suspect[rates].T
+    ny, sy, _ = control[rates].T
+    page[rates] = rate_two_sample(nx, sx, ny, sy, centre[rates], _odds(rule[rates]))
+    look[rates] = page[rates]
+    return page, look
+
+
+def _means_and_rates(rule: Rows) -> tuple[Rows, Rows]:
+    """Return the positions that the kernels of means weigh, and those of the Bernoulli kernels."""
+    is_mean = (rule == Rule.SCORE) | (rule == Rule.RATIO)
+    return is_mean.nonzero()[0], (~is_mean).nonzero()[0]
+
+
+def _odds(rule: Rows) -> Floats:
+    """Return the odds ratios bet on, a row each: what must be rare changes by larger factors."""
+    is_rare = (rule == Rule.LEAKS) | (rule == Rule.SUCCESSES)
+    return np.where(is_rare[:, None], RARE_ODDS, ODDS)

@@ -23,10 +23,9 @@ from tripswitch.detect.baseline import GUARD_STANDARD_ERRORS, from_moments
 from tripswitch.detect.decision import Decision
 from tripswitch.detect.evidence import MINUTES_A_MONTH
 from tripswitch.detect.judge import Judge
-from tripswitch.detect.nulls import SLOW_MULTIPLE, null_means
-from tripswitch.detect.signals import SIGNALS, Kind
+from tripswitch.detect.nulls import RARE_MULTIPLE, SLOW_MULTIPLE, null_means
+from tripswitch.detect.signals import SIGNALS, Kind, Rule
 from tripswitch.model.clocktext import NS_PER_MINUTE
-from tripswitch.model.incident import Shape
 from tripswitch.windows.rings import Floats
 
 MEAN_MULTIPLE: Final = 3.0
@@ -100,7 +99,8 @@ def per_minute_of(judge: Judge, series: int, first_seen_ns: int) -> float:
 def outlook_of(judge: Judge, decision: Decision, index: int, row: int, detect: Detect) -> Outlook:
     """Return the outlook of the row at ``index`` of what was decided last."""
     roster, rings = judge.roster, judge.scopes.rings
-    is_control = bool(decision.is_control[index])
+    # What must be rare is weighed by itself, whatever serves beside it.
+    is_control = bool(decision.is_control[index] and not roster.is_absolute[row])
     series, control = int(roster.series[row]), int(roster.control[row])
     per_minute = per_minute_of(judge, series, roster.first_seen_ns[row])
     reference_per_minute = None
@@ -122,6 +122,8 @@ def outlook_of(judge: Judge, decision: Decision, index: int, row: int, detect: D
         floor = float(bad_minutes.previous_version)
     else:
         floor = float(bad_minutes.own_history)
+    if SIGNALS[Kind(roster.kind[row])].rule is Rule.LEAKS:
+        floor = min(floor, float(roster.fewest_events[row]))
     if not is_control and not roster.is_rate[row]:
         floor = max(floor, detect.alert_window / 60)
     if samples is not None:
@@ -152,7 +154,9 @@ def nats_of(judge: Judge, row: int, detect: Detect, *, is_control: bool) -> floa
     share = float((roster.control_share if is_control else roster.previous_share)[row])
     if roster.seen_start[row] and share > 0:
         return math.log(1 / min(half * share * detect.alpha_start, 1.0))
-    return math.log(MINUTES_A_MONTH / (half * detect.alpha_page))
+    is_leak = SIGNALS[Kind(roster.kind[row])].rule is Rule.LEAKS
+    alpha = detect.alpha_pii if is_leak else detect.alpha_page
+    return math.log(MINUTES_A_MONTH / (half * alpha))
 
 
 def _samples(
@@ -166,31 +170,66 @@ def _samples(
 ) -> tuple[float | None, float]:
     """Return the samples without design effect, and the change in y that they are for."""
     roster = judge.roster
-    kind, line = Kind(roster.kind[row]), float(roster.line_page[row])
+    rule, line = SIGNALS[Kind(roster.kind[row])].rule, float(roster.line_page[row])
+    if roster.is_absolute[row]:
+        return _samples_of_rare(judge, decision, index, row, nats)
     usual = float(decision.reading.usual[index]) if decision.is_comparable[index] else mean
     if not roster.is_rate[row]:
         # The line of a ratio is a share of what is usual, in linearised y as in tokens.
-        change = line if kind is Kind.EVAL else line * mean
+        change = line if rule is Rule.SCORE else line * mean
         guard = GUARD_STANDARD_ERRORS * _baseline_error(judge, decision, index, row)
         return samples_for_mean(variance, change - guard, nats), change
     if roster.mirrored[row]:
         if usual < line:
             return None, line
         return samples_for_rate(usual, usual - line, nats), line
-    if SIGNALS[kind].shape is Shape.LATENCY_SPIKE:
+    if rule is Rule.SLOW:
         # The line is the share itself of what is slow, and twice that of the reference.
         changed = max(line, SLOW_MULTIPLE * usual)
     else:
         changed = max(usual + line, float(roster.multiple[row]) * usual)
     null = usual
     if decision.is_comparable[index] and not decision.is_control[index]:
-        base = from_moments(np.zeros((1, 6)))
-        base.samples[0], base.mean[0] = decision.reading.usual_samples[index], usual
-        base.standard_error[0] = _baseline_error(judge, decision, index, row)
-        null = float(null_means(roster.kind[row : row + 1], base)[0][0])
+        null = _null_of(judge, decision, index, row, usual)
     if changed <= null:
         return None, changed - usual
     return samples_for_rate(null, changed, nats), changed - usual
+
+
+def _samples_of_rare(
+    judge: Judge, decision: Decision, index: int, row: int, nats: float
+) -> tuple[float | None, float]:
+    """Return the same for what must be rare: it is weighed by itself, whatever it is beside.
+
+    The change is to the page line, or to twice what is normal where the line is no higher; as many
+    samples are needed as bring the events that a page takes.
+    """
+    roster = judge.roster
+    usual = 0.0
+    if index < len(judge.own.samples) and judge.own.samples[index] > 0:
+        usual = float(judge.own.mean[index])
+    null = _null_of(judge, decision, index, row, usual)
+    changed = max(float(roster.line_page[row]), RARE_MULTIPLE * null)
+    samples = samples_for_rate(null, changed, nats)
+    if samples is not None:
+        samples = max(samples, float(roster.fewest_events[row]) / min(changed, 1.0))
+    return samples, changed - usual
+
+
+def _null_of(judge: Judge, decision: Decision, index: int, row: int, usual: float) -> float:
+    """Return the rate that is still taken for normal where the own past has ``usual``."""
+    roster = judge.roster
+    base = from_moments(np.zeros((1, 6)))
+    if roster.is_absolute[row]:
+        if index < len(judge.own.samples):
+            base.samples[0] = judge.own.samples[index]
+            base.standard_error[0] = judge.own.standard_error[index]
+    else:
+        base.samples[0] = decision.reading.usual_samples[index]
+        base.standard_error[0] = _baseline_error(judge, decision, index, row)
+    base.mean[0] = usual
+    kind, usual_share = roster.kind[row : row + 1], roster.usual_share[row : row + 1]
+    return float(null_means(kind, base, usual_share)[0][0])
 
 
 def _baseline_error(judge: Judge, decision: Decision, index: int, row: int) -> float:
@@ -205,7 +244,8 @@ def _baseline_error(judge: Judge, decision: Decision, index: int, row: int) -> f
 def _design_effect(judge: Judge, decision: Decision, index: int, row: int) -> float:
     if decision.is_previous[index]:
         return max(1.0, float(judge.roster.previous_effect[row]))
-    effects = judge.control_effect if decision.is_control[index] else judge.own.design_effect
+    by_control = decision.is_control[index] and not judge.roster.is_absolute[row]
+    effects = judge.control_effect if by_control else judge.own.design_effect
     return float(effects[index]) if index < len(effects) else 1.0
 
 

@@ -144,8 +144,10 @@ def read_ratios(
     )
 
 
-def choose_window(read: Read, fewest: Floats, is_control: Flags) -> tuple[Reading, Rows]:
-    """Return the smallest window that holds enough samples, and its index.
+def choose_window(
+    read: Read, fewest: Floats, is_control: Flags, fewest_events: Floats | None = None
+) -> tuple[Reading, Rows]:
+    """Return the smallest window that holds enough samples (and events), and its index.
 
     Where none does the largest is returned, with index -1. A window is read only where none before
     it holds enough: most rows need no other than the first.
@@ -157,6 +159,8 @@ def choose_window(read: Read, fewest: Floats, is_control: Flags) -> tuple[Readin
         if position > 0:
             chosen.put(lacking, read(window, lacking))
         enough = _holds_enough(chosen, lacking, fewest, is_control)
+        if fewest_events is not None and position < len(WINDOWS) - 1:
+            enough &= chosen.events[lacking] >= fewest_events[lacking]
         index[lacking[enough]] = position
         lacking = lacking[~enough]
         if not len(lacking):

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tripswitch.detect.evidence import EDetector
-from tripswitch.detect.signals import Kind, Lines
+from tripswitch.detect.lines import Lines
+from tripswitch.detect.signals import ABSOLUTE, SIGNALS, Kind
 from tripswitch.model.scope import Scope
 from tripswitch.windows.rings import STRATA, Floats, Rows
 from tripswitch.windows.scopes import Measure, ScopeRecord
@@ -29,7 +30,8 @@ DETECTORS: Final = ("page_own", "page_control", "look_own", "look_control")
 class Roster:
     """Judged rows as columns of capacity R.
 
-    ``series``, ``raw`` and ``of_success`` are ring rows (the last two for tokens, else -1);
+    ``series``, ``raw`` and ``of_success`` are ring rows; the last two are the companions of what is
+    spent by success, ``raw`` also that of leaks (their traces), else -1;
     ``control*`` the same of the control, -1 without one. ``pending`` (R, 2, 5, 3) holds unpaired
     arrivals of suspect and control by stratum. ``previous_*`` is the frozen baseline taken from
     the version before, samples 0 without one. ``held_*`` count minutes. ``*_share`` is the part of
@@ -54,6 +56,8 @@ class Roster:
         "fewest",
         "fewest_look",
         "fewest_events",
+        "fewest_traces",
+        "usual_share",
         "control_n",
         "control_s",
         "control_share",
@@ -68,8 +72,16 @@ class Roster:
         "held_look",
         "held_recent",
     )
-    _FLAGS: Final = ("used", "judged", "mirrored", "two_sided", "is_rate", "seen_start")
-    GIVEN: Final = ("used", "kind", "series", "mirrored", "two_sided", "is_rate")
+    _FLAGS: Final = (
+        "used",
+        "judged",
+        "mirrored",
+        "two_sided",
+        "is_rate",
+        "is_absolute",
+        "seen_start",
+    )
+    GIVEN: Final = ("used", "kind", "series", "mirrored", "two_sided", "is_rate", "is_absolute")
     """What a row is made with and never changes: of the code, not of what was seen."""
 
     def __init__(self) -> None:
@@ -95,6 +107,8 @@ class Roster:
         self.fewest: Floats
         self.fewest_look: Floats
         self.fewest_events: Floats
+        self.fewest_traces: Floats
+        self.usual_share: Floats
         self.control_n: Floats
         self.control_s: Floats
         self.control_share: Floats
@@ -114,6 +128,7 @@ class Roster:
         self.mirrored: npt.NDArray[np.bool_]
         self.two_sided: npt.NDArray[np.bool_]
         self.is_rate: npt.NDArray[np.bool_]
+        self.is_absolute: npt.NDArray[np.bool_]
         self.seen_start: npt.NDArray[np.bool_]
         for name in self._INTS:
             setattr(self, name, np.full(64, NONE, dtype=np.int64))
@@ -144,11 +159,10 @@ class Roster:
         raw: int,
         of_success: int,
         lines: Lines,
-        is_rate: bool,
-        is_mirrored: bool,
         is_two_sided: bool,
     ) -> int:
         """Make the row of one kind of one measure of one scope, with no evidence yet."""
+        signal = SIGNALS[kind]
         if self._free:
             row = self._free.pop()
         else:
@@ -174,7 +188,8 @@ class Roster:
         self.control[row] = self.control_raw[row] = self.control_of_success[row] = NONE
         self.own_mode[row] = NONE
         self.used[row] = self.judged[row] = True
-        self.mirrored[row], self.is_rate[row] = is_mirrored, is_rate
+        self.mirrored[row], self.is_rate[row] = signal.is_mirrored, signal.is_rate
+        self.is_absolute[row] = signal.rule in ABSOLUTE
         self.two_sided[row] = is_two_sided
         self.seen_start[row] = not record.found_running
         self.pending[row] = 0.0
@@ -183,11 +198,15 @@ class Roster:
             detector.start(row, 0.0, record.first_seen_ns)
         return row
 
-    def measure(self, row: int) -> Measure:
-        """Return the measure that a row judges."""
+    def key(self, row: int) -> tuple[Scope, Measure, Kind]:
+        """Return what a row judges: scope, measure and kind."""
         key = self._keys[row]
         assert key is not None
-        return key[1]
+        return key
+
+    def measure(self, row: int) -> Measure:
+        """Return the measure that a row judges."""
+        return self.key(row)[1]
 
     def columns(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return every array that holds one row each, by name, those of the detectors too."""
@@ -220,7 +239,8 @@ class Roster:
         self.line_look[row], self.line_page[row] = lines.investigate, lines.page
         self.multiple[row] = lines.page_multiple
         self.fewest[row], self.fewest_look[row] = lines.samples, lines.samples_investigate
-        self.fewest_events[row] = lines.events
+        self.fewest_events[row], self.fewest_traces[row] = lines.events, lines.traces
+        self.usual_share[row] = lines.usual
 
     def refer(self, row: int, scope: Scope | None) -> None:
         """Note the scope that a row is compared with at the same time, None for none."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from tripswitch.config.detect_sections import Detect
 from tripswitch.detect.baseline import Baseline
+from tripswitch.detect.coming import Coming
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.families import Family
 from tripswitch.detect.judge import Judge
@@ -54,6 +55,7 @@ class Taken:
 def save_detection(snapshot: Snapshot, judge: Judge) -> None:
     """Put families, rows, evidence and the baselines in force into ``snapshot``."""
     _save_families(snapshot, judge.comparisons)
+    judge.comparisons.upstreams.save(snapshot)
     _save_roster(snapshot, judge.roster)
     for name in _BASELINE:
         snapshot.arrays[f"judge.own.{name}"] = getattr(judge.own, name).copy()
@@ -69,6 +71,7 @@ def restore_detection(snapshot: Snapshot, judge: Judge, detect: Detect) -> Taken
     """
     by_id = {record.id: record for record in judge.scopes.records.values()}
     _restore_families(snapshot, judge.comparisons, by_id)
+    judge.comparisons.upstreams.restore(snapshot)
     taken = _restore_roster(snapshot, judge, detect)
     judge.incident_rows = set(snapshot.facts["judge.incident_rows"])
     if not taken.unplaced and not taken.added:
@@ -80,7 +83,9 @@ def restore_detection(snapshot: Snapshot, judge: Judge, detect: Detect) -> Taken
     return taken
 
 
-def pass_gap(judge: Judge, now_ns: int, gap_ns: int, kept: Kept) -> None:
+def pass_gap(
+    judge: Judge, coming: Coming, now_ns: int, gap_ns: int, detect: Detect, kept: Kept
+) -> None:
     """Let minutes pass in which nobody watched, up to ``now_ns``.
 
     Windows move on and baselines fade as they do. What waited to be paired is given up: minutes
@@ -88,11 +93,12 @@ def pass_gap(judge: Judge, now_ns: int, gap_ns: int, kept: Kept) -> None:
     A version that first shows itself after an hour's gap may have begun at any time in it.
     """
     scopes, roster = judge.scopes, judge.roster
-    minutes = now_ns // NS_PER_MINUTE - scopes.rings.now_minute
+    last_minute, now_minute = scopes.rings.now_minute, now_ns // NS_PER_MINUTE
+    minutes = now_minute - last_minute
     scopes.rings.advance(now_ns)
     scopes.rings.take_fresh()
-    scopes.latencies.pass_minutes(minutes)
-    scopes.tokens.pass_minutes(minutes)
+    scopes.pass_minutes(minutes)
+    coming.pass_gap(last_minute, now_minute, detect)
     roster.pending[:] = 0.0
     for detector in roster.detectors.values():
         detector.close_minute()
@@ -101,6 +107,7 @@ def pass_gap(judge: Judge, now_ns: int, gap_ns: int, kept: Kept) -> None:
     if gap_ns >= _EVIDENCE_LASTS_NS:
         for row in roster.rows().tolist():
             roster.restart(row, now_ns)
+        coming.traffic.restart()
         kept.rows = 0
         kept.dropped.append("all evidence, which is more than a day old")
 
@@ -108,13 +115,18 @@ def pass_gap(judge: Judge, now_ns: int, gap_ns: int, kept: Kept) -> None:
 def _save_families(snapshot: Snapshot, comparisons: Comparisons) -> None:
     families, members = [], []
     for number, family in enumerate(comparisons.families.values()):
-        yardstick = None if family.yardstick is None else asdict(family.yardstick)
         families.append(
             {
                 "scope": snapshot.number(family.scope),
                 "first_seen_ns": family.first_seen_ns,
-                "moved_minutes": family.moved_minutes,
-                "yardstick": yardstick,
+                "tells_refusals_apart": family.tells_refusals_apart,
+                "moved_minutes": [
+                    [list(measure), minutes] for measure, minutes in family.moved_minutes.items()
+                ],
+                "yardsticks": [
+                    [list(measure), asdict(yardstick)]
+                    for measure, yardstick in family.yardsticks.items()
+                ],
             }
         )
         members += [(number, *member) for member in _members(snapshot, family)]
@@ -146,8 +158,17 @@ def _restore_families(
         if scope is None:
             raise SnapshotMismatch("it has a family without a scope")
         family = Family(scope, kept["first_seen_ns"])
-        family.moved_minutes = kept["moved_minutes"]
-        family.yardstick = _yardstick(kept["yardstick"])
+        family.tells_refusals_apart = kept.get("tells_refusals_apart", False)
+        # One of another make is left out, to be measured anew.
+        family.yardsticks = {
+            Measure(*measure): Yardstick(**yardstick)
+            for measure, yardstick in kept.get("yardsticks", ())
+            if yardstick.keys() == _YARDSTICK
+        }
+        family.moved_minutes = {
+            Measure(*measure): minutes
+            for measure, minutes in (kept["moved_minutes"] if "yardsticks" in kept else ())
+        }
         families.append(family)
         comparisons.families[scope] = family
     for number, role, scope_number, record_id in snapshot.arrays["families.members"].tolist():
@@ -164,11 +185,6 @@ def _restore_families(
         scope = snapshot.scope(number)
         if scope is not None:
             comparisons.incident_families.add(scope)
-
-
-def _yardstick(kept: dict[str, Any] | None) -> Yardstick | None:
-    """Return a yardstick as it was; None, to be measured anew, where it was of another make."""
-    return Yardstick(**kept) if kept is not None and kept.keys() == _YARDSTICK else None
 
 
 def _save_roster(snapshot: Snapshot, roster: Roster) -> None:

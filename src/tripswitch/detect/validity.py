@@ -20,21 +20,27 @@ from typing import Any, Final
 import numpy as np
 
 from tripswitch.config.model import Config
+from tripswitch.config.signal_sections import Signals
+from tripswitch.detect.coming import Coming
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.families import Family
+from tripswitch.detect.lines import lines_of
 from tripswitch.detect.roster import Roster
-from tripswitch.detect.signals import SLOW
+from tripswitch.detect.signals import SIGNALS, Rule, Signal, kinds_of, rules_of
 from tripswitch.genai.evaluations import kind_of, rubric_name
+from tripswitch.model.scope import Scope
 from tripswitch.windows.rings import Floats
 from tripswitch.windows.scopes import Measure
 
 _TOKEN_FACTS: Final = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
+_REFUSALS: Final = ("refusal", "wrong_refusal", "right_refusal")
 _MEASURES_OF_FACT: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(_TOKEN_FACTS, ("tokens", "cost")),
     "cost_usd": ("cost",),
-    "ttft": ("ttft",),
-    "finish_reasons": ("refusal", "tokens", "cost"),
-    "error_type": ("error", "refusal", "tokens", "cost"),
+    "ttft": ("slow_first_token",),
+    "finish_reasons": (*_REFUSALS, "tokens", "cost"),
+    "error_type": ("error", *_REFUSALS, "tokens", "cost"),
+    "tool_name": ("tool_error", "slow_tool"),
     "request_model": ("cost",),
     "response_model": ("cost",),
 }
@@ -62,6 +68,7 @@ def depends_on(config: Config) -> dict[str, Any]:
         "alpha_page": detect.alpha_page,
         "alpha_start": detect.alpha_start,
         "alpha_investigate": detect.alpha_investigate,
+        "alpha_pii": detect.alpha_pii,
         "evaluations": [rule.model_dump(mode="json") for rule in config.evaluations],
         "prices": hashlib.sha256(prices.encode()).hexdigest(),
         "keys": read["keys"],
@@ -70,12 +77,16 @@ def depends_on(config: Config) -> dict[str, Any]:
 
 
 def keep_valid(
-    before: dict[str, Any], config: Config, comparisons: Comparisons, now_ns: int
+    before: dict[str, Any],
+    config: Config,
+    comparisons: Comparisons,
+    coming: Coming,
+    now_ns: int,
 ) -> Kept:
     """Bring rows that were judged under ``before``, see `depends_on`, under ``config``."""
     roster, after = comparisons.roster, depends_on(config)
     kept = Kept()
-    _lower_evidence(before, after, roster, kept)
+    _lower_evidence(before, after, roster, coming, kept)
     _set_lines(config, comparisons, kept)
     _set_slow(config, comparisons, kept, now_ns)
     is_changed, what = _changed_meaning(before, after)
@@ -88,19 +99,33 @@ def keep_valid(
 
 
 def _lower_evidence(
-    before: dict[str, Any], after: dict[str, Any], roster: Roster, kept: Kept
+    before: dict[str, Any],
+    after: dict[str, Any],
+    roster: Roster,
+    coming: Coming,
+    kept: Kept,
 ) -> None:
     rows = roster.rows()
+    is_leak = rules_of(roster.kind[rows]) == Rule.LEAKS
     # Of what began with a start budget and grew from the monthly one the smaller share holds.
     factors = {
         "page": min(after[name] / before[name] for name in ("alpha_page", "alpha_start")),
         "look": after["alpha_investigate"] / before["alpha_investigate"],
     }
+    # Leaks have a budget of their own, in every detector.
+    of_leaks = min(
+        after["alpha_pii"] / before.get("alpha_pii", after["alpha_pii"]),
+        after["alpha_start"] / before["alpha_start"],
+    )
     for name, detector in roster.detectors.items():
         factor = factors.get(name.partition("_")[0], 1.0)
         if factor < 1:
-            detector.lower(rows, factor)
+            detector.lower(rows[~is_leak], factor)
+        if of_leaks < 1:
+            detector.lower(rows[is_leak], of_leaks)
+    coming.traffic.lower(min(1.0, after["alpha_page"] / before["alpha_page"]))
     lowered = [name for name, factor in factors.items() if factor < 1]
+    lowered += ["leak"] if of_leaks < 1 and is_leak.any() else []
     if lowered:
         kept.dropped.append(f"evidence above the smaller budget ({' and '.join(lowered)})")
 
@@ -129,28 +154,48 @@ def _reset(column: Floats, where: Any) -> Any:
 
 
 def _set_slow(config: Config, comparisons: Comparisons, kept: Kept, now_ns: int) -> None:
-    """Move the cut above which a request is slow, where its multiple was moved."""
-    changed: list[Family] = []
-    for family in comparisons.families.values():
-        yardstick = family.yardstick
-        if yardstick is None:
-            continue
-        multiple = config.detect.for_route(family.scope.route).p99_latency.page_multiple
-        slow_s = multiple * yardstick.usual_p99_s
-        if abs(slow_s - yardstick.slow_s) > 1e-9 * slow_s:
-            family.yardstick = replace(yardstick, slow_s=slow_s)
-            changed.append(family)
+    """Move the cut above which a request, a first token or a run is slow, with its multiple."""
+    changed = {
+        family.scope: measures
+        for family in comparisons.families.values()
+        if (measures := _move_limits(family, config.detect.for_route(family.scope.route)))
+    }
     if not changed:
         return
-    scopes = {family.scope for family in changed}
+
+    def is_moved(scope: Scope, measure: Measure) -> bool:
+        return measure in changed.get(scope.family(), ())
+
     for record in comparisons.scopes.records.values():
-        if record.scope.family() in scopes and SLOW in record.series:
-            comparisons.scopes.rings.clear(record.series[SLOW])
+        for measure, series in record.series.items():
+            if is_moved(record.scope, measure):
+                comparisons.scopes.rings.clear(series)
     roster = comparisons.roster
     for (scope, measure, _), row in roster.by_key.items():
-        if measure == SLOW and scope.family() in scopes:
+        if is_moved(scope, measure):
             roster.restart(row, now_ns)
-    kept.dropped.append(f"slow requests of {len(changed)} prompts: p99_latency.page_multiple moved")
+    names = [{_signal_of(measure).name for measure in measures} for measures in changed.values()]
+    for name in sorted(set().union(*names)):
+        count = sum(name in of_family for of_family in names)
+        kept.dropped.append(f"what was slow in {count} prompts: {name}.page_multiple moved")
+
+
+def _move_limits(family: Family, lines: Signals) -> set[Measure]:
+    """Bring what is slow in a family to the multiples of ``lines``; return what was moved."""
+    moved: set[Measure] = set()
+    for measure, yardstick in family.yardsticks.items():
+        kind = kinds_of(measure)[0]
+        if SIGNALS[kind].rule is not Rule.SLOW:
+            continue
+        limit = lines_of(kind, lines).page_multiple * yardstick.usual
+        if abs(limit - yardstick.limit) > 1e-9 * limit:
+            family.yardsticks[measure] = replace(yardstick, limit=limit)
+            moved.add(measure)
+    return moved
+
+
+def _signal_of(measure: Measure) -> Signal:
+    return SIGNALS[kinds_of(measure)[0]]
 
 
 def _changed_meaning(
@@ -173,14 +218,14 @@ def _changed_meaning(
     if old_rules != new_rules:
         sections.append("evaluations")
         if _harms(old_rules) != _harms(new_rules):
-            beginnings.update(("refusal", "pii", "prompt_injection"))
+            beginnings.update((*_REFUSALS, "pii_leak", "leak_trace", "prompt_injection"))
 
     def is_changed(measure: Measure) -> bool:
         if measure.name == _COUNTED:
             return False
         if is_read_otherwise or measure.name.startswith(tuple(beginnings)):
             return True
-        if measure.rubric is None or old_rules == new_rules:
+        if measure.name != "eval_score" or measure.rubric is None or old_rules == new_rules:
             return False
         return _rule_of(measure.rubric, old_rules) != _rule_of(measure.rubric, new_rules)
 

@@ -1,108 +1,117 @@
-"""Yardsticks of a family: what "slow" and "many tokens" mean there, fixed before judging.
+"""Yardsticks of a family: what "slow" and "much" mean there, fixed before judging.
 
-All arms of one family (a prompt on a route) are measured with the same yardstick, taken from its
+All arms of one family (a prompt on a route) are measured with the same yardsticks, taken from its
 reference arm: the share of requests slower than twice the usual p99 is the same statement as a
-p99 twice the usual, and can be counted. A yardstick is fixed once enough requests were seen and
-moves only when the reference itself has moved by more than the histogram's resolution while
-nothing was wrong; what was counted with the old one is then dropped.
+p99 twice the usual, and can be counted. A yardstick is fixed once enough was seen and moves only
+when the reference itself has moved by more than the histogram's resolution while nothing was
+wrong; what was counted with the old one is then dropped. Each measure has one of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from tripswitch.detect.signals import TOKENS_OF_SUCCESS, TOKENS_RAW
-from tripswitch.windows.scopes import ScopeRecord, Scopes
+from tripswitch.detect.signals import COST, RATIOS, SLOW, TOKENS, TOOL_SLOW, TTFT
+from tripswitch.windows.histogram import Histogram
+from tripswitch.windows.scopes import Measure, ScopeRecord, Scopes
 
 _RESOLUTION: Final = 1.26
+_SHARE: Final = 0.99
+
+_HISTOGRAMS: Final = {
+    SLOW.name: "latencies",
+    TTFT.name: "first_tokens",
+    TOKENS.name: "tokens",
+    COST.name: "costs",
+    TOOL_SLOW: "tool_latencies",
+}
+"""The histogram of `Scopes` that a measure's yardstick is read from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Yardstick:
-    """``usual_p99_s`` of the reference and ``slow_s``, the cut above which a request is slow.
+    """What is usual, and the limit that is counted by.
 
-    ``token_cap`` is C and ``tokens_per_success`` R of the linearised token badness (`signals`).
+    Of a latency (s): the usual p99, and the cut above which one is slow. Of something spent
+    (tokens, dollars): R, spent by success, and C, the cap of one request's part (`signals`).
     """
 
-    usual_p99_s: float
-    slow_s: float
-    token_cap: float | None
-    tokens_per_success: float | None
+    usual: float
+    limit: float
 
-    def token_badness(self, tokens: float, *, success: bool) -> float | None:
-        """Return y of one request in 0..1, None while the yardstick has no token figures."""
-        if self.token_cap is None or self.tokens_per_success is None:
-            return None
-        cap, usual = self.token_cap, self.tokens_per_success
-        return (min(tokens, cap) + (0.0 if success else usual)) / (cap + usual)
+    def badness(self, spent: float, *, success: bool) -> float:
+        """Return y of one request that spent so much, 0..1."""
+        return (min(spent, self.limit) + (0.0 if success else self.usual)) / (
+            self.limit + self.usual
+        )
+
+
+class Wanted(NamedTuple):
+    """A yardstick to take: of which measure, from whom, and which multiple of the p99 is slow."""
+
+    reference: ScopeRecord
+    measure: Measure
+    multiple: float
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a reference gives now, and the ``requests`` it stands on."""
+    """What a reference gives now, and the ``values`` it stands on."""
 
     yardstick: Yardstick
-    requests: float
+    values: float
 
 
-def measure(
-    scopes: Scopes,
-    references: Sequence[ScopeRecord],
-    page_multiples: Sequence[float],
-    fewest: int,
-) -> list[Measured | None]:
-    """Return the yardstick each reference gives now, None with fewer than ``fewest`` requests.
-
-    ``page_multiples`` holds for each the multiple of the usual p99 that is slow.
-    """
-    ids = np.array([reference.id for reference in references], dtype=np.int64)
-    requests = scopes.latencies.totals(ids)
-    found: list[Measured | None] = [None] * len(references)
-    ready = (requests >= fewest).nonzero()[0]
-    if not len(ready):
-        return found
-    chosen = [references[index] for index in ready.tolist()]
-    p99_s = scopes.latencies.quantiles(ids[ready], 0.99).tolist()
-    caps = scopes.tokens.quantiles(ids[ready], 0.99).tolist()
-    token_requests = scopes.tokens.totals(ids[ready]).tolist()
-    ratios = _tokens_per_success(scopes, chosen)
-    for number, index in enumerate(ready.tolist()):
-        ratio, cap = ratios[number], caps[number]
-        known = ratio is not None and cap == cap and token_requests[number] >= fewest
-        yardstick = Yardstick(
-            usual_p99_s=p99_s[number],
-            slow_s=page_multiples[index] * p99_s[number],
-            token_cap=cap if known else None,
-            tokens_per_success=ratio if known else None,
-        )
-        found[index] = Measured(yardstick, float(requests[index]))
+def measure(scopes: Scopes, wanted: Sequence[Wanted], fewest: int) -> list[Measured | None]:
+    """Return the yardstick each reference gives now, None with fewer than ``fewest`` values."""
+    found: list[Measured | None] = [None] * len(wanted)
+    places: dict[str, list[tuple[int, int]]] = {}
+    for index, item in enumerate(wanted):
+        name = _HISTOGRAMS.get(item.measure.name, "")
+        row = item.reference.id
+        if name == "tool_latencies":
+            row = item.reference.tools.get(item.measure.rubric or "", -1)
+        if row >= 0:
+            places.setdefault(name, []).append((index, row))
+    by_success = _by_success(scopes, wanted)
+    for name, pairs in places.items():
+        histogram: Histogram = getattr(scopes, name)
+        rows = np.array([row for _, row in pairs], dtype=np.int64)
+        totals = histogram.totals(rows)
+        ready = (totals >= fewest).nonzero()[0]
+        p99s = histogram.quantiles(rows[ready], _SHARE).tolist()
+        for number, p99 in zip(ready.tolist(), p99s, strict=True):
+            index = pairs[number][0]
+            item, values = wanted[index], float(totals[number])
+            if item.measure not in RATIOS:
+                found[index] = Measured(Yardstick(p99, item.multiple * p99), values)
+            elif by_success[index] is not None:
+                found[index] = Measured(Yardstick(by_success[index] or 0.0, p99), values)
     return found
 
 
-def _tokens_per_success(scopes: Scopes, references: Sequence[ScopeRecord]) -> list[float | None]:
-    """Return for each reference its usual tokens by success, None where none succeeded."""
-    pairs = [
-        (reference.series.get(TOKENS_RAW), reference.series.get(TOKENS_OF_SUCCESS))
-        for reference in references
-    ]
+def _by_success(scopes: Scopes, wanted: Sequence[Wanted]) -> list[float | None]:
+    """Return what each reference usually spends by success, None where none succeeded."""
     # Row 0 stands in for what is not there, and is not used.
-    raw = scopes.rings.history(np.array([pair[0] or 0 for pair in pairs]))[:, 1]
-    successes = scopes.rings.history(np.array([pair[1] or 0 for pair in pairs]))[:, 0]
+    pairs = [
+        tuple(item.reference.series.get(companion) for companion in RATIOS[item.measure])
+        if item.measure in RATIOS
+        else (None, None)
+        for item in wanted
+    ]
+    raw = scopes.rings.history(np.array([pair[0] or 0 for pair in pairs], dtype=np.int64))[:, 1]
+    of_success = np.array([pair[1] or 0 for pair in pairs], dtype=np.int64)
+    successes = scopes.rings.history(of_success)[:, 0]
     return [
-        None if None in pair or count <= 0 else tokens / count
-        for pair, tokens, count in zip(pairs, raw.tolist(), successes.tolist(), strict=True)
+        None if None in pair or count <= 0 else spent / count
+        for pair, spent, count in zip(pairs, raw.tolist(), successes.tolist(), strict=True)
     ]
 
 
 def has_moved(old: Yardstick, new: Yardstick) -> bool:
     """Return whether ``new`` differs from ``old`` by more than the histogram can resolve."""
-    if (old.token_cap is None) != (new.token_cap is None):
-        return True
-    pairs = [(old.slow_s, new.slow_s)]
-    if old.token_cap is not None and new.token_cap is not None:
-        pairs.append((old.token_cap, new.token_cap))
-    return any(max(a, b) > _RESOLUTION * min(a, b) for a, b in pairs)
+    return max(old.limit, new.limit) > _RESOLUTION * min(old.limit, new.limit)

@@ -141,7 +141,12 @@ def _signal_json(one: Explanation) -> dict[str, Any]:
             "samples": verdict.usual_samples if verdict.comparison is not None else 0,
             "per_minute": _rounded(outlook.reference_per_minute),
         },
-        "line": {"page": _rounded(one.page_line), "investigate": _rounded(one.investigate_line)},
+        "line": {
+            "page": _rounded(one.page_line),
+            "investigate": _rounded(one.investigate_line),
+            "events": one.fewest_events,
+            "traces": one.fewest_traces,
+        },
         "evidence": {
             "page_own": _rounded(one.page_own),
             "page_control": _rounded(one.page_control),

@@ -25,9 +25,9 @@ from tripswitch.detect.decision import Decision, reader_of
 from tripswitch.detect.evidence import MINUTES_A_MONTH
 from tripswitch.detect.nulls import SLOW_MULTIPLE
 from tripswitch.detect.point_rule import SURE_SHARE_OF_LINE, SURE_STANDARD_ERRORS, WINDOWS
-from tripswitch.detect.signals import SIGNALS, Kind
+from tripswitch.detect.signals import Kind, Rule, rules_of
 from tripswitch.engine import Engine
-from tripswitch.model.incident import Incident, Shape
+from tripswitch.model.incident import Incident
 from tripswitch.model.scope import Scope
 from tripswitch.windows.rings import Floats, Rows
 from tripswitch.windows.scopes import Measure
@@ -41,9 +41,6 @@ _LONG_RECORDING_MINUTES: Final = 12 * 60
 _LONG_BLOCK_MINUTES: Final = 60
 _SHORT_BLOCK_MINUTES: Final = 15
 _FEWEST_BLOCKS: Final = 4
-_SLOW_KINDS: Final = [
-    int(kind) for kind, signal in SIGNALS.items() if signal.shape is Shape.LATENCY_SPIKE
-]
 _EULER: Final = 0.5772156649
 
 
@@ -158,7 +155,7 @@ def _borne(engine: Engine, rows: Rows, decision: Decision, at: Rows) -> Floats:
     judge, detect = engine.judge, engine.config.detect
     roster, chosen = judge.roster, decision.reading.at(at)
     is_rate = roster.is_rate[rows[at]]
-    is_slow = np.isin(roster.kind[rows[at]], _SLOW_KINDS)
+    is_slow = rules_of(roster.kind[rows[at]]) == Rule.SLOW
     enough = chosen.events >= roster.fewest_events[rows[at]]
     of_rate = np.where(enough | roster.mirrored[rows[at]], chosen.estimate, -np.inf)
     doubled = chosen.value >= SLOW_MULTIPLE * chosen.usual
@@ -166,6 +163,8 @@ def _borne(engine: Engine, rows: Rows, decision: Decision, at: Rows) -> Floats:
     multiplied |= roster.mirrored[rows[at]]
     of_rate = np.where(multiplied, of_rate, -np.inf)
     of_rate = np.where(is_slow, np.where(enough & doubled, chosen.value, 0.0), of_rate)
+    of_rare = np.where(enough, chosen.value, 0.0)
+    of_rate = np.where(roster.is_absolute[rows[at]], of_rare, of_rate)
     surest = np.full(len(at), -np.inf)
     means = np.flatnonzero(~is_rate)
     if len(means):

@@ -27,8 +27,9 @@ import numpy as np
 from tripswitch.config.detect_sections import Detect
 from tripswitch.config.model import Config
 from tripswitch.detect.evidence import MINUTES_A_MONTH
+from tripswitch.detect.lines import lines_of
 from tripswitch.detect.outlook import outlook_of
-from tripswitch.detect.signals import SIGNALS, Kind, lines_of
+from tripswitch.detect.signals import SIGNALS, Kind, Rule, rules_of
 from tripswitch.drive.extremes import Extremes, Recorder, lowest_line
 from tripswitch.drive.replay import replay, replay_session
 from tripswitch.engine import Engine
@@ -68,14 +69,18 @@ def _grid(first: float, step: float, last: float) -> tuple[float, ...]:
 # What evidence tolerates (`detect.nulls`) is no change that a line could be set for.
 _SCORE_POINTS: Final = _grid(0.015, 0.005, 0.5)
 _POINTS: Final = _grid(0.01, 0.005, 0.5)
+_SHARES: Final = _grid(0.004, 0.001, 0.2)
+_RATIOS: Final = _grid(0.1, 0.05, 5.0)
 TUNED: Final[dict[str, Tuned]] = {
     "eval_score": Tuned("page_points", "investigate_points", _SCORE_POINTS, 100),
     "refusal_rate": Tuned("page_points", "investigate_points", _POINTS, 100),
     "error_rate": Tuned("page_points", "investigate_points", _POINTS, 100),
-    "p99_latency": Tuned("page_share", None, _grid(0.004, 0.001, 0.2), 1),
-    "tokens_per_success": Tuned(
-        "page_ratio", "investigate_ratio", _grid(0.1, 0.05, 5.0), 1, offset=1.0
-    ),
+    "tool_errors": Tuned("page_points", "investigate_points", _POINTS, 100),
+    "p99_latency": Tuned("page_share", None, _SHARES, 1),
+    "ttft_p99": Tuned("page_share", None, _SHARES, 1),
+    "tool_latency": Tuned("page_share", None, _SHARES, 1),
+    "tokens_per_success": Tuned("page_ratio", "investigate_ratio", _RATIOS, 1, offset=1.0),
+    "cost_per_success": Tuned("page_ratio", "investigate_ratio", _RATIOS, 1, offset=1.0),
 }
 """By signal; one that is not here is judged with the lines it has."""
 
@@ -208,7 +213,9 @@ def _budgets(
 ) -> Suggestion:
     roster = engine.roster
     rows = roster.rows()
-    judged = rows[roster.judged[rows]]
+    # Leaks have a budget of their own, which says how many hits are too many.
+    is_leak = rules_of(roster.kind[rows]) == Rule.LEAKS
+    judged = rows[roster.judged[rows] & ~is_leak]
     # A signal looked at in both directions spends half its budget on each.
     weights = np.where(roster.two_sided[judged], 0.5, 1.0)
     minutes = recorder.minutes[-1] - recorder.minutes[0] + 1

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tripswitch.genai.sightings import Evaluation
 
 _MAX_NAMES_REMEMBERED: Final = 1024
+_MOST_VERSIONS: Final = 8
 _NO_RULE: Final = EvaluationRule()
 
 
@@ -58,13 +59,17 @@ class _Named(NamedTuple):
 
 
 class Appraiser:
-    """Weighs evaluations; ``ranges`` is what it learnt, ``rejected`` counts what it cannot use."""
+    """Weighs evaluations; ``rejected`` counts what it cannot use.
+
+    What it learnt: ``ranges``, and ``versions``, by evaluator those seen, the first one first.
+    """
 
     def __init__(self, config: Config) -> None:
         self.rejected: dict[str, int] = {}
         self.ranges = ScoreRanges()
         self._rules: Sequence[EvaluationRule] = config.evaluations
         self._known: dict[str, _Named] = {}
+        self.versions: dict[str, list[str]] = {}
 
     def reload(self, config: Config) -> None:
         """Weigh by other settings from now on; what was learnt stays."""
@@ -109,7 +114,23 @@ class Appraiser:
         elif kind == "prompt_injection":
             appraised.prompt_injection = _any(appraised.prompt_injection, _harm(evaluation, rule))
         elif score is not None:
-            appraised.rubrics.append((series, score))
+            appraised.rubrics.append((self._by_version(name, series, evaluation.version), score))
+
+    def _by_version(self, name: str, series: str, version: str | None) -> str:
+        """Return the series of one version of an evaluator: another judge is another signal.
+
+        The version seen first keeps the name, so that a name stays what it is where versions are
+        never changed. What has another value all the time is no version.
+        """
+        if version is None:
+            return series
+        if name not in self.versions and len(self.versions) >= _MAX_NAMES_REMEMBERED:
+            return series
+        known = self.versions.setdefault(name, [])
+        if version not in known and len(known) <= _MOST_VERSIONS:
+            known.append(version)
+        is_first = version == known[0]
+        return series if is_first or len(known) > _MOST_VERSIONS else f"{series} ({version})"
 
     def _take_refusal(
         self, kind: str, answer: bool | None, raw: float | None, appraised: Appraised

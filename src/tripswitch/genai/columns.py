@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tripswitch.genai.harms import harms_of
 from tripswitch.model.calls import Calls, Score
 from tripswitch.model.requests import Requests
 from tripswitch.model.scope import ScopeColumn
@@ -94,8 +95,10 @@ class Rows:
         )
         self._scopes.append(scope)
         call.refusal, call.cost_usd = refusal, cost_usd
-        if facts.is_chat and appraised.rubrics:
-            self.add_scores(appraised.rubrics, span.trace_id, span.span_id, call.ref)
+        if facts.is_chat:
+            harms = harms_of(appraised, call.guardrails)
+            if harms or appraised.rubrics:
+                self.add_scores(appraised.rubrics, harms, span.trace_id, span.span_id, call.ref)
 
     def _cost(self, call: Settling) -> tuple[float, CostSource]:
         """Return the cost, and who says so; what a gateway's cache answered costs nothing."""
@@ -116,12 +119,21 @@ class Rows:
         return priced, "unknown" if math.isnan(priced) else "priced"
 
     def add_scores(
-        self, rubrics: Sequence[tuple[str, float]], trace_id: str, span_id: str, ref: CallRef
+        self,
+        rubrics: Sequence[tuple[str, float]],
+        harms: Sequence[tuple[str, float]],
+        trace_id: str,
+        span_id: str,
+        ref: CallRef,
     ) -> None:
-        """Add (rubric, score) pairs of the call ``ref``, which may be settled long since."""
+        """Add (rubric, score) and (signal, score) of the call ``ref``, settled perhaps long ago."""
         self._scores += [
             Score(trace_id, span_id, ref.scope, ref.tenant, rubric, score, ref.end)
             for rubric, score in rubrics
+        ]
+        self._scores += [
+            Score(trace_id, span_id, ref.scope, ref.tenant, "", score, ref.end, 0, signal)
+            for signal, score in harms
         ]
 
     def add_request(self, calls: Sequence[Settling]) -> None:

@@ -10,8 +10,11 @@ from tripswitch.model.snapshot import Snapshot
 
 
 def save_understanding(snapshot: Snapshot, book: TraceBook) -> None:
-    """Put learnt score ranges, first sights, what was counted and past calls into ``snapshot``."""
+    """Put what was learnt of scores, first sights, counted and past calls into ``snapshot``."""
     snapshot.facts["score_ranges"] = book.appraiser.ranges.state()
+    snapshot.facts["evaluator_versions"] = {
+        name: list(versions) for name, versions in book.appraiser.versions.items()
+    }
     book.novelties.save(snapshot)
     book.seen.save(snapshot)
     book.index.save(snapshot)
@@ -20,6 +23,7 @@ def save_understanding(snapshot: Snapshot, book: TraceBook) -> None:
 def restore_understanding(snapshot: Snapshot, book: TraceBook) -> None:
     """Take from ``snapshot`` what `save_understanding` put there."""
     book.appraiser.ranges.restore(snapshot.facts["score_ranges"])
+    book.appraiser.versions.update(snapshot.facts.get("evaluator_versions", {}))
     book.novelties.restore(snapshot)
     book.seen.restore(snapshot)
     book.index.restore(snapshot)

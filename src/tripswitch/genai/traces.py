@@ -18,6 +18,7 @@ from tripswitch.genai.appraisal import Appraiser
 from tripswitch.genai.call_index import CallIndex, CallRef
 from tripswitch.genai.columns import Rows
 from tripswitch.genai.family import Places
+from tripswitch.genai.harms import harms_of
 from tripswitch.genai.held_trace import NEVER, Trace
 from tripswitch.genai.novelties import Novelties
 from tripswitch.genai.past_calls import evaluation_key, find_call, remember
@@ -358,6 +359,7 @@ class TraceBook:
         self.counts["late_verdicts"] += len(appraised.guardrails)
         self._rows.add_scores(
             appraised.rubrics,
+            harms_of(appraised, appraised.guardrails),
             evaluation.target_trace_id or "",
             evaluation.target_span_id or "",
             ref,

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from tripswitch.config.model import Incidents
+from tripswitch.detect.signals import SECURITY
 from tripswitch.incidents.recovery import Recovery
 from tripswitch.model.clocktext import NS_PER_S
 from tripswitch.model.incident import (
@@ -25,11 +26,13 @@ from tripswitch.model.incident import (
 )
 from tripswitch.model.messages import Command, Event, EventName, Notify
 from tripswitch.model.scope import Scope
-from tripswitch.model.verdict import Verdict
+from tripswitch.model.verdict import Comparison, Verdict
 
 _MOST_CLOSED: Final = 1_000
 
-QUIET_EVENTS: Final = frozenset({EventName.CHANGE_SEEN, EventName.INCIDENT_UPDATED})
+QUIET_EVENTS: Final = frozenset(
+    {EventName.CHANGE_SEEN, EventName.LEAK_NOTED, EventName.INCIDENT_UPDATED}
+)
 """Events that are recorded but wake nobody."""
 
 
@@ -50,27 +53,44 @@ class Tracked:
     confirmations: set[str] = field(default_factory=set)
 
 
+class Subject(NamedTuple):
+    """What an incident is about. Security has one of its own beside any other of the scope."""
+
+    scope: Scope
+    security: bool
+
+
 class Book:
-    """Open incidents by scope, and how the closed ones ended.
+    """Open incidents by subject, and how the closed ones ended.
 
     ``remembered`` are incidents as a snapshot knew them, until the ledger says what is open.
     """
 
     def __init__(self) -> None:
-        self.open: dict[Scope, Tracked] = {}
+        self.open: dict[Subject, Tracked] = {}
         self.remembered: dict[str, Tracked] = {}
-        self.episodes: dict[Scope, tuple[int, int]] = {}
+        self.episodes: dict[Subject, tuple[int, int]] = {}
         self.past_rollbacks: set[tuple[str, Scope, str]] = set()
 
-    def key_of(self, verdict: Verdict) -> Scope:
-        """Return the scope whose incident a verdict belongs to."""
-        arm = verdict.scope.arm()
-        family = verdict.scope.family()
+    def key_of(self, verdict: Verdict) -> Subject:
+        """Return the subject whose incident a verdict belongs to."""
+        security = verdict.signal in SECURITY
+        for upstream in _upstreams(verdict):
+            # What a provider does to all is told once, and not again of each.
+            if upstream == verdict.scope or Subject(upstream, security) in self.open:
+                return Subject(upstream, security)
+        arm = Subject(verdict.scope.arm(), security)
+        family = Subject(verdict.scope.family(), security)
         return family if verdict.is_common or family in self.open else arm
 
     def covering(self, scope: Scope) -> Tracked | None:
         """Return the open incident on the arm or family of ``scope``."""
-        return self.open.get(scope.arm()) or self.open.get(scope.family())
+        for security in (False, True):
+            for covering in (scope.arm(), scope.family()):
+                tracked = self.open.get(Subject(covering, security))
+                if tracked is not None:
+                    return tracked
+        return None
 
     def by_id(self, incident_id: str) -> Tracked | None:
         """Return the open incident with this id."""
@@ -98,7 +118,8 @@ class Book:
         for incident in sorted(incidents, key=lambda one: order.get(one.id, len(order))):
             if incident.state is IncidentState.RESOLVED:
                 continue
-            key = incident.scope.arm() if incident.scope.prompt_version else incident.scope
+            scope = incident.scope.arm() if incident.scope.prompt_version else incident.scope
+            key = Subject(scope, incident.security)
             tracked = remembered.get(incident.id, Tracked(incident))
             if tracked.incident.state is incident.state:
                 remembered.pop(incident.id, None)
@@ -118,7 +139,7 @@ class Book:
 
     def open_incident(
         self,
-        key: Scope,
+        key: Subject,
         verdict: Verdict,
         now_ns: int,
         settings: Incidents,
@@ -132,7 +153,8 @@ class Book:
         if episode == 0 or now_ns > quiet_until_ns:
             episode += 1
         assert verdict.severity is not None
-        scope = key if key == verdict.scope.family() else verdict.scope
+        is_wide = key.scope == verdict.scope.family() or key.scope.route is None
+        scope = key.scope if is_wide else verdict.scope
         incident = Incident(
             id=_incident_id(key, verdict.shape.value, verdict.onset_ns),
             shape=verdict.shape,
@@ -140,7 +162,7 @@ class Book:
             rubric=verdict.rubric,
             severity=verdict.severity,
             state=IncidentState.OPEN,
-            security=False,
+            security=key.security,
             scope=scope,
             episode=episode,
             onset_ns=min(verdict.onset_ns, now_ns),
@@ -172,6 +194,15 @@ class Book:
         tracked.incident = replace(tracked.incident, signals=(*tracked.incident.signals, name))
         return is_new
 
+    def is_blame_new(self, tracked: Tracked, verdict: Verdict) -> bool:
+        """Return whether a verdict puts the blame on its arm that put it nowhere until now."""
+        before = tracked.verdicts.get(_verdict_key(verdict))
+        return (
+            before is not None
+            and before.comparison in (None, Comparison.HISTORY)
+            and verdict.comparison is Comparison.CONTROL
+        )
+
     def escalate(self, tracked: Tracked, verdict: Verdict) -> None:
         """Raise an incident to a page with the numbers of the verdict that paged."""
         tracked.incident = replace(
@@ -184,17 +215,17 @@ class Book:
             why=verdict.why,
         )
 
-    def close(self, key: Scope, now_ns: int, settings: Incidents) -> None:
+    def close(self, key: Subject, now_ns: int, settings: Incidents) -> None:
         """Take a resolved incident off the book; the quiet period begins."""
         tracked = self.open.pop(key)
         quiet_ns = int(settings.quiet_period * NS_PER_S)
         self._note_episode(key, tracked.incident.episode, now_ns + quiet_ns)
 
-    def _note_episode(self, key: Scope, episode: int, quiet_until_ns: int) -> None:
+    def _note_episode(self, key: Subject, episode: int, quiet_until_ns: int) -> None:
         self.episodes.pop(key, None)
         self.episodes[key] = (episode, quiet_until_ns)
         while len(self.episodes) > _MOST_CLOSED:
-            oldest = next((scope for scope in self.episodes if scope not in self.open), None)
+            oldest = next((known for known in self.episodes if known not in self.open), None)
             if oldest is None:
                 return
             del self.episodes[oldest]
@@ -218,6 +249,13 @@ def with_rollback(tracked: Tracked, state: RollbackState, reason: str | None = N
     tracked.incident = replace(tracked.incident, rollback=changed)
 
 
+def _upstreams(verdict: Verdict) -> list[Scope]:
+    """Return the upstreams that a verdict may belong to, the narrowest first."""
+    if verdict.upstream is None or verdict.comparison is Comparison.CONTROL:
+        return []
+    return [verdict.upstream, Scope(provider=verdict.upstream.provider)]
+
+
 def _verdict_key(verdict: Verdict) -> tuple[str, str | None, str]:
     return (verdict.signal, verdict.rubric, verdict.direction)
 
@@ -226,7 +264,8 @@ def _signal_name(verdict: Verdict) -> str:
     return f"{verdict.signal}:{verdict.rubric}" if verdict.rubric else verdict.signal
 
 
-def _incident_id(key: Scope, shape: str, onset_ns: int) -> str:
+def _incident_id(key: Subject, shape: str, onset_ns: int) -> str:
     """Return the id: a hash of scope, shape and onset, the same on every replay."""
-    text = json.dumps([list(key), shape, onset_ns], ensure_ascii=False)
+    parts = [list(key.scope), shape, onset_ns]
+    text = json.dumps([*parts, "security"] if key.security else parts, ensure_ascii=False)
     return "inc_" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -11,10 +11,12 @@ from dataclasses import replace
 from typing import Final
 
 from tripswitch.config.model import Config, Incidents
+from tripswitch.detect.coming import Coming
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.families import serving_version
+from tripswitch.detect.lines import lines_of
 from tripswitch.detect.roster import Roster
-from tripswitch.detect.signals import CALLS, SIGNALS, Kind, lines_of
+from tripswitch.detect.signals import BY_ARRIVAL, CALLS, SIGNALS, Rule, kind_of
 from tripswitch.incidents.book import Book, Tracked, emit, with_rollback
 from tripswitch.incidents.recovery import Recovery, Watched
 from tripswitch.model.clocktext import NS_PER_MINUTE, NS_PER_S, minutes_text
@@ -35,12 +37,18 @@ class Follower:
     """Follows every open incident of the book, tick by tick."""
 
     def __init__(
-        self, book: Book, scopes: Scopes, comparisons: Comparisons, roster: Roster
+        self,
+        book: Book,
+        scopes: Scopes,
+        comparisons: Comparisons,
+        roster: Roster,
+        coming: Coming,
     ) -> None:
         self.book = book
         self.scopes = scopes
         self.comparisons = comparisons
         self.roster = roster
+        self.coming = coming
 
     def start(self, tracked: Tracked, now_ns: int) -> None:
         """Begin to watch the incident's own scope for recovery."""
@@ -164,9 +172,18 @@ class Follower:
         if plan is not None and plan.state in _CALLED:
             # Until the traffic is seen to be back, good numbers may be somebody else's.
             return []
-        if not tracked.recovery.is_proven(window_minutes):
+        by_arrival = [
+            verdict for verdict in tracked.verdicts.values() if verdict.signal in BY_ARRIVAL
+        ]
+        if any(self.coming.good_minutes(verdict) < window_minutes for verdict in by_arrival):
+            return []
+        is_all = len(by_arrival) == len(tracked.verdicts) and bool(by_arrival)
+        if not is_all and not tracked.recovery.is_proven(window_minutes):
             return []
         detail = "back inside the line: " + tracked.recovery.sentence(window_minutes)
+        if by_arrival:
+            names = ", ".join(sorted({verdict.signal for verdict in by_arrival}))
+            detail = f"{names} is over for {window_minutes} min"
         tracked.incident = replace(incident, state=IncidentState.RECOVERED, recovered_at_ns=now_ns)
         self.forget_evidence(incident, now_ns)
         commands = emit(EventName.INCIDENT_RECOVERED, now_ns, tracked, detail)
@@ -185,9 +202,12 @@ class Follower:
         return watched
 
     def _watch(self, verdict: Verdict, config: Config, *, on_population: bool) -> Watched | None:
-        kind = _kind_of(verdict)
-        measure = Measure(SIGNALS[kind].measure, verdict.rubric)
-        scope = verdict.scope.population() if on_population else verdict.scope
+        if verdict.signal in BY_ARRIVAL:
+            return None
+        kind = kind_of(verdict.signal, verdict.rubric, verdict.direction)
+        signal = SIGNALS[kind]
+        measure = Measure(signal.measure, verdict.rubric)
+        scope = verdict.measured.population() if on_population else verdict.measured
         record = self.scopes.records.get(scope)
         row = None if record is None else record.series.get(measure)
         if row is None:
@@ -196,30 +216,35 @@ class Follower:
         if verdict.comparison is Comparison.CONTROL and verdict.reference is not None:
             control = self.scopes.records.get(verdict.reference)
             control_row = None if control is None else control.series.get(measure)
-        usual = 1 - verdict.usual if kind is Kind.EVAL else verdict.usual
+        usual = 1 - verdict.usual if signal.rule is Rule.SCORE else verdict.usual
+        if signal.rule is Rule.RATIO:
+            usual = self._usual_spent(verdict, measure)
         return Watched(
             kind=kind,
             name=f"{verdict.signal}:{verdict.rubric}" if verdict.rubric else verdict.signal,
             row=row,
             control_row=control_row,
-            usual_y=usual if kind is not Kind.TOKENS else self._usual_tokens(verdict),
-            mirrored=SIGNALS[kind].is_mirrored,
-            lines=lines_of(kind, config.detect.for_route(verdict.scope.route)),
+            usual_y=usual,
+            mirrored=signal.is_mirrored,
+            lines=lines_of(kind, config.detect.for_route(verdict.measured.route)),
         )
 
-    def _usual_tokens(self, verdict: Verdict) -> float:
-        """Return the usual linearised token badness, which the raw ratio of a verdict is not."""
-        family = self.comparisons.families.get(verdict.scope.family())
-        if family is None or family.yardstick is None:
+    def _usual_spent(self, verdict: Verdict, measure: Measure) -> float:
+        """Return the usual linearised badness, which the raw ratio of a verdict is not."""
+        family = self.comparisons.families.get(verdict.measured.family())
+        yardstick = None if family is None else family.yardsticks.get(measure)
+        if yardstick is None or yardstick.limit + yardstick.usual <= 0:
             return 0.5
-        cap = family.yardstick.token_cap or verdict.usual
-        usual = family.yardstick.tokens_per_success or verdict.usual
-        return usual / (cap + usual) if cap + usual > 0 else 0.5
+        return yardstick.usual / (yardstick.limit + yardstick.usual)
 
     def forget_evidence(self, incident: Incident, now_ns: int) -> None:
         """Let a recovered scope start from zero, so that only new evidence can trip it again."""
+        through = set(self.comparisons.upstreams.through(incident.scope))
         for scope in list(self.roster.by_scope):
-            if scope.arm() == incident.scope.arm() or scope.family() == incident.scope:
+            is_of_arm = incident.scope.route is not None and (
+                scope.arm() == incident.scope.arm() or scope.family() == incident.scope
+            )
+            if is_of_arm or scope in through:
                 for row in self.roster.by_scope[scope]:
                     for detector in self.roster.detectors.values():
                         detector.start(row, 0.0, now_ns)
@@ -230,10 +255,3 @@ class Follower:
         if family is None:
             return None
         return serving_version(family, self.scopes, incident.scope.population())
-
-
-def _kind_of(verdict: Verdict) -> Kind:
-    for kind, signal in SIGNALS.items():
-        if signal.name == verdict.signal and signal.is_mirrored == (verdict.direction == "down"):
-            return kind
-    raise ValueError(f"no kind for signal {verdict.signal} {verdict.direction}")

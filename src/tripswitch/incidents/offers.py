@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tripswitch.detect.counted import Counted
+from tripswitch.detect.signals import SLOW, TTFT
 from tripswitch.incidents.exemplars import Offers
 from tripswitch.model.calls import Calls, FloatColumn, IntColumn, Text
 from tripswitch.model.requests import Requests
@@ -35,17 +36,18 @@ def offers_of(
 
 def _of_requests(requests: Requests, counted: Counted, kind: slice) -> Offers:
     rows = counted.rows[kind]
-    latency, tokens = requests.latency[rows], requests.tokens[rows]
-    slow_s = counted.by_yardstick(lambda yardstick: yardstick.slow_s)[counted.codes[kind]]
+    latency, tokens, cost = requests.latency[rows], requests.tokens[rows], requests.cost_usd[rows]
+    slow_s = counted.yardsticks(SLOW)[1][counted.codes[kind]]
     failed = np.array(requests.error, dtype=np.bool_)[rows].nonzero()[0]
     slow = ((latency > slow_s) & (latency > 0)).nonzero()[0]
-    costly = (tokens > 0).nonzero()[0]
+    long = (tokens > 0).nonzero()[0]
+    costly = (cost > 0).nonzero()[0]
     return _offers(
         counted,
-        np.concatenate([failed, slow, costly]) + kind.start,
-        ["error_rate", "p99_latency", "tokens_per_success"],
-        np.repeat([0, 1, 2], [len(failed), len(slow), len(costly)]),
-        np.concatenate([np.ones(len(failed)), latency[slow], tokens[costly]]),
+        np.concatenate([failed, slow, long, costly]) + kind.start,
+        ["error_rate", "p99_latency", "tokens_per_success", "cost_per_success"],
+        np.repeat([0, 1, 2, 3], [len(failed), len(slow), len(long), len(costly)]),
+        np.concatenate([np.ones(len(failed)), latency[slow], tokens[long], cost[costly]]),
         requests.end,
         requests.trace_id,
         requests.tenant,
@@ -53,13 +55,39 @@ def _of_requests(requests: Requests, counted: Counted, kind: slice) -> Offers:
 
 
 def _of_calls(calls: Calls, counted: Counted, kind: slice) -> Offers:
-    refused = np.array(calls.refusal, dtype=np.bool_)[counted.rows[kind]].nonzero()[0]
+    rows = counted.rows[kind]
+    refused = np.array(calls.refusal, dtype=np.bool_)[rows].nonzero()[0]
+    positions, signals, badness = [refused], {"refusal_rate": 0}, [np.ones(len(refused))]
+    of_signal = [np.zeros(len(refused), dtype=np.int64)]
+
+    def also(signal: str, at: list[int], how_bad: list[float]) -> None:
+        if at:
+            positions.append(np.array(at, dtype=np.int64))
+            number = signals.setdefault(signal, len(signals))
+            of_signal.append(np.full(len(at), number))
+            badness.append(np.array(how_bad))
+
+    sorts = {"illegitimate": [], "legitimate": []}  # type: dict[str, list[int]]
+    for position in refused.tolist():
+        sort = calls.refusal_kind[rows[position]] if calls.refusal_kind else None
+        if sort in sorts:
+            sorts[sort].append(position)
+    for sort, at in sorts.items():
+        also(f"refusal_rate:{sort}", at, [1.0] * len(at))
+    ttft = calls.ttft[rows] if len(calls.ttft) else np.full(len(rows), np.nan)
+    late = (ttft > counted.yardsticks(TTFT)[1][counted.codes[kind]]).nonzero()[0]
+    also("ttft_p99", late.tolist(), ttft[late].tolist())
+    for position, row in enumerate(rows.tolist()) if any(calls.tools) else ():
+        for tool in calls.tools[row]:
+            if tool.error:
+                also(f"tool_errors:{tool.name}", [position], [1.0])
+            also(f"tool_latency:{tool.name}", [position], [tool.latency])
     return _offers(
         counted,
-        refused + kind.start,
-        ["refusal_rate"],
-        np.zeros(len(refused), dtype=np.int64),
-        np.ones(len(refused)),
+        np.concatenate(positions) + kind.start,
+        list(signals),
+        np.concatenate(of_signal),
+        np.concatenate(badness),
         calls.end,
         calls.trace_id,
         calls.tenant,
@@ -71,15 +99,21 @@ def _of_scores(scores: Scores, counted: Counted, kind: slice) -> Offers:
     rows = counted.rows[kind]
     badness = 1 - scores.score[rows]
     imperfect = ((badness > 0) & ~counted.refused[kind]).nonzero()[0]
-    rubrics: dict[str, int] = {}
-    of_rubric = [
-        rubrics.setdefault(scores.rubric[row], len(rubrics)) for row in rows[imperfect].tolist()
+    signals: dict[str, int] = {}
+    of_signal = [
+        signals.setdefault(
+            f"{scores.signal[row]}:{scores.rubric[row]}"
+            if scores.rubric[row]
+            else scores.signal[row],
+            len(signals),
+        )
+        for row in rows[imperfect].tolist()
     ]
     return _offers(
         counted,
         imperfect + kind.start,
-        [f"eval_score:{rubric}" for rubric in rubrics],
-        np.array(of_rubric, dtype=np.int64),
+        list(signals),
+        np.array(of_signal, dtype=np.int64),
         badness[imperfect],
         scores.end,
         scores.trace_id,

@@ -23,7 +23,8 @@ from typing import Any, Final
 import numpy as np
 
 from tripswitch.detect.kernels import BETS, mean_one_sample, mean_two_sample
-from tripswitch.detect.signals import Kind, Lines
+from tripswitch.detect.lines import Lines
+from tripswitch.detect.signals import ABSOLUTE, SIGNALS, Kind, Rule
 from tripswitch.windows.rings import Floats, Rings
 
 START: Final = 0.05
@@ -117,7 +118,7 @@ class Proof:
 
     def _half_line(self, usual: float) -> float:
         line = self.watched.lines.page
-        if self.watched.kind is Kind.TOKENS:
+        if SIGNALS[self.watched.kind].rule is Rule.RATIO:
             line *= usual
         return max(line / 2, 1e-4)
 
@@ -156,9 +157,12 @@ class Proof:
             return
         mean = total[0, 1] / n
         usual = total[1, 1] / ny if has_control else self._usual()
-        if self.watched.kind is Kind.SLOW:
+        rule = SIGNALS[self.watched.kind].rule
+        if rule is Rule.SLOW:
             self.estimate, line = float(mean), max(lines.page, 2 * usual)
-        elif self.watched.kind is Kind.TOKENS:
+        elif rule in ABSOLUTE:
+            self.estimate, line = float(mean), max(lines.page, lines.usual)
+        elif rule is Rule.RATIO:
             self.estimate, line = float(mean / usual - 1) if usual > 0 else 0.0, lines.investigate
         else:
             self.estimate, line = float(mean - usual), lines.investigate

@@ -54,6 +54,7 @@ class Responder:
         if tracked is None:
             return self._open(verdict, now_ns, config)
         commands: list[Command] = []
+        is_blame_new = self.book.is_blame_new(tracked, verdict)
         if self.book.join(tracked, verdict):
             commands += emit(
                 EventName.INCIDENT_UPDATED, now_ns, tracked, f"joined by {verdict.why}"
@@ -62,6 +63,9 @@ class Responder:
             self.book.escalate(tracked, verdict)
             self._refresh_exemplars(tracked, config)
             commands += emit(EventName.INCIDENT_ESCALATED, now_ns, tracked, verdict.why)
+            commands += self._plan(tracked, verdict, now_ns, config)
+        elif verdict.severity is Severity.PAGE and is_blame_new:
+            # What paged by itself, a leak, is blamed on an arm once its control is proven better.
             commands += self._plan(tracked, verdict, now_ns, config)
         return commands
 

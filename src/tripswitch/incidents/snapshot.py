@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from tripswitch.incidents.book import Book, Tracked
+from tripswitch.incidents.book import Book, Subject, Tracked
 from tripswitch.incidents.changes import ChangeLog
 from tripswitch.incidents.exemplars import Exemplars
 from tripswitch.incidents.recovery import Recovery
@@ -26,7 +26,8 @@ def save_incidents(
     changes.save(snapshot)
     exemplars.save(snapshot, {tracked.incident.scope.arm() for tracked in book.open.values()})
     snapshot.facts["incidents.episodes"] = [
-        [snapshot.number(scope), *episode] for scope, episode in book.episodes.items()
+        [snapshot.number(subject.scope), subject.security, *episode]
+        for subject, episode in book.episodes.items()
     ]
     snapshot.facts["incidents.open"] = [
         _tracked_json(tracked, snapshot) for tracked in book.open.values()
@@ -42,10 +43,11 @@ def restore_incidents(
     """
     changes.restore(snapshot)
     exemplars.restore(snapshot)
-    for number, episode, quiet_until_ns in snapshot.facts["incidents.episodes"]:
+    for number, *flags, episode, quiet_until_ns in snapshot.facts["incidents.episodes"]:
         scope = snapshot.scope(number)
         if scope is not None:
-            book.episodes[scope] = (episode, quiet_until_ns)
+            # None of those before security had incidents of its own was about it.
+            book.episodes[Subject(scope, any(flags))] = (episode, quiet_until_ns)
     for kept in snapshot.facts["incidents.open"]:
         book.remembered[kept["id"]] = _tracked_of(kept, snapshot)
 
@@ -56,6 +58,7 @@ def _tracked_json(tracked: Tracked, snapshot: Snapshot) -> dict[str, Any]:
         "id": incident.id,
         "scope": snapshot.number(incident.scope),
         "state": incident.state.value,
+        "security": incident.security,
         "called_ns": tracked.called_ns,
         "share_before": tracked.share_before,
         "is_overdue": tracked.is_overdue,
@@ -67,7 +70,8 @@ def _tracked_json(tracked: Tracked, snapshot: Snapshot) -> dict[str, Any]:
 
 def _tracked_of(kept: dict[str, Any], snapshot: Snapshot) -> Tracked:
     scope = snapshot.scope(kept["scope"]) or Scope()
-    tracked = Tracked(_placeholder(kept["id"], scope, IncidentState(kept["state"])))
+    state, security = IncidentState(kept["state"]), bool(kept.get("security"))
+    tracked = Tracked(_placeholder(kept["id"], scope, state, security=security))
     tracked.called_ns, tracked.share_before = kept["called_ns"], kept["share_before"]
     tracked.is_overdue = kept["is_overdue"]
     tracked.confirmations = set(kept["confirmations"])
@@ -83,7 +87,9 @@ def _tracked_of(kept: dict[str, Any], snapshot: Snapshot) -> Tracked:
     return tracked
 
 
-def _placeholder(incident_id: str, scope: Scope, state: IncidentState) -> Incident:
+def _placeholder(
+    incident_id: str, scope: Scope, state: IncidentState, *, security: bool
+) -> Incident:
     """Return an incident of which only this is known, until the ledger's takes its place."""
     return Incident(
         id=incident_id,
@@ -92,7 +98,7 @@ def _placeholder(incident_id: str, scope: Scope, state: IncidentState) -> Incide
         rubric=None,
         severity=Severity.INVESTIGATE,
         state=state,
-        security=False,
+        security=security,
         scope=scope,
         episode=0,
         onset_ns=0,
@@ -109,6 +115,8 @@ def _verdict_json(verdict: Verdict, snapshot: Snapshot) -> dict[str, Any]:
     return asdict(verdict) | {
         "scope": snapshot.number(verdict.scope),
         "reference": snapshot.number(verdict.reference),
+        "measured": snapshot.number(verdict.measured),
+        "upstream": snapshot.number(verdict.upstream),
     }
 
 
@@ -121,5 +129,7 @@ def _verdict_of(kept: dict[str, Any], snapshot: Snapshot) -> Verdict:
         "comparison": None if comparison is None else Comparison(comparison),
         "scope": snapshot.scope(kept["scope"]) or Scope(),
         "reference": snapshot.scope(kept["reference"]),
+        "measured": snapshot.scope(kept["measured"]) or Scope(),
+        "upstream": snapshot.scope(kept["upstream"]),
     }
     return Verdict(**values)

@@ -178,10 +178,12 @@ class Calls:
 
 
 class Score(NamedTuple):
-    """One score of one call, with the scope of that call. ``end`` is the call's end in ns.
+    """One judgement of one call, with the scope of that call. ``end`` is the call's end in ns.
 
     ``score`` is 0..1 with higher better. The ids are those the score named, empty where it named
-    the provider's answer instead. ``request_index`` as in `Calls`.
+    the provider's answer instead. ``request_index`` as in `Calls`. ``signal`` is what was judged:
+    a rubric (`eval_score`), or whether there was a ``pii_leak`` or a successful
+    ``prompt_injection``; these have no rubric, and a score of 0 says that there was.
     """
 
     trace_id: str
@@ -192,6 +194,7 @@ class Score(NamedTuple):
     score: float
     end: int
     request_index: int = 0
+    signal: str = "eval_score"
 
 
 def _number(value: float) -> float | None:

@@ -19,6 +19,7 @@ class EventName(StrEnum):
     """Every event that replay prints and the ledger keeps."""
 
     CHANGE_SEEN = "change.seen"
+    LEAK_NOTED = "leak.noted"
     INCIDENT_OPENED = "incident.opened"
     INCIDENT_UPDATED = "incident.updated"
     INCIDENT_ESCALATED = "incident.escalated"

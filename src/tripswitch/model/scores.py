@@ -22,13 +22,16 @@ class Scores:
     score: FloatColumn = field(default_factory=lambda: np.empty(0, dtype=np.float64))
     end: IntColumn = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     request_index: IntColumn = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    signal: Sequence[str] = ()
 
     @classmethod
     def of(cls, scores: Sequence[Score]) -> Scores:
         """Return ``scores`` as columns."""
         if not scores:
             return cls()
-        trace_id, _, scope, tenant, rubric, score, end, request_index = zip(*scores, strict=True)
+        trace_id, _, scope, tenant, rubric, score, end, request_index, signal = zip(
+            *scores, strict=True
+        )
         return cls(
             trace_id,
             tenant,
@@ -37,6 +40,7 @@ class Scores:
             np.array(score, dtype=np.float64),
             np.array(end, dtype=np.int64),
             np.array(request_index, dtype=np.int64),
+            signal,
         )
 
     def __len__(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tripswitch.model.incident import Severity, Shape
@@ -33,7 +33,9 @@ class Verdict:
     ``estimate`` and ``line`` are in the line's unit (difference of means, share, ratio minus 1),
     ``value`` and ``usual`` in the signal's own unit; ``evidence`` is the e-value (a crossing at
     1); ``reference`` is the scope compared with, None for the own past. ``is_common`` says that
-    the whole family is hit, so that no single arm is to blame.
+    the whole family, or all that goes through one provider, is hit, so that no single arm is to
+    blame; ``scope`` is then what they have in common, and ``measured`` the one whose numbers these
+    are. ``upstream`` is the provider (and model) that all its traffic goes through, if it is one.
     """
 
     finding: Finding
@@ -56,3 +58,5 @@ class Verdict:
     onset_ns: int
     is_common: bool
     why: str
+    measured: Scope = field(default_factory=Scope)
+    upstream: Scope | None = None

@@ -20,6 +20,9 @@ LATENCY_CUTS_S: Final[Floats] = np.asarray(0.001 * 1.25 ** np.arange(64), dtype=
 TOKEN_CUTS: Final[Floats] = np.ceil(4.0 * 1.25 ** np.arange(64))
 """From 4 tokens to beyond five million."""
 
+COST_CUTS_USD: Final[Floats] = np.asarray(1e-6 * 1.25 ** np.arange(80), dtype=np.float64)
+"""From a millionth of a dollar to beyond forty dollars."""
+
 _DECAY_PER_MINUTE: Final = 0.998
 
 

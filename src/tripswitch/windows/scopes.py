@@ -7,15 +7,16 @@ recently seen scopes make way again, except pinned ones (an open incident, a con
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from tripswitch.model.scope import Scope
 from tripswitch.model.snapshot import Snapshot
-from tripswitch.windows.histogram import LATENCY_CUTS_S, TOKEN_CUTS, Histogram
+from tripswitch.windows.histogram import COST_CUTS_USD, LATENCY_CUTS_S, TOKEN_CUTS, Histogram
 from tripswitch.windows.rings import Rings
 
 OVERFLOW: Final = Scope(route="(overflow)")
@@ -33,6 +34,7 @@ class ScopeRecord:
     """What is known of one scope besides its numbers. Times are ns since the epoch.
 
     ``found_running`` says that it was there when watching began, so its start was not seen.
+    ``series`` are its ring rows by measure, ``tools`` its rows of `Scopes.tool_latencies` by name.
     """
 
     id: int
@@ -41,24 +43,36 @@ class ScopeRecord:
     last_seen_ns: int
     found_running: bool
     series: dict[Measure, int] = field(default_factory=dict)
+    tools: dict[str, int] = field(default_factory=dict)
 
 
 class Scopes:
-    """Scopes by id, their series' rows in `rings`, and their histograms by id."""
+    """Scopes by id, their series' rows in `rings`, and their histograms.
+
+    ``latencies`` and ``first_tokens`` (s), ``tokens`` and ``costs`` (US dollars) have a row by id;
+    ``tool_latencies`` (s) one for each tool of a scope, see `ScopeRecord.tools`.
+    """
+
+    _BY_ID: Final = ("latencies", "first_tokens", "tokens", "costs")
 
     def __init__(self, max_scopes: int) -> None:
         self.max_scopes = max_scopes
         self.rings = Rings()
         self.latencies = Histogram(LATENCY_CUTS_S)
+        self.first_tokens = Histogram(LATENCY_CUTS_S)
         self.tokens = Histogram(TOKEN_CUTS)
+        self.costs = Histogram(COST_CUTS_USD)
+        self.tool_latencies = Histogram(LATENCY_CUTS_S)
         self.records: dict[Scope, ScopeRecord] = {}
         self.folded_values = 0
         self.evicted_scopes = 0
         self._newcomers: list[ScopeRecord] = []
         self._free_ids: list[int] = []
         self._free_rows: list[int] = []
+        self._free_tools: list[int] = []
         self._next_id = 0
         self._next_row = 0
+        self._next_tool = 0
 
     def see(self, scope: Scope, now_ns: int, *, found_running: bool) -> ScopeRecord:
         """Return the record of ``scope``, making it when new; the overflow's when full."""
@@ -71,8 +85,8 @@ class Scopes:
                 scope_id = self._free_ids.pop()
             else:
                 scope_id, self._next_id = self._next_id, self._next_id + 1
-                self.latencies.reserve(self._next_id)
-                self.tokens.reserve(self._next_id)
+                for histogram in self._by_id():
+                    histogram.reserve(self._next_id)
             record = ScopeRecord(scope_id, scope, now_ns, now_ns, found_running)
             self.records[scope] = record
             self._newcomers.append(record)
@@ -96,6 +110,32 @@ class Scopes:
             record.series[measure] = row
         return row
 
+    def tool_row(self, record: ScopeRecord, tool: str) -> int:
+        """Return the row of one tool's latencies in `tool_latencies`, making it when new."""
+        row = record.tools.get(tool)
+        if row is None:
+            if self._free_tools:
+                row = self._free_tools.pop()
+            else:
+                row, self._next_tool = self._next_tool, self._next_tool + 1
+                self.tool_latencies.reserve(self._next_tool)
+            record.tools[tool] = row
+        return row
+
+    def decay(self, frozen: Iterable[ScopeRecord] = ()) -> None:
+        """Let a minute pass in the histograms of every scope that is not ``frozen``."""
+        by_id: npt.NDArray[np.bool_] = np.zeros(len(self.latencies.counts), dtype=np.bool_)
+        by_tool: npt.NDArray[np.bool_] = np.zeros(len(self.tool_latencies.counts), dtype=np.bool_)
+        for record in frozen:
+            by_id[record.id] = True
+            by_tool[list(record.tools.values())] = True
+        for histogram in self._by_id():
+            histogram.decay(by_id)
+        self.tool_latencies.decay(by_tool)
+
+    def _by_id(self) -> tuple[Histogram, ...]:
+        return tuple(getattr(self, name) for name in self._BY_ID)
+
     def save(self, snapshot: Snapshot) -> None:
         """Put every scope, its series and its histograms into ``snapshot``."""
         records = list(self.records.values())
@@ -114,18 +154,24 @@ class Scopes:
             "newcomers": [record.id for record in self._newcomers],
             "free_ids": self._free_ids,
             "free_rows": self._free_rows,
+            "free_tools": self._free_tools,
             "series": series,
         }
         for name, values in columns.items():
             snapshot.arrays[f"scopes.{name}"] = np.array(values, dtype=np.int64)
         snapshot.arrays["scopes.scope"] = snapshot.numbers(record.scope for record in records)
-        snapshot.arrays["scopes.latencies"] = self.latencies.counts[: self._next_id].copy()
-        snapshot.arrays["scopes.tokens"] = self.tokens.counts[: self._next_id].copy()
+        snapshot.facts["scopes.tools"] = [
+            [record.id, tool, row] for record in records for tool, row in record.tools.items()
+        ]
+        histograms = ((name, getattr(self, name).counts) for name in self._BY_ID)
+        snapshot.put("scopes", histograms, self._next_id)
+        snapshot.put("scopes", [("tool_latencies", self.tool_latencies.counts)], self._next_tool)
         self.rings.save(snapshot, self._next_row)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take every scope, its series and its histograms from ``snapshot``; be new before."""
         self._next_id = len(snapshot.arrays["scopes.latencies"])
+        self._next_tool = len(snapshot.arrays.get("scopes.tool_latencies", ()))
         self._next_row = len(snapshot.arrays["rings.minute"])
         by_id: dict[int, ScopeRecord] = {}
         names = ("scope", "id", "first_seen_ns", "last_seen_ns", "found_running")
@@ -142,12 +188,23 @@ class Scopes:
         self._newcomers = [by_id[scope_id] for scope_id in snapshot.whole("scopes.newcomers")]
         self._free_ids = snapshot.whole("scopes.free_ids")
         self._free_rows = snapshot.whole("scopes.free_rows")
-        for name, histogram in (("latencies", self.latencies), ("tokens", self.tokens)):
-            histogram.reserve(self._next_id)
+        if self._next_tool:
+            self._free_tools = snapshot.whole("scopes.free_tools")
+            for scope_id, tool, row in snapshot.facts["scopes.tools"]:
+                by_id[scope_id].tools[tool] = row
+        sizes = dict.fromkeys(self._BY_ID, self._next_id) | {"tool_latencies": self._next_tool}
+        for name, size in sizes.items():
+            histogram: Histogram = getattr(self, name)
+            histogram.reserve(size)
             kept = snapshot.column(f"scopes.{name}", histogram.counts.shape[1:])
             if kept is not None:
-                histogram.counts[: self._next_id] = kept[: self._next_id]
+                histogram.counts[:size] = kept[:size]
         self.rings.restore(snapshot, self._next_row)
+
+    def pass_minutes(self, minutes: int) -> None:
+        """Let a gap pass in every histogram in which nothing was counted."""
+        for histogram in (*self._by_id(), self.tool_latencies):
+            histogram.pass_minutes(minutes)
 
     def make_way(self, pinned: set[Scope]) -> list[ScopeRecord]:
         """Evict the least recently seen scopes once 95 % full, down to 90 %; return them.
@@ -167,8 +224,11 @@ class Scopes:
             for row in record.series.values():
                 self.rings.clear(row)
                 self._free_rows.append(row)
-            self.latencies.clear(record.id)
-            self.tokens.clear(record.id)
+            for histogram in self._by_id():
+                histogram.clear(record.id)
+            for row in record.tools.values():
+                self.tool_latencies.clear(row)
+                self._free_tools.append(row)
             self._free_ids.append(record.id)
         self.evicted_scopes += len(gone)
         return gone

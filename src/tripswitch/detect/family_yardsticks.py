@@ -1,0 +1,117 @@
+"""The upkeep of every family's yardsticks: fixed once, moved only when the reference has moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+
+from tripswitch.config.detect_sections import Detect, Signals
+from tripswitch.detect.families import Family, Traffic
+from tripswitch.detect.roster import SUSPICIOUS, Roster
+from tripswitch.detect.signals import COST, SLOW, TOKENS, TTFT, kinds_of, tool_measures
+from tripswitch.detect.yardsticks import Measured, Wanted, has_moved, measure
+from tripswitch.model.scope import Scope
+from tripswitch.windows.scopes import Measure, ScopeRecord, Scopes
+
+_SETTLED_VALUES: Final = 1000.0
+# A spike moves the p99 within a minute; a new normal is believed only after an hour in which
+# nothing was suspect.
+_MOVED_MINUTES: Final = 60
+
+
+class FamilyYardsticks:
+    """Fixes and moves yardsticks; families with an incident keep theirs as they are."""
+
+    def __init__(self, scopes: Scopes, roster: Roster) -> None:
+        self.scopes = scopes
+        self.roster = roster
+        self.incident_families: set[Scope] = set()
+
+    def refresh(
+        self, families: Iterable[Family], traffic: Traffic, now_ns: int, detect: Detect
+    ) -> None:
+        """Fix or move the yardsticks of every family that has no incident; once a minute."""
+        owners: list[Family] = []
+        wanted: list[Wanted] = []
+        for family in families:
+            if family.scope in self.incident_families:
+                continue
+            reference = _reference_of(family, traffic, detect)
+            if reference is not None:
+                lines = detect.for_route(family.scope.route)
+                of_family = list(_wanted(reference, lines))
+                wanted += of_family
+                owners += [family] * len(of_family)
+        measured = measure(self.scopes, wanted, detect.min_baseline)
+        for family, item, found in zip(owners, wanted, measured, strict=True):
+            if found is not None:
+                self._move(family, item.measure, found, now_ns)
+
+    def _move(self, family: Family, measure_: Measure, found: Measured, now_ns: int) -> None:
+        known = family.yardsticks.get(measure_)
+        if known is not None:
+            if not has_moved(known, found.yardstick) or self._is_suspect(family, measure_):
+                family.moved_minutes.pop(measure_, None)
+                return
+            moved_minutes = family.moved_minutes.get(measure_, 0) + 1
+            family.moved_minutes[measure_] = moved_minutes
+            if found.values >= _SETTLED_VALUES and moved_minutes < _MOVED_MINUTES:
+                return
+        family.moved_minutes.pop(measure_, None)
+        family.yardsticks[measure_] = found.yardstick
+        self._drop_counted(family, measure_, now_ns)
+
+    def _is_suspect(self, family: Family, measure_: Measure) -> bool:
+        """Return whether any evidence of the family in this measure is building up."""
+        scopes = [*family.arms, *(leaf for leaves in family.leaves.values() for leaf in leaves)]
+        rows = [
+            row
+            for scope in scopes
+            for kind in kinds_of(measure_)
+            if (row := self.roster.by_key.get((scope, measure_, kind))) is not None
+        ]
+        index = np.array(rows, dtype=np.int64)
+        return any(
+            bool((self.roster.detectors[name].evidence(index) >= SUSPICIOUS).any())
+            for name in ("page_own", "page_control")
+        )
+
+    def _drop_counted(self, family: Family, measure_: Measure, now_ns: int) -> None:
+        records = [*family.arms.values(), *family.references.values()]
+        for leaves in family.leaves.values():
+            records.extend(leaves.values())
+        for record in records:
+            series = record.series.get(measure_)
+            if series is not None:
+                self.scopes.rings.clear(series)
+            for kind in kinds_of(measure_):
+                row = self.roster.by_key.get((record.scope, measure_, kind))
+                if row is not None:
+                    self.roster.restart(row, now_ns)
+
+
+def _wanted(reference: ScopeRecord, lines: Signals) -> Iterable[Wanted]:
+    yield Wanted(reference, SLOW, lines.p99_latency.page_multiple)
+    yield Wanted(reference, TTFT, lines.ttft_p99.page_multiple)
+    yield Wanted(reference, TOKENS, 1.0)
+    yield Wanted(reference, COST, 1.0)
+    for tool in reference.tools:
+        yield Wanted(reference, tool_measures(tool)[1], lines.tool_latency.page_multiple)
+
+
+def _reference_of(family: Family, traffic: Traffic, detect: Detect) -> ScopeRecord | None:
+    """Return the control population, else the arm with the most traffic of the last hours."""
+    populations: dict[str, ScopeRecord] = {}
+    for scope, record in family.references.items():
+        if scope.request_model is None and scope.provider is None:
+            populations.setdefault((scope.cohort or "").lower(), record)
+    for name in detect.control_cohorts:
+        if name.lower() in populations:
+            return populations[name.lower()]
+    return max(
+        family.arms.values(),
+        key=lambda arm: (traffic.calls(arm, "6h"), -arm.first_seen_ns, -arm.id),
+        default=None,
+    )
