@@ -67,9 +67,13 @@ def as_calls(stand: Stand, minute: Minute, late_minutes: int) -> None:
             success=[not (row[2] or row[3]) for row in rows],
             latency=np.full(len(rows), np.nan),
             tokens=np.full(len(rows), np.nan),
+            cost_usd=np.full(len(rows), np.nan),
             request_index=none,
         ),
     )
+    # Latencies come in no bucket. A series that begins to be judged looks at every control anew,
+    # between minutes too, which only one of the two ways would then do.
+    stand.scopes.latencies.counts[:] = 0.0
 
 
 def bucket(values: list[float]) -> list[float]:
@@ -110,14 +114,14 @@ def drawn(rng: np.random.Generator, scope: Scope, *, is_bad: bool) -> list[tuple
 def without_tokens(everything: dict[Any, Any]) -> dict[Any, Any]:
     """Return what is held of the measures that both ways bring.
 
-    Rows of tokens hold a failure as a request without tokens, and when a series was judged first
-    says nothing of its values.
+    Rows of tokens and cost hold a failure as a request without any, and when a series was judged
+    first says nothing of its values.
     """
     measures = (CALLS, REFUSAL, ERROR, eval_measure(RUBRIC))
     return {
         name: (
             *found[:3],
-            {measure: rings for measure, rings in found[5].items() if measure in measures},
+            {measure: rings for measure, rings in found[6].items() if measure in measures},
         )
         for name, found in everything.items()
         if isinstance(name, Scope)
@@ -125,7 +129,8 @@ def without_tokens(everything: dict[Any, Any]) -> dict[Any, Any]:
 
 
 def of_signals(verdicts: list[Verdict]) -> list[Verdict]:
-    return [one for one in verdicts if one.signal not in ("tokens_per_success", "p99_latency")]
+    others = ("tokens_per_success", "cost_per_success", "p99_latency")
+    return [one for one in verdicts if one.signal not in others]
 
 
 @pytest.mark.parametrize("late_minutes", [0, 1, 3])

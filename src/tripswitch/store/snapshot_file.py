@@ -38,7 +38,7 @@ MAX_BYTES: Final = 2 << 30
 
 _MAGIC: Final = b"tripswitch snapshot\n"
 _HEAD_BYTES: Final = len(_MAGIC) + 4 + 8 + 32
-_TYPES: Final = frozenset({"|b1", "<i4", "<i8", "<u8", "<f4", "<f8"})
+_TYPES: Final = frozenset({"|b1", "|u1", "<i4", "<i8", "<u8", "<f4", "<f8"})
 _PACKED_FROM_BYTES: Final = 4096
 _MAX_AXES: Final = 5
 

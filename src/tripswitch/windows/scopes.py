@@ -146,6 +146,13 @@ class Scopes:
             for measure, row in record.series.items()
         ]
         snapshot.facts["scopes.measures"] = [list(measure) for measure in measures]
+        names: dict[str, int] = {}
+        tools = [
+            (record.id, names.setdefault(tool, len(names)), row)
+            for record in records
+            for tool, row in record.tools.items()
+        ]
+        snapshot.facts["scopes.tool_names"] = list(names)
         columns: dict[str, Sequence[object]] = {
             "id": [record.id for record in records],
             "first_seen_ns": [record.first_seen_ns for record in records],
@@ -156,13 +163,11 @@ class Scopes:
             "free_rows": self._free_rows,
             "free_tools": self._free_tools,
             "series": series,
+            "tools": tools,
         }
         for name, values in columns.items():
             snapshot.arrays[f"scopes.{name}"] = np.array(values, dtype=np.int64)
         snapshot.arrays["scopes.scope"] = snapshot.numbers(record.scope for record in records)
-        snapshot.facts["scopes.tools"] = [
-            [record.id, tool, row] for record in records for tool, row in record.tools.items()
-        ]
         histograms = ((name, getattr(self, name).counts) for name in self._BY_ID)
         snapshot.put("scopes", histograms, self._next_id)
         snapshot.put("scopes", [("tool_latencies", self.tool_latencies.counts)], self._next_tool)
@@ -190,8 +195,9 @@ class Scopes:
         self._free_rows = snapshot.whole("scopes.free_rows")
         if self._next_tool:
             self._free_tools = snapshot.whole("scopes.free_tools")
-            for scope_id, tool, row in snapshot.facts["scopes.tools"]:
-                by_id[scope_id].tools[tool] = row
+            tools = snapshot.facts["scopes.tool_names"]
+            for scope_id, tool, row in snapshot.arrays["scopes.tools"].reshape(-1, 3).tolist():
+                by_id[scope_id].tools[tools[tool]] = row
         sizes = dict.fromkeys(self._BY_ID, self._next_id) | {"tool_latencies": self._next_tool}
         for name, size in sizes.items():
             histogram: Histogram = getattr(self, name)
