@@ -39,8 +39,8 @@ REFUSALS: Final = Signal((REFUSAL,), _rates)
 ERRORS: Final = Signal((ERROR,), _rates)
 SLOWNESS: Final = Signal((SLOW,), _rates)
 
-# Latency is lognormal: most requests take about the usual time, the p99 six times as long.
-_LATENCY_SIGMA: Final = 0.8
+# Latency is lognormal: most requests take about the usual time, the p99 is four times that.
+_LATENCY_SIGMA: Final = 0.6
 _Z99: Final = 2.326
 
 
