@@ -93,6 +93,14 @@ def test_three_points_beside_a_control_are_a_look_and_stay_one(seed: int) -> Non
     assert first(looks(found)) >= 15
 
 
+def test_a_drop_a_little_over_the_line_is_a_look_soon_after_the_alert_window() -> None:
+    """It holds at half the line: the estimate of 2.25 points is under two now and then."""
+    _, found = on_its_own(replace(GOOD, score=0.8775), calls=1_200, before=60, seed=2)
+    assert pages(found) == []
+    assert 15 <= first(looks(found)) <= 25
+    assert looks(found)[0][1].estimate >= 0.02
+
+
 @pytest.mark.parametrize("drop", [0.07, 0.09, 0.15])
 def test_a_large_drop_beside_a_control_pages_within_minutes(drop: float) -> None:
     _, found = beside_control(replace(GOOD, score=0.90 - drop), minutes=10)

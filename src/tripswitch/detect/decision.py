@@ -4,6 +4,7 @@
         fast  against a concurrent control, or without one at twice the line for as many minutes as
               a page must span there, or
         slow  at half the line or more for the whole alert window
+    look, scores: evidence AND estimate >= line, at half the line or more for the alert window
     page, rates:  evidence AND estimate >= line with enough samples and events; leaks also from
                   enough traces
     refusals:     at their page line, or at the investigate line when another signal of the scope
@@ -235,7 +236,7 @@ def _count_minutes(
     page_line, look_line = roster.line_page[rows], roster.line_look[rows]
     for name, holds in (
         ("held_half", estimate >= page_line / 2),
-        ("held_look", estimate >= look_line),
+        ("held_look", estimate >= look_line / 2),
         ("held_recent", recent.estimate >= page_line),
     ):
         column: Floats = getattr(roster, name)
