@@ -27,8 +27,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tripswitch.config.model import Config
 from tripswitch.config.read_section import Read
 from tripswitch.drive.session import Arrival, Session
+from tripswitch.genai.event_names import WANTED_EVENTS
 from tripswitch.genai.understand import Understanding
-from tripswitch.genai.vocabulary import WANTED_EVENTS, Vocabulary
+from tripswitch.genai.vocabulary import Vocabulary
 from tripswitch.otlp.attributes import AttributeReader, Wanted
 from tripswitch.otlp.reader import read_spans
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tripswitch.drive.wire_parts import LOG_MARKS
-from tripswitch.genai.vocabulary import WANTED_LOGS
+from tripswitch.genai.event_names import WANTED_LOGS
 
 
 def test_every_event_that_is_read_bears_a_mark() -> None:

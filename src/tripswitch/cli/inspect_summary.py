@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tripswitch.genai.census import COUNTED_FACTS, SHOWN_VALUES
-from tripswitch.genai.vocabulary import EVALUATION_EVENT, usual_key
+from tripswitch.genai.event_names import EVALUATION_EVENT
+from tripswitch.genai.vocabulary import usual_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 from tripswitch.genai import coercion
 from tripswitch.genai.content import answer_in
 from tripswitch.genai.error_classes import error_class, error_name, names_in_message
-from tripswitch.genai.records import choice_of
-from tripswitch.genai.spellings import finish_reason
-from tripswitch.genai.vocabulary import (
+from tripswitch.genai.event_names import (
     CHOICE_EVENTS,
     DETAILS_EVENT,
     EXCEPTION_EVENT,
     EXCEPTION_TYPE_KEY,
     FIRST_TOKEN_EVENTS,
 )
+from tripswitch.genai.records import choice_of
+from tripswitch.genai.spellings import finish_reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,9 +10,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from tripswitch.genai import coercion
+from tripswitch.genai.event_names import EVALUATION_EVENT, FLAG_EVENTS, GUARD_EVENTS
 from tripswitch.genai.guards import guardrails_of, is_guard_name, told_by_event
 from tripswitch.genai.sightings import Evaluation, Flag
-from tripswitch.genai.vocabulary import EVALUATION_EVENT, FLAG_EVENTS, GUARD_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

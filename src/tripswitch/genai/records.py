@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 from tripswitch.genai import coercion, judgements
 from tripswitch.genai.content import answer_in
-from tripswitch.genai.sightings import CallFacts, Note
-from tripswitch.genai.spellings import error_name, finish_reason
-from tripswitch.genai.vocabulary import (
+from tripswitch.genai.event_names import (
     CHOICE_EVENTS,
     DETAILS_EVENT,
     EVALUATION_EVENT,
@@ -17,6 +15,8 @@ from tripswitch.genai.vocabulary import (
     FLAG_EVENTS,
     GUARD_EVENTS,
 )
+from tripswitch.genai.sightings import CallFacts, Note
+from tripswitch.genai.spellings import error_name, finish_reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

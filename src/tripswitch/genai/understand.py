@@ -13,16 +13,12 @@ from typing import TYPE_CHECKING, Any
 from tripswitch.genai import judgements
 from tripswitch.genai.answers import call_facts
 from tripswitch.genai.coercion import MAX_TEXT
+from tripswitch.genai.event_names import LOGS_WITH_BODY, WANTED_EVENTS, WANTED_LOGS
 from tripswitch.genai.facts import SpanFacts
 from tripswitch.genai.records import note_of
 from tripswitch.genai.sightings import Context, Ranked, Sighted, Sighting
 from tripswitch.genai.sketches import Sketch
-from tripswitch.genai.vocabulary import (
-    LOGS_WITH_BODY,
-    WANTED_EVENTS,
-    WANTED_LOGS,
-    Vocabulary,
-)
+from tripswitch.genai.vocabulary import Vocabulary
 from tripswitch.otlp.attributes import AttributeReader, Wanted
 from tripswitch.otlp.delivery import Signal
 from tripswitch.otlp.log_reader import LogReader
