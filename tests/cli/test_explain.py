@@ -121,6 +121,9 @@ def test_a_wrong_field_or_a_config_without_a_recording_is_said_in_words(tmp_path
     wrong = tripswitch("explain", "cohrt=x", "--replay", str(files))
     assert wrong.returncode == 2
     assert "there are route, prompt" in wrong.stderr
+    many = tripswitch("explain", "--replay", *(str(path) for path in sorted(files.iterdir())[:2]))
+    assert many.returncode == 2
+    assert "repeat --replay for each file" in many.stderr
     alone = tripswitch("explain", "--config", str(tmp_path / "any.yaml"))
     assert alone.returncode == 2
     assert "--config is for --replay" in alone.stderr

@@ -54,6 +54,13 @@ def explain(
     """
     if config and not replay:
         raise ConfigError("--config is for --replay", hint="a running tripswitch has its own")
+    files = [text for text in scope or [] if replay and Path(text).is_file()]
+    if files:
+        # What a shell makes of --replay *.binpb: one option, and many words after it.
+        raise ConfigError(
+            f'"{files[0]}" is a file and stands where a scope should',
+            hint="repeat --replay for each file, or give the folder that they are in",
+        )
     found = _of_recording(replay, config or [], scope or [], most) if replay else None
     if found is None:
         from urllib.parse import urlencode
