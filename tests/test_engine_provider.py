@@ -42,7 +42,12 @@ def incidents(played: Played) -> list[Incident]:
 
 
 @pytest.mark.parametrize(
-    "bad", [replace(GOOD, errors=0.2), replace(GOOD, score=0.70), replace(GOOD, latency_s=6.0)]
+    "bad",
+    [
+        replace(GOOD, errors=0.2),
+        pytest.param(replace(GOOD, score=0.70), marks=pytest.mark.matrix),
+        pytest.param(replace(GOOD, latency_s=6.0), marks=pytest.mark.matrix),
+    ],
 )
 def test_what_every_route_shows_is_one_event_of_their_provider(bad: Behaviour) -> None:
     played = play(served(ROUTES, bad, hit=("gpt-4o-mini",)), BAD_MINUTE + 22)
@@ -60,6 +65,7 @@ def test_what_every_route_shows_is_one_event_of_their_provider(bad: Behaviour) -
     assert not played.rollbacks
 
 
+@pytest.mark.matrix
 def test_a_provider_that_is_well_again_ends_its_incident() -> None:
     plan = served(ROUTES, replace(GOOD, errors=0.2), hit=("gpt-4o-mini",))
     played = play(lambda second: plan(second) if second < 60 * 40 else ROUTES, 80)

@@ -51,23 +51,59 @@ def pages(played: Played) -> list[Incident]:
     ("bad", "signal", "shape"),
     [
         (replace(GOOD, score=0.82), "eval_score", Shape.EVAL_DRIFT),
-        (replace(GOOD, score=0.65), "eval_score", Shape.EVAL_DRIFT),
+        pytest.param(
+            replace(GOOD, score=0.65), "eval_score", Shape.EVAL_DRIFT, marks=pytest.mark.matrix
+        ),
         (replace(GOOD, errors=0.06), "error_rate", Shape.OUTAGE),
-        (replace(GOOD, errors=0.25), "error_rate", Shape.OUTAGE),
+        pytest.param(
+            replace(GOOD, errors=0.25), "error_rate", Shape.OUTAGE, marks=pytest.mark.matrix
+        ),
         (replace(GOOD, latency_s=2.0), "p99_latency", Shape.LATENCY_SPIKE),
-        (replace(GOOD, latency_s=8.0), "p99_latency", Shape.LATENCY_SPIKE),
+        pytest.param(
+            replace(GOOD, latency_s=8.0),
+            "p99_latency",
+            Shape.LATENCY_SPIKE,
+            marks=pytest.mark.matrix,
+        ),
         (replace(GOOD, tokens=720.0), "tokens_per_success", Shape.COST_SPIKE),
-        (replace(GOOD, tokens=2000.0), "tokens_per_success", Shape.COST_SPIKE),
+        pytest.param(
+            replace(GOOD, tokens=2000.0),
+            "tokens_per_success",
+            Shape.COST_SPIKE,
+            marks=pytest.mark.matrix,
+        ),
         (replace(GOOD, refusals=0.18), "refusal_rate", Shape.GUARDRAIL_REGRESSION),
-        (replace(GOOD, refusals=0.28), "refusal_rate", Shape.GUARDRAIL_REGRESSION),
+        pytest.param(
+            replace(GOOD, refusals=0.28),
+            "refusal_rate",
+            Shape.GUARDRAIL_REGRESSION,
+            marks=pytest.mark.matrix,
+        ),
         (replace(GOOD, cost_usd=0.0034), "cost_per_success", Shape.COST_SPIKE),
-        (replace(GOOD, cost_usd=0.01), "cost_per_success", Shape.COST_SPIKE),
+        pytest.param(
+            replace(GOOD, cost_usd=0.01),
+            "cost_per_success",
+            Shape.COST_SPIKE,
+            marks=pytest.mark.matrix,
+        ),
         (replace(GOOD, ttft_s=0.9), "ttft_p99", Shape.LATENCY_SPIKE),
-        (replace(GOOD, ttft_s=3.0), "ttft_p99", Shape.LATENCY_SPIKE),
+        pytest.param(
+            replace(GOOD, ttft_s=3.0), "ttft_p99", Shape.LATENCY_SPIKE, marks=pytest.mark.matrix
+        ),
         (replace(GOOD, leaks=0.01), "pii_leak", Shape.GUARDRAIL_REGRESSION),
-        (replace(GOOD, leaks=0.2), "pii_leak", Shape.GUARDRAIL_REGRESSION),
+        pytest.param(
+            replace(GOOD, leaks=0.2),
+            "pii_leak",
+            Shape.GUARDRAIL_REGRESSION,
+            marks=pytest.mark.matrix,
+        ),
         (replace(GOOD, injections=0.02), "prompt_injection", Shape.GUARDRAIL_REGRESSION),
-        (replace(GOOD, injections=0.3), "prompt_injection", Shape.GUARDRAIL_REGRESSION),
+        pytest.param(
+            replace(GOOD, injections=0.3),
+            "prompt_injection",
+            Shape.GUARDRAIL_REGRESSION,
+            marks=pytest.mark.matrix,
+        ),
     ],
 )
 def test_a_release_that_is_bad_in_one_way_is_told_of_as_that(
@@ -87,9 +123,21 @@ def test_a_release_that_is_bad_in_one_way_is_told_of_as_that(
     ("tools", "signal", "rubric", "shape"),
     [
         ((replace(SEARCH, latency_s=0.7), REFUND), "tool_latency", "search", Shape.LATENCY_SPIKE),
-        ((SEARCH, replace(REFUND, latency_s=4.0)), "tool_latency", "refund", Shape.LATENCY_SPIKE),
+        pytest.param(
+            (SEARCH, replace(REFUND, latency_s=4.0)),
+            "tool_latency",
+            "refund",
+            Shape.LATENCY_SPIKE,
+            marks=pytest.mark.matrix,
+        ),
         ((replace(SEARCH, errors=0.08), REFUND), "tool_errors", "search", Shape.OUTAGE),
-        ((SEARCH, replace(REFUND, errors=0.9)), "tool_errors", "refund", Shape.OUTAGE),
+        pytest.param(
+            (SEARCH, replace(REFUND, errors=0.9)),
+            "tool_errors",
+            "refund",
+            Shape.OUTAGE,
+            marks=pytest.mark.matrix,
+        ),
     ],
 )
 def test_a_bad_tool_is_named(

@@ -118,7 +118,7 @@ _JUNK = st.one_of(
     st.text(alphabet="ab:-[]{}&*!|>'\"%@`#,?<~$\\ \n\t01.", max_size=120),
 )
 _QUIET = settings(
-    max_examples=150,
+    max_examples=75,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

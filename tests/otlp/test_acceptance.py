@@ -147,7 +147,7 @@ def test_what_a_client_sent_with_json_is_acknowledged_in_json(tmp_path: Path) ->
     asyncio.run(check())
 
 
-@pytest.mark.parametrize("code", RETRYABLE, ids=lambda code: code.name)
+@pytest.mark.parametrize("code", sorted(RETRYABLE, key=str), ids=lambda code: code.name)
 def test_every_retryable_code_goes_to_disk(code: grpc.StatusCode) -> None:
     async def check() -> None:
         kept = Kept()

@@ -78,7 +78,7 @@ HTTP_ANSWERS = {
 HANGS_UP = "hangs up"
 
 GRPC_RETRYABLE = [
-    *(code.name for code in RETRYABLE),
+    *sorted(code.name for code in RETRYABLE),
     *("RESOURCE_EXHAUSTED with a hint", "UNAVAILABLE with a hint"),
     "UNAVAILABLE with a hint beyond the deadline",
 ]
