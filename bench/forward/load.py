@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import grpc
 from bench.read import request
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,14 +36,15 @@ class Setting(NamedTuple):
 class Requests:
     """Makes requests of one shape: every span with ids of its own, and over just now.
 
-    tripswitch counts a span once and judges the last minutes only, so old or repeated spans would
-    let it off most of its work.
+    tripswitch counts a span and an answer once and judges the last minutes only, so old or
+    repeated ones would let it off most of its work.
     """
 
     def __init__(self, setting: Setting, first_id: int) -> None:
         message = ExportTraceServiceRequest.FromString(request(*setting, 0))
         self._message = message
         self._spans = message.resource_spans[0].scope_spans[0].spans
+        self._response_ids = [_response_id_of(span) for span in self._spans]
         self._next_id = first_id
         size_bytes = message.ByteSize()
         self.rate_s = min(
@@ -65,7 +68,12 @@ class Requests:
             span.parent_span_id = b"" if is_root else root_id.to_bytes(8, "big")
             span.start_time_unix_nano = end_ns - 900_000_000
             span.end_time_unix_nano = end_ns
+            self._response_ids[number].string_value = f"chatcmpl-{self._next_id}"
         return self._message.SerializeToString()
+
+
+def _response_id_of(span: Span) -> AnyValue:
+    return next(each.value for each in span.attributes if each.key == "gen_ai.response.id")
 
 
 class Exporter:
