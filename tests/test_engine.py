@@ -429,3 +429,20 @@ def test_every_rollback_has_its_event_and_key(played: Played) -> None:
     assert rollback.key == rollback.plan.key
     assert rollback.event.incident is not None
     assert rollback.event.incident.rollback == rollback.plan
+
+
+def test_three_calls_a_minute_are_silent_for_hours_and_a_drop_is_found_all_the_same() -> None:
+    """From OTLP to the page at the traffic of a small route, on its own past alone."""
+
+    def plan(second: float) -> list[Arm]:
+        bad = Behaviour(score=0.75) if second >= 8 * 3600 else Behaviour()
+        return [Arm(0.05, "v17", None, bad)]
+
+    slow = play(plan, 11 * 60)
+    assert slow.session.counters()["reader_calls_total"] == 11 * 180
+    assert slow.names[0] == "incident.opened"
+    assert 8 * 60 < slow.minute_of("incident.opened")
+    assert slow.minute_of("incident.escalated") < 8 * 60 + 125
+    incident = slow.first("incident.escalated").incident
+    assert incident is not None
+    assert incident.shape.value == "eval_drift"
