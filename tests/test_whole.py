@@ -28,7 +28,7 @@ from tests.play import story
 from tests.traffic import requests, value
 from tripswitch.otlp.grpc_receiver import TRACES_METHOD
 
-BODIES: Sequence[bytes] = list(requests(story(), 14))
+BODIES: Sequence[bytes] = list(requests(story(), 15))
 
 
 def write_settings(folder: Path, upstream: str, target: str, notify: str | None = None) -> None:
@@ -122,7 +122,7 @@ def test_a_regression_is_paged_and_rolled_back_over_signed_webhooks(tmp_path: Pa
         assert "evidence" in data["why"]
         assert data["exemplars"]
         told = [post.verify()["data"]["event"] for post in pager.posts]
-        assert told[:2] == ["incident.opened", "rollback.planned"]
+        assert told[:3] == ["incident.opened", "incident.escalated", "rollback.planned"]
 
     asyncio.run(check())
 

@@ -102,8 +102,8 @@ def joined(parts: Iterable[list[Combo]]) -> dict[str, Combo]:
 
 def with_bad_minutes(minutes: int, tick_s: float) -> Detect:
     """Return the defaults with every number of bad minutes a page must span set to ``minutes``."""
-    of_page = BadMinutes(concurrent_control=minutes, previous_version=minutes, own_history=minutes)
-    return Detect(tick=tick_s, bad_minutes=of_page)
+    spans = BadMinutes(concurrent_control=minutes, previous_version=minutes, own_history=minutes)
+    return Detect(tick=tick_s, bad_minutes=spans)
 
 
 def steadily(

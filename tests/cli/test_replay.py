@@ -24,8 +24,8 @@ def _replay(*arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
 
 @pytest.fixture(scope="module")
 def bodies() -> list[bytes]:
-    """The story, shortened: v18 at minute four, two and a half minutes of it."""
-    return list(requests(rollout(BAD, at_minute=4, canary_per_s=5, control_per_s=6), 6.5))
+    """The story, shortened: v18 at minute four, four minutes of it."""
+    return list(requests(rollout(BAD, at_minute=4, canary_per_s=5, control_per_s=6), 8))
 
 
 def _line(body: bytes) -> str:

@@ -142,6 +142,26 @@ def test_refusals_page_no_sooner_than_the_configured_bad_minutes(wanted: int) ->
     assert first(of_refusals) <= wanted + 1
 
 
+def test_refusals_of_a_canary_are_an_alarm_in_two_minutes_and_a_page_in_four() -> None:
+    """The story at ten scored calls a second: a look costs nobody their sleep, a page does."""
+    _, found = beside_control(replace(GOOD, score=0.81, refusals=0.22), minutes=6)
+    assert first(looks(found)) <= 2
+    assert 3 <= first(pages(found)) <= 4
+
+
+@pytest.mark.parametrize("lasting", [1, 2, 3])
+def test_a_short_spike_of_a_canary_rolls_nothing_back(lasting: float) -> None:
+    stand = Stand(seed=4)
+    stand.run(BASE_MINUTES, [Traffic(CONTROL, 900), Traffic(BEFORE, 300)])
+
+    def plan(at: float) -> list[Traffic]:
+        spiked = 40 <= at < 40 + lasting
+        spike = replace(GOOD, score=0.55, refusals=0.5, errors=0.5)
+        return [Traffic(CONTROL, 900), Traffic(CANARY, 300, spike if spiked else GOOD)]
+
+    assert pages(stand.run(50, plan)) == []
+
+
 @pytest.mark.parametrize(("calls", "lasting"), [(60, 2), (3_000, 1), (3_000, 2)])
 @pytest.mark.parametrize(
     "bad",

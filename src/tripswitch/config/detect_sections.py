@@ -44,17 +44,24 @@ __all__ = [
 
 
 class BadMinutes(Section):
-    """How many bad minutes a page must span, whatever the volume."""
+    """How many bad minutes a page must span, whatever the volume; docs/detection.md has why."""
 
     concurrent_control: int = Field(
-        1,
+        3,
         ge=1,
         le=30,
         description="Against a control cohort that serves at the same time.",
         json_schema_extra=LIVE,
     )
+    concurrent_control_look: int = Field(
+        1,
+        ge=1,
+        le=30,
+        description="Against a control cohort, before a difference is investigated.",
+        json_schema_extra=LIVE,
+    )
     previous_version: int = Field(
-        5,
+        3,
         ge=1,
         le=30,
         description="Against the version before, for a version seen from its first span.",

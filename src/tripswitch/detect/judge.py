@@ -206,9 +206,11 @@ class Judge:
         roster.control_s[chosen[full]] /= 2
         effect = self.control_effect[compared][:, None]
         share = np.where(roster.seen_start[chosen], roster.control_share[chosen], 0.0)
-        for name, gain, alpha, start in (
-            ("page_control", page, detect.alpha_page, detect.alpha_start),
-            ("look_control", look, detect.alpha_investigate, detect.alpha_investigate),
+        spans = detect.bad_minutes
+        looks, pages = detect.alpha_investigate, detect.alpha_page
+        for name, gain, alpha, start, bad_minutes in (
+            ("page_control", page, pages, detect.alpha_start, spans.concurrent_control),
+            ("look_control", look, looks, looks, spans.concurrent_control_look),
         ):
             self._step(
                 name,
@@ -217,7 +219,7 @@ class Judge:
                 alpha=alpha,
                 start=start,
                 share=share,
-                bad_minutes=detect.bad_minutes.concurrent_control,
+                bad_minutes=bad_minutes,
                 now_ns=now_ns,
                 detect=detect,
             )
