@@ -11,8 +11,9 @@ from tests.genai.reading import read_all
 from tests.play import BAD, TARGET, Played, config, play, story
 from tests.traffic import START_NS, Arm, Behaviour, Plan, requests, rollout
 from tripswitch.config.detect_sections import Detect, EvalScore, RefusalRate
-from tripswitch.config.model import Clock, Config, Fleet, WebhookTarget
+from tripswitch.config.model import Clock, Config, Fleet
 from tripswitch.config.model import Rollback as RollbackConfig
+from tripswitch.config.target_sections import WebhookTarget
 from tripswitch.drive.session import Arrival, Session
 from tripswitch.model.messages import Command, Confirmed, Event, Rollback, RollbackOutcome
 from tripswitch.model.scope import Scope

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
-from tripswitch.config.model import Config, Fleet, Rollback, WebhookTarget
+from tripswitch.config.model import Config, Fleet, Rollback
+from tripswitch.config.target_sections import WebhookTarget
 from tripswitch.incidents.plan import Facts, plan_rollback
 from tripswitch.model.incident import RollbackPlan, RollbackState, Severity, Shape
 from tripswitch.model.scope import Scope

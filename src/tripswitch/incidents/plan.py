@@ -12,7 +12,8 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from tripswitch.config.model import Config, WebhookTarget
+from tripswitch.config.model import Config
+from tripswitch.config.target_sections import TargetSection
 from tripswitch.model.clocktext import NS_PER_HOUR
 from tripswitch.model.incident import RollbackPlan, RollbackState
 from tripswitch.model.scope import Scope
@@ -81,7 +82,7 @@ def plan_rollback(
 
 
 def _mode(
-    target: WebhookTarget, radius: str, facts: Facts, config: Config, now_ns: int
+    target: TargetSection, radius: str, facts: Facts, config: Config, now_ns: int
 ) -> tuple[str, str]:
     mode = target.mode or ("auto" if radius == "cohort" else "propose")
     if mode == "observe":
@@ -100,7 +101,7 @@ def _mode(
     return mode, ""
 
 
-def _target_for(route: str | None, config: Config) -> WebhookTarget | None:
+def _target_for(route: str | None, config: Config) -> TargetSection | None:
     for target in config.rollback.targets:
         if not target.routes or route in target.routes:
             return target

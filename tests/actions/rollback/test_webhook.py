@@ -16,7 +16,8 @@ from tripswitch.actions.attempt import AttemptState
 from tripswitch.actions.exchange import open_client
 from tripswitch.actions.rollback.webhook import WebhookRollback
 from tripswitch.actions.targets import open_targets
-from tripswitch.config.model import Config, WebhookTarget
+from tripswitch.config.model import Config
+from tripswitch.config.target_sections import WebhookTarget
 from tripswitch.errors import ConfigError
 
 if TYPE_CHECKING:

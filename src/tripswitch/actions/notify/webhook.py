@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from tripswitch.config.model import WebhookNotifier
+    from tripswitch.config.notifier_sections import WebhookNotifier
     from tripswitch.model.outbox import Effect
 
 
