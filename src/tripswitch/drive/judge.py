@@ -20,10 +20,11 @@ from tripswitch.config.loading import load_config, with_reloadable
 from tripswitch.drive.link import SIGNAL_OF, RecordKind
 from tripswitch.drive.logs import configure_logs, place_of
 from tripswitch.drive.own_traces import OwnTraces
-from tripswitch.drive.posted import read_changes, read_scores
+from tripswitch.drive.posted import read_changes, read_instruction, read_opening, read_scores
 from tripswitch.drive.session import Arrival
 from tripswitch.errors import ConfigError, LedgerError
 from tripswitch.model.incident import RollbackState
+from tripswitch.model.messages import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from tripswitch.drive.snapshots import Snapshots
     from tripswitch.genai.sightings import Evaluation
     from tripswitch.model.incident import Change, Incident, RollbackPlan
+    from tripswitch.model.instruction import Act, Instruction, Opening
     from tripswitch.model.messages import Command, RollbackOutcome
     from tripswitch.model.snapshot import Snapshot
     from tripswitch.store.ledger import Ledger
@@ -77,6 +79,12 @@ class Judged(Protocol):
 
     def changes(self, changes: Sequence[Change]) -> list[Command]:
         """Take changes that were posted."""
+
+    def instruct(self, instruction: Instruction) -> list[Command]:
+        """Take in what a person wants. Raises InstructionError where nothing can follow."""
+
+    def open_by_hand(self, opening: Opening) -> list[Command]:
+        """Open an incident that a person knows of. Raises InstructionError as above."""
 
     def explain(self, texts: Sequence[str], most: int) -> dict[str, Any]:
         """Return why the scopes asked for are judged as they are, as JSON. Raises ValueError."""
@@ -128,6 +136,7 @@ class Judge:
         self._consumed = 0
         self._counts = {
             "api_changes_total": 0,
+            "api_instructions_total": 0,
             "api_scores_total": 0,
             "judge_batches_total": 0,
             "judge_errors_total": 0,
@@ -230,6 +239,30 @@ class Judge:
         self._record(self._guarded(lambda: self.session.changes(changes)) or [])
         self._counts["api_changes_total"] += len(changes)
         return _taken(len(changes), refused)
+
+    def instruct(self, incident_id: str, act: Act, document: Any) -> dict[str, Any]:
+        """Do what a person wants of an incident; return it as it stands then.
+
+        Raises ValueError for what cannot be read, InstructionError for what cannot be done.
+        """
+        instruction = read_instruction(document, incident_id, act)
+        return self._instructed(lambda: self.session.instruct(instruction), incident_id)
+
+    def open_incident(self, document: Any) -> dict[str, Any]:
+        """Open an incident by hand; raises as `instruct` does."""
+        opening = read_opening(document)
+        return self._instructed(lambda: self.session.open_by_hand(opening), "")
+
+    def _instructed(self, step: Callable[[], list[Command]], incident_id: str) -> dict[str, Any]:
+        self._counts["api_instructions_total"] += 1
+        commands = step()
+        self._record(commands)
+        events = [command for command in commands if isinstance(command, Event)]
+        if events and events[-1].incident is not None:
+            found: dict[str, Any] | None = events[-1].incident.as_json()
+        else:
+            found = self._ledger.incident(incident_id)
+        return {"incident": found, "events": [event.name.value for event in events]}
 
     def counters(self) -> dict[str, float]:
         """Return everything this process counts; labels follow a name as ``;label=value``."""

@@ -21,7 +21,7 @@ import structlog
 
 from tripswitch.config.endpoints import is_loopback, split_endpoint
 from tripswitch.config.loading import files_read, load_config
-from tripswitch.drive.api_tokens import ApiTokens
+from tripswitch.drive.api_tokens import ApiTokens, StateToken, admits
 from tripswitch.drive.config_edits import ConfigEdits
 from tripswitch.drive.inbox import Inbox
 from tripswitch.drive.judge import Judge
@@ -31,6 +31,7 @@ from tripswitch.drive.snapshots import Snapshots
 from tripswitch.errors import ConfigError, TripswitchError
 from tripswitch.store.ledger import Ledger
 from tripswitch.web.api import Pages, api_app
+from tripswitch.web.incidents_api import IncidentPages
 from tripswitch.web.listener import Listener
 
 if TYPE_CHECKING:
@@ -98,6 +99,12 @@ async def _serve_api(config: Config, judge: Judge, ledger: Ledger) -> Listener |
     if not endpoint:
         return None
     host, _ = split_endpoint(endpoint)
+    try:
+        tokens = ApiTokens(lambda: judge.config.telemetry.api.auth)
+    except ConfigError as error:
+        _log.error("api_not_listening", problems=str(error))
+        return None
+    own_token = StateToken(Path(config.storage.directory)).made()
     pages = Pages(
         status=judge.session.status,
         explain=judge.session.explain,
@@ -106,9 +113,15 @@ async def _serve_api(config: Config, judge: Judge, ledger: Ledger) -> Listener |
         events=ledger.events,
         post_scores=judge.post_scores,
         post_changes=judge.post_changes,
+        of_incidents=IncidentPages(
+            incident=ledger.incident_file,
+            audit=ledger.audit,
+            instruct=judge.instruct,
+            open=judge.open_incident,
+            admits=lambda header: admits(header, tokens, own_token),
+        ),
     )
     try:
-        tokens = ApiTokens(lambda: judge.config.telemetry.api.auth)
         app = api_app(pages, tokens=tokens, loopback_only=is_loopback(host))
         return await Listener.start(app, endpoint, "telemetry.api.endpoint")
     except ConfigError as error:

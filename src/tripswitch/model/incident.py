@@ -6,6 +6,7 @@ gives the fixed JSON of the ``incident`` object that replay, webhooks and the AP
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -115,6 +116,11 @@ class RollbackPlan:
             "decided_by": self.decided_by or None,
             "undoes": self.undoes or None,
         }
+
+
+def undo_key(key: str) -> str:
+    """Return the idempotency key of taking back the rollback that has ``key``."""
+    return "rb_" + hashlib.sha256(f"undo {key}".encode()).hexdigest()[:32]
 
 
 SIGNAL_BACK: Final = "signal_back"
