@@ -23,6 +23,7 @@ from tripswitch.drive.own_traces import OwnTraces
 from tripswitch.drive.posted import read_changes, read_instruction, read_opening, read_scores
 from tripswitch.drive.session import Arrival
 from tripswitch.errors import ConfigError, LedgerError
+from tripswitch.model.clocktext import NS_PER_S, rfc3339
 from tripswitch.model.incident import RollbackState
 from tripswitch.model.messages import Event
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tripswitch.drive.config_edits import ConfigEdits
     from tripswitch.drive.inbox import Inbox
     from tripswitch.drive.link import Record
+    from tripswitch.drive.overview import Overview
     from tripswitch.drive.posted import Refused
     from tripswitch.drive.snapshots import Snapshots
     from tripswitch.genai.sightings import Evaluation
@@ -104,6 +106,10 @@ class Judged(Protocol):
     def reload(self, config: Config) -> Kept:
         """Use ``config`` from the next tick on; return what became of the evidence."""
 
+    @property
+    def overview(self) -> Overview:
+        """Return what the pages ask."""
+
     def counters(self) -> dict[str, float]:
         """Return numbers for the metrics page, by name."""
 
@@ -134,6 +140,9 @@ class Judge:
         )
         self._unrecorded: list[Command] = []
         self._consumed = 0
+        self.recorded = 0
+        self.reload_number = 0
+        self._reloaded: tuple[float | None, str] = (None, "")
         self._counts = {
             "api_changes_total": 0,
             "api_instructions_total": 0,
@@ -208,6 +217,8 @@ class Judge:
         except ConfigError as error:
             self._counts["config_reload_failures_total;process=judge"] += 1
             self._counts["config_last_reload_ok;process=judge"] = 0
+            self.reload_number += 1
+            self._reloaded = (time.time(), str(error))
             _log.error("config_refused", problems=str(error), kept="the configuration before it")
             return False
         self.config = with_reloadable(self.config, edited)
@@ -215,12 +226,20 @@ class Judge:
         self._executor.reload(self.config)
         self._counts["config_reloads_total;process=judge"] += 1
         self._counts["config_last_reload_ok;process=judge"] = 1
+        self.reload_number += 1
+        self._reloaded = (time.time(), "")
         # Which fields need a restart is said by the wire, once for both.
         if kept is None:
             _log.info("config_reloaded")
         else:
             _log.info("config_reloaded", rows_with_evidence=kept.rows, dropped=kept.dropped)
         return True
+
+    def last_reload(self) -> dict[str, Any]:
+        """Return when the files were last read again, and what was wrong with them, as JSON."""
+        at_s, problem = self._reloaded
+        at = None if at_s is None else rfc3339(int(at_s * NS_PER_S))
+        return {"at": at, "is_ok": not problem, "problem": problem}
 
     def post_scores(self, document: Any) -> dict[str, Any]:
         """Take a list of scores; return how many, and which were refused. Raises ValueError."""
@@ -345,6 +364,7 @@ class Judge:
         The engine does not say a thing twice, so what the ledger refuses is kept for its next try.
         """
         self._unrecorded.extend(commands)
+        self.recorded += bool(commands)
         if not self._unrecorded:
             return
         try:
