@@ -23,12 +23,14 @@ from tripswitch.config.endpoints import is_loopback, split_endpoint
 from tripswitch.config.loading import files_read, load_config
 from tripswitch.drive.api_tokens import ApiTokens, StateToken, admits
 from tripswitch.drive.config_edits import ConfigEdits
+from tripswitch.drive.evidence import EvidenceKeeper
 from tripswitch.drive.inbox import Inbox
 from tripswitch.drive.judge import Judge
 from tripswitch.drive.logs import configure_logs
 from tripswitch.drive.process import seek_cycles_seldom, settle_memory
 from tripswitch.drive.snapshots import Snapshots
 from tripswitch.errors import ConfigError, TripswitchError
+from tripswitch.store.evidence import Vault
 from tripswitch.store.ledger import Ledger
 from tripswitch.web.api import Pages, api_app
 from tripswitch.web.incidents_api import IncidentPages
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tripswitch.config.model import Config
-    from tripswitch.drive.judge import Judged
+    from tripswitch.drive.judged import Judged
 
 LEDGER_FILE = "ledger.sqlite"
 
@@ -77,7 +79,8 @@ async def _judge(
     with Ledger(path) as ledger:
         inbox = await Inbox.open(link)
         snapshots = Snapshots(path.parent)
-        judge = Judge(config, open_session(config), ledger, inbox, snapshots)
+        evidence = EvidenceKeeper(Vault(path.parent), ledger)
+        judge = Judge(config, open_session(config), ledger, inbox, snapshots, evidence)
         judge.restore()
         api = await _serve_api(config, judge, ledger)
         settle_memory()

@@ -239,6 +239,12 @@ class Incident:
         kind = "security" if self.security else "standard"
         return "/".join(["tripswitch", kind, *parts, str(self.episode)])
 
+    @property
+    def traces(self) -> tuple[str, ...]:
+        """Return the ids of the traces that tell of it, the contrast last."""
+        of_triage = () if self.triage is None else (one.trace_id for one in self.triage.traces)
+        return tuple(dict.fromkeys((*self.exemplars, *of_triage)))
+
     def as_json(self) -> dict[str, Any]:
         """Return the fixed ``incident`` object; times as RFC 3339 UTC."""
         return {
