@@ -16,6 +16,7 @@ from tripswitch.detect.baseline import from_moments, ratio_of
 from tripswitch.detect.families import Candidates, Family, Traffic, control_of, version_before
 from tripswitch.detect.family_yardsticks import FamilyYardsticks
 from tripswitch.detect.lines import lines_of
+from tripswitch.detect.rollups import Rollups
 from tripswitch.detect.roster import NONE, Roster
 from tripswitch.detect.signals import LEAK_TRACE, RATIOS, Kind, kinds_of
 from tripswitch.detect.upstreams import Upstreams
@@ -36,6 +37,7 @@ class Comparisons:
         self.families: dict[Scope, Family] = {}
         self.yardsticks = FamilyYardsticks(scopes, roster)
         self.upstreams = Upstreams(scopes, self.families)
+        self.rollups = Rollups(scopes, roster, self)
         self.measured_minute = -1
         self.watching_since_ns = 0
 
@@ -143,15 +145,23 @@ class Comparisons:
                 series = control.series.get(self.roster.measure(row), NONE)
             if series != series_before:
                 self._set_control(row, series, record, control, now_ns, detect)
-        if control is not None or now_ns - record.first_seen_ns > _PREVIOUS_LASTS_NS:
-            for row in rows:
-                self.roster.previous_samples[row] = 0.0
+        if control is not None:
+            self.roster.previous_samples[rows] = 0.0
             return
-        unknown = [row for row in rows if self.roster.previous_samples[row] == 0]
-        before = version_before(family, record) if unknown else None
-        if before is not None:
-            for row in unknown:
-                self._set_previous(row, before)
+        is_young = now_ns - record.first_seen_ns <= _PREVIOUS_LASTS_NS
+        is_known = bool(np.all(self.roster.previous_samples[rows]))
+        before = version_before(family, record) if is_young and not is_known else None
+        self.compare_before(record, before, now_ns)
+
+    def compare_before(self, record: ScopeRecord, before: ScopeRecord | None, now_ns: int) -> None:
+        """Compare a young version with the one ``before`` it, as far as that is not done yet."""
+        rows = self.roster.by_scope.get(record.scope, [])
+        if now_ns - record.first_seen_ns > _PREVIOUS_LASTS_NS:
+            self.roster.previous_samples[rows] = 0.0
+        elif before is not None and not record.found_running:
+            for row in rows:
+                if self.roster.previous_samples[row] == 0:
+                    self._set_previous(row, before)
 
     def _set_control(
         self,

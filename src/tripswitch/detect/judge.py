@@ -16,9 +16,10 @@ import numpy.typing as npt
 from tripswitch.config.detect_sections import Detect
 from tripswitch.detect.baseline import Baseline, from_moments, own_history, ratio_of
 from tripswitch.detect.comparison import Comparisons
-from tripswitch.detect.decision import Decision, decide
+from tripswitch.detect.decision import NOTHING, PAGE, Decision, decide
 from tripswitch.detect.evidence import MINUTES_A_MONTH
 from tripswitch.detect.nulls import against_baseline, against_control, mirror, null_means
+from tripswitch.detect.point_rule import WINDOWS
 from tripswitch.detect.roster import NONE, SUSPICIOUS, Roster
 from tripswitch.detect.signals import Rule, rules_of
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
@@ -50,8 +51,11 @@ class Judge:
         nothing to the evidence.
         """
         roster, rings = self.roster, self.scopes.rings
+        rollups = self.comparisons.rollups
+        rollups.refresh(now_ns, detect)
         rows = roster.rows()
         fresh = rings.take_fresh()
+        rollups.feed(fresh)
         if minute_crossed or len(self.own.samples) != len(rows):
             self._refresh(rows, now_ns, detect)
         base = self.baseline(rows, detect)
@@ -63,7 +67,39 @@ class Judge:
             for detector in roster.detectors.values():
                 detector.close_minute()
         decision = decide(self, rows, base, detect, minute_crossed=minute_crossed)
+        rollups.compare(rows, base)
+        self._doubt_rollups(rows, decision, now_ns, minute_crossed=minute_crossed)
         return rows, decision
+
+    def _doubt_rollups(
+        self, rows: Rows, decision: Decision, now_ns: int, *, minute_crossed: bool
+    ) -> None:
+        """Take back what roll-ups show and their members do not; forget what is over.
+
+        A member that was bad alone has left its evidence there, which nobody's recovery drops.
+        """
+        rollups, roster = self.comparisons.rollups, self.roster
+        if not rollups.known:
+            return
+        for index in np.flatnonzero(decision.level > NOTHING).tolist():
+            row = int(rows[index])
+            rollup = rollups.of(roster.scopes[row])
+            if rollup is None:
+                continue
+            is_page = decision.level[index] == PAGE
+            line = float((roster.line_page if is_page else roster.line_look)[row])
+            window = WINDOWS[int(decision.window[index])]
+            if not rollups.is_shown(rollup, row, window, line):
+                decision.level[index] = NOTHING
+        if not minute_crossed:
+            return
+        over = decision.reading.estimate < np.minimum(roster.line_look, roster.line_page)[rows] / 2
+        for name in ("page_own", "look_own"):
+            detector = roster.detectors[name]
+            for index in np.flatnonzero(over & (detector.evidence(rows) >= 1)).tolist():
+                row = int(rows[index])
+                if rollups.of(roster.scopes[row]) is not None:
+                    detector.start(row, 0.0, now_ns)
 
     def baseline(self, rows: Rows, detect: Detect) -> Baseline:
         """Return what each row without control is compared with: the version before or its past.

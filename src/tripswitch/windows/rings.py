@@ -157,6 +157,20 @@ class Rings:
             for column, added in enumerate(columns):
                 np.add.at(flat, first + column, added)
 
+    def add_fresh(self, rows: Rows, fresh: Floats) -> None:
+        """Add to each of ``rows``, all different, what arrived elsewhere since the last call.
+
+        ``fresh`` is as `take_fresh` returns it, shape (len(rows), 5, 3), and stays out of it. Of
+        the carry it is not known in which minute it ended; it counts before the open ones.
+        """
+        first = self.now_minute - (STRATA - 1)
+        minutes = [first + (slot - first) % STRATA for slot in range(STRATA)] + [first - 1]
+        for slot, minute in enumerate(minutes):
+            added = fresh[:, slot]
+            self.minute[rows, minute % MINUTES] += added
+            self.quarter[rows, minute // 15 % QUARTERS] += added
+            self.hour[rows, minute // 60 % HOURS] += added
+
     def take_fresh(self) -> Floats:
         """Return what arrived since the last call, shape (S, 5, 3), and start anew."""
         taken = self.fresh
