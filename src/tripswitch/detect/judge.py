@@ -67,7 +67,14 @@ class Judge:
             for detector in roster.detectors.values():
                 detector.close_minute()
         decision = decide(self, rows, base, detect, minute_crossed=minute_crossed)
-        rollups.compare(rows, base)
+        # What is too little to judge a member by is enough to see which of them changed.
+        own, before = self.own, roster.previous_samples[rows]
+        choices = [base.samples > 0, before > own.samples]
+        rollups.compare(
+            rows,
+            np.select(choices, [base.samples, before], own.samples),
+            np.select(choices, [base.mean, roster.previous_mean[rows]], own.mean),
+        )
         self._doubt_rollups(rows, decision, now_ns, minute_crossed=minute_crossed)
         return rows, decision
 

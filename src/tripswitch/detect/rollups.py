@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tripswitch.config.detect_sections import Detect
-from tripswitch.detect.baseline import Baseline, from_moments
 from tripswitch.detect.families import Family
 from tripswitch.detect.roster import Roster
 from tripswitch.detect.signals import ABSOLUTE, CALLS, SIGNALS, Rule, kinds_of
@@ -92,7 +91,8 @@ class Rollups:
         self.known: dict[Scope, Rollup] = {}
         self._minute = -1
         self._rows: Rows = np.zeros(0, dtype=np.int64)
-        self._base: Baseline = from_moments(np.zeros((0, 6)))
+        self._samples: Floats = np.zeros(0)
+        self._usual: Floats = np.zeros(0)
         self._from: Rows = np.zeros(0, dtype=np.int64)
         self._to: Rows = np.zeros(0, dtype=np.int64)
 
@@ -136,9 +136,9 @@ class Rollups:
             flat[into] += np.add.reduceat(flat[rows], starts, axis=0)
             self.scopes.rings.add_fresh(into, fresh[into])
 
-    def compare(self, rows: Rows, base: Baseline) -> None:
-        """Take what every one of ``rows`` is compared with from now on."""
-        self._rows, self._base = rows, base
+    def compare(self, rows: Rows, samples: Floats, usual: Floats) -> None:
+        """Take what is usual for each of ``rows`` from now on, and the samples it stands on."""
+        self._rows, self._samples, self._usual = rows, samples, usual
 
     def of(self, scope: Scope | None) -> Rollup | None:
         """Return the roll-up whose scope this is."""
@@ -166,10 +166,10 @@ class Rollups:
         known = np.array([found for found in judged if found is not None], dtype=np.int64)
         index = np.searchsorted(self._rows, known)
         stats = self.scopes.rings.window(self.roster.series[known], window)
-        n, enough = stats[:, 0], self._base.samples[index] >= _FEWEST_KNOWN
+        n, enough = stats[:, 0], self._samples[index] >= _FEWEST_KNOWN
         if n[enough].sum() < _KNOWN_SHARE * n.sum() or not enough.any():
             return False
-        n, usual = n[enough], self._base.mean[index[enough]]
+        n, usual = n[enough], self._usual[index[enough]]
         excess = stats[enough, 1] - n * usual
         if signal.is_mirrored:
             excess = -excess
