@@ -58,6 +58,13 @@ def test_a_clear_case_goes_by_itself() -> None:
     assert plan.pointer == Scope("/chat/refund", "refund-bot", None, "canary")
 
 
+def test_what_was_beyond_its_line_before_the_version_came_waits_for_a_person() -> None:
+    plan = _plan(replace(VERDICT, was_bad_before=True))
+    assert plan is not None
+    assert (plan.state, plan.mode) == (RollbackState.PROPOSED, "propose")
+    assert "before v18 came" in plan.reason
+
+
 @pytest.mark.parametrize(
     ("verdict", "facts"),
     [

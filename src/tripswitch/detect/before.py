@@ -20,9 +20,10 @@ from tripswitch.windows.scopes import ScopeRecord
 def was_beyond_line(
     rings: Rings, roster: Roster, row: int, before: ScopeRecord, control: ScopeRecord | None
 ) -> bool:
-    """Return whether ``before`` was as bad in the last hour of its own as a page of ``row`` takes.
+    """Return whether ``before`` was as bad lately as a page of ``row`` takes.
 
-    False where it has too few samples to tell.
+    Lately is the last quarter of an hour, or hour where that has too few samples; with too few of
+    that, too, nothing was seen.
     """
     measure, kind = roster.measure(row), Kind(roster.kind[row])
     rule = SIGNALS[kind].rule
@@ -34,19 +35,22 @@ def was_beyond_line(
     reference = NONE if control is None else control.series.get(measure, NONE)
     if series == NONE or (control is not None and reference == NONE):
         return False
-    n, s, _ = rings.window(np.array([series]), "1h")[0].tolist()
-    if n < roster.fewest[row]:
+    for window in ("15m", "1h"):
+        n, s, _ = rings.window(np.array([series]), window)[0].tolist()
+        if n >= roster.fewest[row]:
+            break
+    else:
         return False
     seen = s / n
     if roster.is_absolute[row]:
         return bool(seen >= max(line, float(roster.usual_share[row])) and s > 0)
     if rule is Rule.RATIO:
-        return _spent_too_much(rings, row, roster, before, control, line)
+        return _spent_too_much(rings, row, roster, before, control, line, window)
     if control is None:
         base = from_moments(rings.moments[np.array([series])])
         enough, usual = float(base.samples[0]), float(base.mean[0])
     else:
-        enough, of_control, _ = rings.window(np.array([reference]), "1h")[0].tolist()
+        enough, of_control, _ = rings.window(np.array([reference]), window)[0].tolist()
         usual = of_control / enough if enough else 0.0
     if enough < roster.fewest[row]:
         return False
@@ -65,6 +69,7 @@ def _spent_too_much(
     before: ScopeRecord,
     control: ScopeRecord | None,
     line: float,
+    window: str,
 ) -> bool:
     raw, of_success = RATIOS[roster.measure(row)]
     ratios = []
@@ -73,7 +78,7 @@ def _spent_too_much(
         if NONE in rows:
             return False
         index = np.array(rows, dtype=np.int64)
-        found = rings.moments[index] if is_past else rings.window(index, "1h")
+        found = rings.moments[index] if is_past else rings.window(index, window)
         ratios.append(float(ratio_of(found[:1], found[1:])[0][0]))
     spent, usual = ratios
     return usual > 0 and spent / usual - 1 >= line

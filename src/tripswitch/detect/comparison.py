@@ -13,6 +13,7 @@ import numpy as np
 
 from tripswitch.config.detect_sections import Detect
 from tripswitch.detect.baseline import from_moments, ratio_of
+from tripswitch.detect.before import was_beyond_line
 from tripswitch.detect.families import Candidates, Family, Traffic, control_of, version_before
 from tripswitch.detect.family_yardsticks import FamilyYardsticks
 from tripswitch.detect.lines import lines_of
@@ -145,6 +146,8 @@ class Comparisons:
                 series = control.series.get(self.roster.measure(row), NONE)
             if series != series_before:
                 self._set_control(row, series, record, control, now_ns, detect)
+                if control is not None:
+                    self._look_before(row, version_before(family, record), control)
         if control is not None:
             self.roster.previous_samples[rows] = 0.0
             return
@@ -194,11 +197,21 @@ class Comparisons:
             weight = min(1.0, 1000.0 / seen[0]) if seen[0] > 0 else 0.0
             roster.control_n[row], roster.control_s[row] = seen[0] * weight, seen[1] * weight
 
+    def _look_before(
+        self, row: int, before: ScopeRecord | None, control: ScopeRecord | None
+    ) -> None:
+        """Note whether the version before was as bad already against the same reference."""
+        if before is not None and was_beyond_line(
+            self.scopes.rings, self.roster, row, before, control
+        ):
+            self.roster.bad_before[row] = True
+
     def _set_previous(self, row: int, before: ScopeRecord) -> None:
         """Freeze what the version before looked like, as the baseline of this row."""
         series = before.series.get(self.roster.measure(row))
         if series is None:
             return
+        self._look_before(row, before, None)
         rings, roster = self.scopes.rings, self.roster
         base = from_moments(rings.history(np.array([series])))
         roster.previous_samples[row] = base.samples[0]

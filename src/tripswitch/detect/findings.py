@@ -162,6 +162,7 @@ class Findings:
             why=sentence(account),
             measured=scope,
             upstream=upstream,
+            was_bad_before=bool(roster.bad_before[row]),
         )
 
     def _window_text(self, row: int, window: int) -> str:

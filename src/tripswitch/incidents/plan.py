@@ -55,6 +55,9 @@ def plan_rollback(
     pointer = scope.population()
     radius = "cohort" if scope.cohort is not None else "route"
     mode, reason = _mode(target, radius, facts, config, now_ns)
+    if mode == "auto" and verdict.was_bad_before:
+        mode = "propose"
+        reason = f"this was beyond its line before {bad} came, so {bad} may not be the cause"
     state = {"auto": RollbackState.PLANNED, "propose": RollbackState.PROPOSED}.get(
         mode, RollbackState.WITHHELD
     )
