@@ -3,7 +3,7 @@
 Three widths: a version over all its cohorts, a prompt over all its arms, and an upstream (provider
 and model, or provider) over all routes through it. A roll-up is a scope with rings and rows like
 any other; what arrives in its members is added up into it at every tick. It is judged while it has
-at least twice the calls of its largest member: else that member says the same as soon.
+2.5 times the calls of its largest member at least: else that member says the same as soon.
 
 The sum of unlike members moves when traffic moves between them, and with one bad member alone. So
 what a roll-up shows counts only where its members show it, each against its own normal (Simpson),
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tripswitch.detect.comparison import Comparisons
 
 _ACTIVE_NS: Final = NS_PER_HOUR
-_WORTH: Final = 2.0
+_WORTH: Final = 2.5
 """A roll-up has so many times the calls of its largest member, or is not judged."""
 _MOST_MEASURES: Final = 48
 _FEWEST_KNOWN: Final = 30.0
@@ -108,8 +108,10 @@ class Rollups:
             elif scope not in wanted:
                 self._judge(rollup, is_judged=False)
                 rollup.members, rollup.pairs = [], {}
+        calls = self._calls(wanted.values())
         for scope, members in wanted.items():
-            is_worth = self._is_worth(members)
+            each = [calls.get(member.id, 0.0) for member in members]
+            is_worth = sum(each) >= _WORTH * max(each) > 0
             known = self.known.get(scope)
             if known is None and is_worth:
                 known = self._make(scope, members)
@@ -230,11 +232,17 @@ class Rollups:
             return not rollup.is_upstream or family is None
         return scope not in family.arms and scope not in family.references
 
-    def _is_worth(self, members: list[ScopeRecord]) -> bool:
-        series = [member.series.get(CALLS) for member in members]
-        rows = np.array([row for row in series if row is not None], dtype=np.int64)
-        calls = self.scopes.rings.window(rows, "1h")[:, 0]
-        return len(calls) > 1 and float(calls.sum()) >= _WORTH * float(calls.max()) > 0
+    def _calls(self, wanted: Iterable[list[ScopeRecord]]) -> dict[int, float]:
+        """Return the calls of the last hour of all that may be members, by record id."""
+        series = {
+            member.id: row
+            for members in wanted
+            for member in members
+            if (row := member.series.get(CALLS)) is not None
+        }
+        rows = np.array(list(series.values()), dtype=np.int64)
+        calls = self.scopes.rings.window(rows, "1h")[:, 0].tolist()
+        return dict(zip(series, calls, strict=True))
 
     def _make(self, scope: Scope, members: list[ScopeRecord]) -> Rollup | None:
         record = self.scopes.records.get(scope)
