@@ -41,6 +41,7 @@ class Comparisons:
         self.rollups = Rollups(scopes, roster, self)
         self.measured_minute = -1
         self.watching_since_ns = 0
+        self._compared: dict[Scope, tuple[ScopeRecord | None, int, int]] = {}
 
     @property
     def incident_families(self) -> set[Scope]:
@@ -66,6 +67,7 @@ class Comparisons:
             if (record.scope, measure_, kind) in self.roster.by_key:
                 continue
             raw, of_success = self._companions(record, measure_, kind)
+            self.scopes.rings.learn_by_hour(self.scopes.row(record, measure_))
             self.roster.add(
                 record,
                 measure_,
@@ -108,6 +110,7 @@ class Comparisons:
     def forget(self, scope: Scope) -> None:
         """Drop a scope that made way."""
         self.roster.drop_scope(scope)
+        self._compared.pop(scope, None)
         family = self.families.get(scope.family())
         if family is not None:
             family.forget(scope)
@@ -139,6 +142,8 @@ class Comparisons:
         detect: Detect,
     ) -> None:
         control = control_of(candidates, record, detect.control_cohorts)
+        if self._is_as_before(record, control, rows):
+            return
         held = self.roster.control[rows].tolist()
         for row, series_before in zip(rows, held, strict=True):
             series = NONE
@@ -150,11 +155,22 @@ class Comparisons:
                     self._look_before(row, version_before(family, record), control)
         if control is not None:
             self.roster.previous_samples[rows] = 0.0
+            self._compared[record.scope] = (control, len(control.series), len(rows))
             return
+        self._compared.pop(record.scope, None)
         is_young = now_ns - record.first_seen_ns <= _PREVIOUS_LASTS_NS
         is_known = bool(np.all(self.roster.previous_samples[rows]))
         before = version_before(family, record) if is_young and not is_known else None
         self.compare_before(record, before, now_ns)
+
+    def _is_as_before(
+        self, record: ScopeRecord, control: ScopeRecord | None, rows: list[int]
+    ) -> bool:
+        """Return whether all of a scope is compared with the very control it was before."""
+        known = self._compared.get(record.scope)
+        if known is None or control is None or known[0] is not control:
+            return False
+        return known[1:] == (len(control.series), len(rows))
 
     def compare_before(self, record: ScopeRecord, before: ScopeRecord | None, now_ns: int) -> None:
         """Compare a young version with the one ``before`` it, as far as that is not done yet."""
