@@ -6,12 +6,17 @@ gives the fixed JSON of the ``incident`` object that replay, webhooks and the AP
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
 
 from tripswitch.model.clocktext import rfc3339
 from tripswitch.model.scope import Scope
+
+MOST_KEY_CHARS: Final = 255
+"""Longest dedup key: what PagerDuty takes."""
 
 
 class Shape(StrEnum):
@@ -148,10 +153,18 @@ class Incident:
 
     @property
     def dedup_key(self) -> str:
-        """Return the one key every notifier uses for this episode; a missing dimension is ``-``."""
-        parts = [part or "-" for part in self.scope]
+        """Return the one key every notifier uses for this episode; a missing dimension is ``-``.
+
+        Printable ASCII of at most 255 characters. Parts are percent-encoded, so that no two scopes
+        share a key, whatever their names hold; a long key ends in a hash of the whole.
+        """
+        parts = [_key_part(part) for part in self.scope]
         kind = "security" if self.security else "standard"
-        return "/".join(["tripswitch", kind, *parts, str(self.episode)])
+        key = "/".join(["tripswitch", kind, *parts, str(self.episode)])
+        if len(key) <= MOST_KEY_CHARS:
+            return key
+        digest = hashlib.sha256(key.encode()).hexdigest()[:32]
+        return f"{key[: MOST_KEY_CHARS - 33]}~{digest}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the fixed ``incident`` object; times as RFC 3339 UTC."""
@@ -181,6 +194,13 @@ class Incident:
             "tenants": [{"tenant": name, "calls": count} for name, count in self.tenants],
             "rollback": None if self.rollback is None else self.rollback.as_json(),
         }
+
+
+def _key_part(part: str | None) -> str:
+    if not part:
+        return "-"
+    # A part that is named "-" is not a missing one.
+    return "%2D" if part == "-" else quote(part, safe="", errors="surrogatepass")
 
 
 def _rounded(value: float) -> float:
