@@ -49,6 +49,9 @@ _VEIL: dict[str, Any] = {
     "exemplars": [],
     "changes": [],
     "tenants": [],
+    "triage": None,
+    "confirmations": [],
+    "waiver": None,
 }
 
 

@@ -19,9 +19,9 @@ from tripswitch.config.notifier_sections import Notifier
 from tripswitch.config.prices_section import Prices
 from tripswitch.config.quantities import DurationS, SizeBytes
 from tripswitch.config.read_section import Read
+from tripswitch.config.rollback_section import Rollback
 from tripswitch.config.section import LIVE, Section
 from tripswitch.config.spool_section import Spool
-from tripswitch.config.target_sections import Target
 from tripswitch.config.telemetry_section import Telemetry
 from tripswitch.config.wire_sections import Exporters, Forward, Receivers
 
@@ -74,33 +74,6 @@ class Incidents(Section):
     )
     exemplars: int = Field(
         3, ge=1, le=20, description="Trace ids shown with an incident.", json_schema_extra=LIVE
-    )
-
-
-class Rollback(Section):
-    """What may be rolled back, and by whom."""
-
-    enabled: bool = Field(
-        True,
-        description="The kill switch: false stops every automatic rollback within one tick.",
-        json_schema_extra=LIVE,
-    )
-    targets: list[Target] = Field(default_factory=list, description="Who is asked to roll back.")
-    confirm_within: DurationS = Field(
-        600.0,
-        gt=0,
-        le=86_400,
-        description=(
-            "How soon after the call the spans must show the bad version gone; otherwise people "
-            "are told that the rollback did not take."
-        ),
-        json_schema_extra=LIVE,
-    )
-    not_after: DurationS = Field(
-        1800.0,
-        gt=0,
-        le=7 * 86_400,
-        description="A rollback that could not be delivered for this long is given up and paged.",
     )
 
 

@@ -88,6 +88,8 @@ class Ledger:
                     link = _append(connection, command, link)
                     if command.incident is not None:
                         _keep_incident(connection, command.incident)
+                    if command.plan is not None:
+                        _keep_plan(connection, command.plan)
                 elif isinstance(command, Rollback):
                     _keep_plan(connection, command.plan)
             put_effects(connection, effects)
@@ -215,8 +217,9 @@ def _keep_incident(connection: sqlite3.Connection, incident: Incident) -> None:
             incident_record(incident),
         ),
     )
-    if incident.rollback is not None:
-        _keep_plan(connection, incident.rollback)
+    for plan in (*incident.rollbacks, incident.rollback):
+        if plan is not None:
+            _keep_plan(connection, plan)
 
 
 def _keep_plan(connection: sqlite3.Connection, plan: RollbackPlan) -> None:

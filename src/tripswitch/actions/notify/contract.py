@@ -50,7 +50,7 @@ class Notifier(Protocol):
 
 
 @runtime_checkable
-class Keeper(Protocol):
+class Keeper(Notifier, Protocol):
     """A notifier whose messages fade unless they are renewed, or that shows a sign of life."""
 
     @property

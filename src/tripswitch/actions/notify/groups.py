@@ -11,7 +11,6 @@ from tripswitch.actions.notify.news import (
     GROUP_OPENED,
     GROUP_RESOLVED,
     GROUP_UPDATED,
-    event_name,
 )
 from tripswitch.actions.notify.wording import label_of
 from tripswitch.model.clocktext import rfc3339
@@ -36,14 +35,13 @@ def group_key(notifier: str, first: Effect) -> str:
     return f"{PREFIX}{notifier}/{digest[:16]}"
 
 
-def summary_of(effect: Effect, before: Mapping[str, Any]) -> dict[str, Any]:
+def summary_of(effect: Effect) -> dict[str, Any]:
     """Return the line of an incident in its group after ``effect``."""
     data = json.loads(effect.body)
     incident = data.get("incident") or {}
     rollback = incident.get("rollback") or {}
     state = plain_line(incident.get("state") or "open", 20)
-    was_acknowledged = state == "open" and before.get("state") == "acknowledged"
-    if event_name(effect) == "incident.acknowledged" or was_acknowledged:
+    if state == "open" and incident.get("acknowledged"):
         state = "acknowledged"
     return {
         "id": plain_line(incident.get("id") or "-", 64),

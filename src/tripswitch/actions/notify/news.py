@@ -37,9 +37,13 @@ _LOUD: Final = frozenset(
         "incident.opened",
         "incident.escalated",
         "incident.reopened",
+        "incident.unrecovered",
         "rollback.planned",
         "rollback.failed",
         "rollback.unknown",
+        "rollback.expired",
+        "rollback.reverted",
+        "rollback.hold_over",
         GROUP_OPENED,
         GROUP_UPDATED,
     }

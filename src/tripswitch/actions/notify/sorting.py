@@ -119,7 +119,7 @@ class Sorter:
                 thread,
                 is_open=event != "incident.resolved",
                 told_ns=now_ns,
-                summary=groups.summary_of(effect, thread.summary),
+                summary=groups.summary_of(effect),
             )
             known[effect.thread] = thread
             if thread.group not in by_group:

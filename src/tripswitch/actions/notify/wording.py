@@ -30,8 +30,12 @@ _ROLLBACK_WORDS: Final = {
     "unknown": "may or may not have been rolled back",
     "failed": "was not rolled back: it failed",
     "confirmed": "was rolled back, and the spans show it",
+    "rejected": "was not rolled back: a person said no",
+    "expired": "was not rolled back: nobody answered the proposal in time",
+    "undoing": "was rolled back, and that is being undone",
     "undone": "was rolled back, and that was undone",
-    "approved": "was approved and will be rolled back",
+    "reverted": "was rolled back, and somebody else put the bad version back",
+    "released": "was rolled back, and a person let the version serve again",
 }
 _RADIUS_WORDS: Final = {"cohort": "one cohort", "route": "a whole route", "global": "everything"}
 
@@ -136,7 +140,7 @@ def _state_word(news: News) -> str:
         return "RESOLVED"
     if news.incident.get("state") == "recovered":
         return "RECOVERED"
-    if news.event == "incident.acknowledged":
+    if news.incident.get("acknowledged"):
         return "ACKNOWLEDGED"
     return "PAGE" if news.is_page else "INVESTIGATE"
 
@@ -149,13 +153,27 @@ def _incident_facts(news: News) -> list[tuple[str, str]]:
         ("Why", why),
         ("News", "" if news.detail == why else news.detail),
         *(("Before", each) for each in news.earlier[-_MOST_EARLIER:]),
+        ("Real", news.line("triage", "is_real")),
+        ("Cause", news.line("triage", "sentence")),
         ("Changed", _changes(news)),
+        ("Advice", news.line("triage", "recommended", "why")),
         ("Rollback", rollback_sentence(news.rollback)),
         ("Traces", traces),
         ("Tenants", _tenants(news)),
+        ("Duties to consider", _joined(news, "triage", "duties")),
+        ("Acknowledged by", news.line("acknowledged", "by", most_chars=_MOST_NAME)),
+        ("Still missing", _joined(news, "missing")),
         ("Since", news.line("onset", most_chars=40)),
         ("Id", news.line("id", most_chars=64)),
     ]
+
+
+def _joined(news: News, *path: str) -> str:
+    found: Any = news.incident
+    for step in path:
+        found = found.get(step) if isinstance(found, dict) else None
+    words = [plain_line(each, MOST_CHARS).replace("_", " ") for each in found or []]
+    return cut("; ".join(words), MOST_CHARS)
 
 
 def _changes(news: News) -> str:
