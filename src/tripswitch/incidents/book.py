@@ -36,9 +36,7 @@ _MOST_CLOSED: Final = 1_000
 # As many as the ledger keeps.
 _MOST_ROLLBACKS: Final = 10_000
 
-QUIET_EVENTS: Final = frozenset(
-    {EventName.CHANGE_SEEN, EventName.LEAK_NOTED, EventName.INCIDENT_UPDATED}
-)
+QUIET_EVENTS: Final = frozenset({EventName.CHANGE_SEEN, EventName.LEAK_NOTED})
 """Events that are recorded but wake nobody."""
 
 

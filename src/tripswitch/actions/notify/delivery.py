@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -79,6 +80,7 @@ class Delivery:
         self._note = note
         self._counters = counters
         self._sorter = Sorter(threads, config.notifications, counters)
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.wards = Wards()
 
     def reload(self, config: Config) -> None:
@@ -112,13 +114,14 @@ class Delivery:
         health = self.wards.of(effect.target)
         if health.is_gone:
             return self._lost(effect, _GONE)
-        if not self._outbox.begin(effect.key):
-            return None
         news = news_of(effect, is_first=not is_open)
         remote = {} if thread is None else thread.remote
-        sent = await notifier.send(Letter(effect, news, remote))
-        self._note(effect, sent.attempt, start_ns)
-        await self._keep_thread(effect, news.verb, thread, sent)
+        async with self._turns[effect.target]:
+            if not self._outbox.begin(effect.key):
+                return None
+            sent = await notifier.send(Letter(effect, news, remote))
+            self._note(effect, sent.attempt, start_ns)
+            await self._keep_thread(effect, news.verb, thread, sent)
         pace_s = float(getattr(notifier, "pace_s", 0.0))
         return self._after(effect, sent.attempt, health, pace_s)
 
@@ -133,8 +136,7 @@ class Delivery:
     async def _keep_one(self, name: str, notifier: Keeper) -> None:
         while True:
             try:
-                attempt = await notifier.keep(self._threads.open_threads(name))
-                result = attempt.state.value
+                result = (await self._kept(name, notifier)).state.value
             except LedgerError as error:
                 result = "ledger"
                 _LOG.warning("notifier.keep_failed", notifier=name, error=error.message)
@@ -143,6 +145,11 @@ class Delivery:
                 _LOG.exception("notifier.keep_fault", notifier=name)
             self._counters["actions_renewals_total", "", name, result] += 1
             await asyncio.sleep(notifier.keep_every_s)
+
+    async def _kept(self, name: str, notifier: Keeper) -> Attempt:
+        # A renewal that is overtaken by the end of its thread would bring it back to life.
+        async with self._turns[name]:
+            return await notifier.keep(self._threads.open_threads(name))
 
     async def _keep_thread(
         self, effect: Effect, verb: Verb, thread: Thread | None, sent: Sent
@@ -175,9 +182,11 @@ class Delivery:
         if attempt.state is AttemptState.DONE:
             self._worked(effect.target, health, now_ns)
             health.rest_until_ns = now_ns + int(pace_s * NS_PER_S)
+            self._counters["actions_notifier_failing", "", effect.target, ""] = 0
             return steps.after_notification(effect, attempt, now_ns=now_ns, wait_s=0.0)
         health.is_gone = health.is_gone or attempt.endpoint_gone
         health.failed(now_ns)
+        self._counters["actions_notifier_failing", "", effect.target, ""] = health.failures
         wait_s = self._pace.notify_wait_s(health.failures, self._share())
         wait_s = max(wait_s, attempt.retry_after_s or 0.0)
         is_refused = attempt.state is AttemptState.FAILED

@@ -50,7 +50,3 @@ class Wards:
             for name, health in self._by_name.items()
             if health.rest_until_ns > now_ns
         }
-
-    def failing(self) -> dict[str, float]:
-        """Return how many attempts in a row have failed, by notifier; 0 where it works."""
-        return {name: float(health.failures) for name, health in self._by_name.items()}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import SecretStr, ValidationError
 
 from tripswitch.actions.notify.alertmanager import AlertmanagerNotify
+from tripswitch.actions.notify.jsm import JsmNotify
 from tripswitch.actions.notify.pagerduty import PagerDutyNotify
 from tripswitch.actions.notify.webhook import WebhookNotify
 from tripswitch.config.notifier_sections import Notifier as AnySection
@@ -42,9 +43,10 @@ _KINDS: Final[dict[str, Callable[[Any, Means], Notifier]]] = {
     "webhook": WebhookNotify,
     "alertmanager": AlertmanagerNotify,
     "pagerduty": PagerDutyNotify,
+    "jsm": JsmNotify,
+    "opsgenie": JsmNotify,
 }
 _SECTIONS: Final = variants_of(AnySection)
-assert get_args(AnySection)
 
 
 class Notifiers:
