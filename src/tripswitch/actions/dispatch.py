@@ -132,7 +132,8 @@ def _links(event: Event, base: str) -> dict[str, str]:
     incident = event.incident
     if not base or incident is None:
         return {}
-    page = f"{base.rstrip('/')}/incidents/{quote(incident.id, safe='')}"
+    name = quote(incident.id[:_MAX_SUBJECT_PART], safe="", errors="replace")
+    page = f"{base.rstrip('/')}/incidents/{name}"
     links = {"incident": page}
     if incident.rollback is not None and incident.rollback.state is RollbackState.PROPOSED:
         links["approve"] = f"{page}#rollback"

@@ -6,7 +6,13 @@ from typing import Annotated
 
 from pydantic import Tag
 
-from tripswitch.config.message_sections import WebhookNotifier
+from tripswitch.config.message_sections import (
+    AppriseNotifier,
+    EmailNotifier,
+    SlackNotifier,
+    StatuspageNotifier,
+    WebhookNotifier,
+)
 from tripswitch.config.pager_sections import (
     AlertmanagerNotifier,
     JsmNotifier,
@@ -20,7 +26,11 @@ Notifier = Annotated[
     | Annotated[AlertmanagerNotifier, Tag("alertmanager")]
     | Annotated[PagerDutyNotifier, Tag("pagerduty")]
     | Annotated[JsmNotifier, Tag("jsm")]
-    | Annotated[OpsgenieNotifier, Tag("opsgenie")],
+    | Annotated[OpsgenieNotifier, Tag("opsgenie")]
+    | Annotated[SlackNotifier, Tag("slack")]
+    | Annotated[EmailNotifier, Tag("email")]
+    | Annotated[StatuspageNotifier, Tag("statuspage")]
+    | Annotated[AppriseNotifier, Tag("apprise")],
     kinds("webhook"),
 ]
 """One entry of ``notify``."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MOST_KEY_CHARS: Final = 255
 """Longest dedup key: what PagerDuty takes."""
 
+_MOST_PART_CHARS: Final = 120
+
 
 class Shape(StrEnum):
     """The five kinds of incident."""
@@ -286,6 +288,9 @@ class Incident:
 def _key_part(part: str | None) -> str:
     if not part:
         return "-"
+    if len(part) > _MOST_PART_CHARS:
+        digest = hashlib.sha256(part.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        return f"{_key_part(part[: _MOST_PART_CHARS // 2])}~{digest}"
     # A part that is named "-" is not a missing one.
     return "%2D" if part == "-" else quote(part, safe="", errors="surrogatepass")
 

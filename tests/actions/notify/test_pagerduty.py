@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Any
 
+import pagerduty
 import pytest
 import trustme
 
@@ -165,7 +166,6 @@ def test_only_what_is_refused_for_good_is_not_sent_again(
 def test_the_official_client_and_ours_drive_the_same_pager_over_tls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pagerduty = pytest.importorskip("pagerduty")
     authority = trustme.CA()
     trusted = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(trusted)

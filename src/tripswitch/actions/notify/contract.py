@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from tripswitch.model.threads import Thread
 
 # A key that was rotated, an address that moved: a person mends it and the message is still news.
-_MENDABLE: Final = (401, 402, 403, 404, 407, 423)
-_MOST_REASON: Final = 300
+# 420 is what some services say for 429.
+_MENDABLE: Final = (401, 402, 403, 404, 407, 420, 423)
 
 
 @dataclass(frozen=True, slots=True)

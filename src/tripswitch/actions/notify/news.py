@@ -64,7 +64,8 @@ class News:
     """One thing to tell.
 
     ``incident`` is the JSON of the incident as it stood then (empty for what is about none),
-    ``group`` that of many; both still hold raw texts, which `line` makes plain. ``earlier`` are
+    ``group`` that of many, ``draft`` what was drafted for the public (``title`` and ``body``); they
+    still hold raw texts, which `line` makes plain. ``earlier`` are
     sentences of updates that this message tells as well.
     """
 
@@ -76,6 +77,7 @@ class News:
     detail: str
     incident: Mapping[str, Any]
     group: Mapping[str, Any]
+    draft: Mapping[str, Any]
     links: Mapping[str, str]
     earlier: tuple[str, ...]
 
@@ -117,6 +119,7 @@ def news_of(effect: Effect, *, is_first: bool) -> News:
         detail=plain_line(data.get("detail") or "", MOST_CHARS),
         incident=data.get("incident") or {},
         group=data.get("group") or {},
+        draft=data.get("draft") or {},
         links={name: str(url) for name, url in links.items()},
         earlier=tuple(plain_line(each, MOST_CHARS) for each in data.get("earlier") or ()),
     )

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import SecretStr, ValidationError
 
 from tripswitch.actions.notify.alertmanager import AlertmanagerNotify
+from tripswitch.actions.notify.apprise import AppriseNotify
+from tripswitch.actions.notify.email import EmailNotify
 from tripswitch.actions.notify.jsm import JsmNotify
 from tripswitch.actions.notify.pagerduty import PagerDutyNotify
+from tripswitch.actions.notify.slack import SlackNotify
+from tripswitch.actions.notify.statuspage import StatuspageNotify
 from tripswitch.actions.notify.webhook import WebhookNotify
 from tripswitch.config.notifier_sections import Notifier as AnySection
 from tripswitch.config.variants import variants_of
@@ -45,6 +49,10 @@ _KINDS: Final[dict[str, Callable[[Any, Means], Notifier]]] = {
     "pagerduty": PagerDutyNotify,
     "jsm": JsmNotify,
     "opsgenie": JsmNotify,
+    "slack": SlackNotify,
+    "email": EmailNotify,
+    "statuspage": StatuspageNotify,
+    "apprise": AppriseNotify,
 }
 _SECTIONS: Final = variants_of(AnySection)
 
