@@ -15,7 +15,6 @@ from typing import Final, NamedTuple
 
 from tripswitch.config.model import Incidents
 from tripswitch.detect.signals import SECURITY
-from tripswitch.incidents.plan import undo_key
 from tripswitch.incidents.recovery import Recovery
 from tripswitch.incidents.triage import triage_by_hand
 from tripswitch.model.clocktext import NS_PER_S
@@ -26,6 +25,7 @@ from tripswitch.model.incident import (
     RollbackPlan,
     RollbackState,
     Severity,
+    undo_key,
 )
 from tripswitch.model.instruction import Opening
 from tripswitch.model.messages import Command, Event, EventName, Notify
@@ -36,7 +36,9 @@ _MOST_CLOSED: Final = 1_000
 # As many as the ledger keeps.
 _MOST_ROLLBACKS: Final = 10_000
 
-QUIET_EVENTS: Final = frozenset({EventName.CHANGE_SEEN, EventName.LEAK_NOTED})
+QUIET_EVENTS: Final = frozenset(
+    {EventName.CHANGE_SEEN, EventName.LEAK_NOTED, EventName.EVIDENCE_SEALED}
+)
 """Events that are recorded but wake nobody."""
 
 
@@ -47,7 +49,8 @@ class Tracked:
     ``called_ns`` is when its rollback was answered (or may have been), ``share_before`` the bad
     version's share of its population then, ``confirmed_ns`` when the spans showed the traffic
     moved; ``blaming`` is the verdict that a rollback was planned on, ``tried`` the rungs and
-    targets that are behind. ``is_overdue``, ``is_unrecovered`` and ``is_hold_over`` have been told.
+    targets that are behind, ``families`` those whose traffic went through a provider that failed.
+    ``is_overdue``, ``is_unrecovered`` and ``is_hold_over`` have been told.
     """
 
     incident: Incident
@@ -58,6 +61,7 @@ class Tracked:
     confirmed_ns: int | None = None
     blaming: Verdict | None = None
     tried: set[tuple[str, str]] = field(default_factory=set)
+    families: set[Scope] = field(default_factory=set)
     is_overdue: bool = False
     is_unrecovered: bool = False
     is_hold_over: bool = False
@@ -89,6 +93,15 @@ class Book:
             # What a provider does to all is told once, and not again of each.
             if upstream == verdict.scope or Subject(upstream, security) in self.open:
                 return Subject(upstream, security)
+        for subject, tracked in self.open.items():
+            # What was said of a provider holds for those that it served, also once they left it.
+            if (
+                verdict.scope.family() in tracked.families
+                and tracked.incident.shape is verdict.shape
+                and verdict.comparison is not Comparison.CONTROL
+                and subject.security == security
+            ):
+                return subject
         arm = Subject(verdict.scope.arm(), security)
         family = Subject(verdict.scope.family(), security)
         return family if verdict.is_common or family in self.open else arm
@@ -113,7 +126,7 @@ class Book:
         """Return the open incident whose rollback, or its way back, has this idempotency key."""
         for tracked in self.open.values():
             plan = tracked.incident.rollback
-            if plan is not None and key in (plan.key, undo_key(plan)):
+            if plan is not None and key in (plan.key, undo_key(plan.key)):
                 return tracked
         return None
 

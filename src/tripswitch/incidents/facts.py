@@ -14,6 +14,7 @@ import numpy as np
 from tripswitch.detect.families import Family, calls_in, serving_version, version_before
 from tripswitch.detect.lines import lines_of
 from tripswitch.detect.signals import BY_ARRIVAL, ERROR, SIGNALS, Rule, kind_of
+from tripswitch.genai.spellings import provider
 from tripswitch.model.clocktext import NS_PER_HOUR
 from tripswitch.model.incident import RollbackPlan, RollbackState
 from tripswitch.model.scope import Scope
@@ -36,10 +37,14 @@ _CALLED: Final = (RollbackState.PLANNED, RollbackState.ACKNOWLEDGED, RollbackSta
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """Where a provider's traffic may go: ``is_healthy`` in the spans, None where none was seen."""
+    """Where a provider's traffic may go, in the operator's word and as spans name it.
+
+    ``is_healthy`` is what the spans say, None where it was not seen to serve.
+    """
 
     name: str
     is_healthy: bool | None
+    seen_as: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +121,9 @@ class FactFinder:
             judge_change=self._judge_change(verdict, now_ns),
             flaps=self.book.episodes_of(verdict),
             fallbacks={
-                name: Fallback(to, self._is_healthy(to, config))
+                key: Fallback(to, self._is_healthy(names_of(to), config), names_of(to))
                 for name, to in config.rollback.failover.fallbacks.items()
+                for key in names_of(name)
             },
             providers_failing=self._failing(verdict),
             is_every_provider_failing=self._is_every_provider_failing(verdict),
@@ -198,7 +204,7 @@ class FactFinder:
                 return change.before, change.after
         return None
 
-    def _is_healthy(self, upstream: str, config: Config) -> bool | None:
+    def _is_healthy(self, names: tuple[str, ...], config: Config) -> bool | None:
         """Return whether a provider or model serves without many errors; None where none is seen.
 
         Its share of errors of the last 15 min must be below the page line of the error rate.
@@ -207,7 +213,7 @@ class FactFinder:
         for family in self.comparisons.families.values():
             for leaves in family.leaves.values():
                 for leaf, record in leaves.items():
-                    if upstream not in (leaf.provider, leaf.request_model):
+                    if leaf.provider not in names and leaf.request_model not in names:
                         continue
                     row = record.series.get(ERROR)
                     if row is not None:
@@ -242,3 +248,8 @@ class FactFinder:
         }
         others = serving - {verdict.scope.provider}
         return bool(others) and others <= set(self._failing(verdict))
+
+
+def names_of(written: str) -> tuple[str, ...]:
+    """Return what a provider or model may be called in the spans, as it is written and as read."""
+    return tuple(dict.fromkeys((written, provider(written))))

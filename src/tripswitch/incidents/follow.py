@@ -163,6 +163,9 @@ class Follower:
     def _confirmed(self, tracked: Tracked, now_ns: int, detail: str) -> list[Command]:
         with_rollback(tracked, RollbackState.CONFIRMED, detail)
         tracked.confirmed_ns = now_ns
+        if tracked.recovery is not None and not tracked.recovery.is_well():
+            # Minutes of before the traffic moved would have to leave the window first.
+            self.start(tracked, now_ns)
         self.book.note_rollback(_plan_of(tracked))
         return emit(EventName.ROLLBACK_CONFIRMED, now_ns, tracked, detail)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from tripswitch.config.target_sections import PROVIDER_FAILOVER, TOOL_BREAKER
 from tripswitch.detect.signals import CALLS, tool_measures
+from tripswitch.incidents.facts import names_of
 from tripswitch.incidents.ladder import VERSIONS
 from tripswitch.windows.scopes import Measure, ScopeRecord, Scopes
 
@@ -78,19 +79,20 @@ class Mover:
 
     def _by_upstream(self, plan: RollbackPlan, since_minute: int) -> Moved:
         leaving = coming = total = 0.0
+        bad, good = names_of(plan.from_version), names_of(plan.to_version)
         for family in self.comparisons.families.values():
             leaves = [
                 (leaf, record) for arm in family.leaves.values() for leaf, record in arm.items()
             ]
             named = {name for leaf, _ in leaves for name in (leaf.provider, leaf.request_model)}
-            if plan.from_version not in named:
+            if not named.intersection(bad):
                 continue
             for leaf, record in leaves:
                 calls = self._calls(record, since_minute)
                 total += calls
-                if plan.from_version in (leaf.provider, leaf.request_model):
+                if leaf.provider in bad or leaf.request_model in bad:
                     leaving += calls
-                elif plan.to_version in (leaf.provider, leaf.request_model):
+                elif leaf.provider in good or leaf.request_model in good:
                     coming += calls
         return Moved(leaving, coming, total)
 
@@ -99,7 +101,7 @@ class Mover:
         arms = [
             record
             for family in self.comparisons.families.values()
-            if family.scope.route == plan.pointer.route
+            if plan.pointer.route in (None, family.scope.route)
             for record in family.arms.values()
         ]
         total = self._sum(arms, CALLS, since_minute)

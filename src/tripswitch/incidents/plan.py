@@ -16,7 +16,7 @@ from tripswitch.config.target_sections import PROVIDER_FAILOVER, TargetSection
 from tripswitch.incidents.guards import Case, holds_of
 from tripswitch.incidents.ladder import VERSIONS, Rung, rungs_of
 from tripswitch.model.clocktext import NS_PER_S
-from tripswitch.model.incident import RollbackPlan, RollbackState
+from tripswitch.model.incident import RollbackPlan, RollbackState, undo_key
 from tripswitch.model.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -113,11 +113,6 @@ def rollback_key(target: str, rung: Rung, epoch: int) -> str:
     return _hash(parts)
 
 
-def undo_key(plan: RollbackPlan) -> str:
-    """Return the idempotency key of taking ``plan`` back."""
-    return _hash(["undo", plan.key])
-
-
 def _hash(parts: list[object]) -> str:
     text = json.dumps(parts, ensure_ascii=False)
     return "rb_" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
@@ -126,7 +121,7 @@ def _hash(parts: list[object]) -> str:
 def undo_of(plan: RollbackPlan, by: str, now_ns: int) -> RollbackPlan:
     """Return the plan that takes ``plan`` back: from where it moved to, to where it was."""
     return RollbackPlan(
-        key=undo_key(plan),
+        key=undo_key(plan.key),
         path=plan.path,
         target=plan.target,
         pointer=plan.pointer,

@@ -224,6 +224,10 @@ class Recovery:
         """Return whether every signal is proven back; nothing watched proves nothing."""
         return bool(self.proofs) and all(proof.is_proven(window_minutes) for proof in self.proofs)
 
+    def is_well(self) -> bool:
+        """Return whether every signal was inside its line at the last look."""
+        return all(proof.good_minutes > 0 for proof in self.proofs)
+
     def is_failing(self) -> bool:
         """Return whether some signal was outside its line at the last look, with enough samples."""
         return any(

@@ -17,9 +17,9 @@ from tripswitch.incidents.contrast import Contrast
 from tripswitch.incidents.exemplars import Exemplars
 from tripswitch.incidents.facts import FactFinder, Facts
 from tripswitch.incidents.follow import Follower
-from tripswitch.incidents.plan import plan_rollback, undo_key
+from tripswitch.incidents.plan import plan_rollback
 from tripswitch.incidents.triage import Circumstances, triage
-from tripswitch.model.incident import RollbackPlan, RollbackState, Severity
+from tripswitch.model.incident import RollbackPlan, RollbackState, Severity, undo_key
 from tripswitch.model.messages import Command, Event, EventName, Rollback, RollbackOutcome
 from tripswitch.model.scope import Scope
 from tripswitch.model.verdict import Verdict
@@ -110,7 +110,7 @@ class Responder:
     def _undo_outcome(
         self, tracked: Tracked, plan: RollbackPlan, outcome: RollbackOutcome, now_ns: int
     ) -> list[Command]:
-        assert outcome.key == undo_key(plan)
+        assert outcome.key == undo_key(plan.key)
         if plan.state is not RollbackState.UNDOING:
             return []
         if outcome.state == "acknowledged":
@@ -140,6 +140,9 @@ class Responder:
             tenants=self.exemplars.tenants(verdict.scope, (name,), verdict.onset_ns),
             changes=self.changes.before(verdict.scope, now_ns),
         )
+        if verdict.is_common and verdict.scope.route is None:
+            through = self.fact_finder.comparisons.upstreams.through(verdict.scope)
+            tracked.families = {scope.family() for scope in through}
         plan = None
         if verdict.severity is Severity.PAGE:
             plan = self._triage(tracked, verdict, now_ns, config)

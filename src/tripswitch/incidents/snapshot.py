@@ -66,6 +66,7 @@ def _tracked_json(tracked: Tracked, snapshot: Snapshot) -> dict[str, Any]:
         "is_hold_over": tracked.is_hold_over,
         "confirmed_ns": tracked.confirmed_ns,
         "tried": sorted(map(list, tracked.tried)),
+        "families": [snapshot.number(family) for family in sorted(tracked.families, key=repr)],
         "blaming": None if tracked.blaming is None else _verdict_json(tracked.blaming, snapshot),
         "recovery": None if tracked.recovery is None else tracked.recovery.as_json(),
         "verdicts": [_verdict_json(verdict, snapshot) for verdict in tracked.verdicts.values()],
@@ -82,6 +83,8 @@ def _tracked_of(kept: dict[str, Any], snapshot: Snapshot) -> Tracked:
     tracked.is_hold_over = kept.get("is_hold_over", False)
     tracked.confirmed_ns = kept.get("confirmed_ns")
     tracked.tried = {(path, target) for path, target in kept.get("tried", ())}
+    families = (snapshot.scope(number) for number in kept.get("families", ()))
+    tracked.families = {family for family in families if family is not None}
     try:
         blaming = kept.get("blaming")
         tracked.blaming = None if blaming is None else _verdict_of(blaming, snapshot)

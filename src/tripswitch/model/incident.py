@@ -124,6 +124,11 @@ class RollbackPlan:
         }
 
 
+def undo_key(key: str) -> str:
+    """Return the idempotency key of taking back the rollback that has ``key``."""
+    return "rb_" + hashlib.sha256(f"undo {key}".encode()).hexdigest()[:32]
+
+
 SIGNAL_BACK: Final = "signal_back"
 FIX_IN_REVIEW: Final = "fix_in_review"
 COMMS_CLOSED: Final = "comms_closed"
@@ -247,6 +252,12 @@ class Incident:
             return key
         digest = hashlib.sha256(key.encode()).hexdigest()[:32]
         return f"{key[: MOST_KEY_CHARS - 33]}~{digest}"
+
+    @property
+    def traces(self) -> tuple[str, ...]:
+        """Return the ids of the traces that tell of it, the contrast last."""
+        of_triage = () if self.triage is None else (one.trace_id for one in self.triage.traces)
+        return tuple(dict.fromkeys((*self.exemplars, *of_triage)))
 
     def as_json(self) -> dict[str, Any]:
         """Return the fixed ``incident`` object; times as RFC 3339 UTC."""
