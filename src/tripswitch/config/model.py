@@ -15,6 +15,7 @@ from pydantic import Field
 from tripswitch.config.detect_sections import Detect
 from tripswitch.config.evaluations_section import EvaluationRule
 from tripswitch.config.evidence_section import Evidence
+from tripswitch.config.notifications_section import Notifications
 from tripswitch.config.notifier_sections import Notifier
 from tripswitch.config.prices_section import Prices
 from tripswitch.config.quantities import DurationS, SizeBytes
@@ -140,6 +141,9 @@ class Config(Section):
     detect: Detect = Field(default_factory=Detect, description="When something is wrong.")
     incidents: Incidents = Field(default_factory=Incidents, description="The life of an incident.")
     notify: list[Notifier] = Field(default_factory=list, description="Who is told.")
+    notifications: Notifications = Field(
+        default_factory=Notifications, description="Who is told what, in how many messages."
+    )
     rollback: Rollback = Field(default_factory=Rollback, description="What may be rolled back.")
     evidence: Evidence = Field(
         default_factory=Evidence, description="Spans that an incident keeps."
