@@ -44,13 +44,14 @@ from tripswitch.incidents.facts import FactFinder
 from tripswitch.incidents.follow import Follower
 from tripswitch.incidents.instructions import Instructor
 from tripswitch.incidents.mix import MixLog
+from tripswitch.incidents.news import News
 from tripswitch.incidents.offers import offers_of
 from tripswitch.incidents.response import Responder
 from tripswitch.incidents.snapshot import restore_incidents, save_incidents
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
 from tripswitch.model.incident import Change, Incident, RollbackPlan
 from tripswitch.model.instruction import Instruction, Opening
-from tripswitch.model.messages import Command, Event, EventName, RollbackOutcome
+from tripswitch.model.messages import Command, RollbackOutcome
 from tripswitch.model.scope import Scope
 from tripswitch.model.scores import Scores
 from tripswitch.model.settled import Settled
@@ -81,6 +82,7 @@ class Engine:
         self.exemplars = Exemplars()
         self.book = Book()
         self.coming = Coming(self.scopes, self.comparisons)
+        self.news = News(self.changes, self.comparisons)
         self.contrast = Contrast()
         self.mixes = MixLog()
         self.follower = Follower(self.book, self.scopes, self.comparisons, self.roster, self.coming)
@@ -145,7 +147,7 @@ class Engine:
 
     def take_changes(self, changes: Sequence[Change]) -> list[Command]:
         """Take changes that people or their tools posted."""
-        return [command for change in changes for command in self._note(change)]
+        return self.news.of_changes(changes, self.now_ns)
 
     def advance(self, now_ns: int) -> list[Command]:
         """Let time pass to ``now_ns``: every tick boundary up to it is judged."""
@@ -277,43 +279,11 @@ class Engine:
         self.contrast.take(settled.calls)
         self.mixes.take(settled.calls)
         changes = [*settled.changes, *self.changes.see_rubrics(scores)]
-        seen = [command for change in changes for command in self._note(change)]
-        return [*self._see_changes(), *seen, *self._note_leaks()]
-
-    def _note(self, change: Change) -> list[Command]:
-        """Keep a change for triage and tell of it."""
-        self.changes.note(change)
-        detail = f"{change.kind.replace('_', ' ')} {change.after}"
-        detail += f" on {change.scope.label()}" if change.scope.route else ""
-        detail += f", after {change.before}" if change.before else ""
-        seen_ns = max(change.time_ns, self.now_ns)
-        return [Event(EventName.CHANGE_SEEN, seen_ns, None, change, detail=detail)]
-
-    def _note_leaks(self) -> list[Command]:
-        """Tell of the first leak of an arm: a fact for the timeline that wakes nobody."""
-        commands: list[Command] = []
-        for hit in self.intake.leaks.take_first_hits():
-            detail = f"first pii_leak hit on {hit.arm.label()}, trace {hit.trace_id or 'unknown'}"
-            seen_ns = max(hit.time_ns, self.now_ns)
-            commands.append(Event(EventName.LEAK_NOTED, seen_ns, None, detail=detail))
-        return commands
-
-    def _see_changes(self) -> list[Command]:
-        commands: list[Command] = []
-        for record in self.scopes.take_newcomers():
-            family = self.comparisons.families.get(record.scope.family())
-            if family is None or record.scope not in family.arms:
-                continue
-            change = self.changes.see_arm(
-                record.scope, record.first_seen_ns, found_running=record.found_running
-            )
-            if change is not None:
-                detail = f"{change.after} seen on {record.scope.label()}" + (
-                    f", where {change.before} served" if change.before else ""
-                )
-                seen_ns = record.first_seen_ns
-                commands.append(Event(EventName.CHANGE_SEEN, seen_ns, None, change, detail=detail))
-        return commands
+        return [
+            *self.news.of_arms(self.scopes.take_newcomers()),
+            *self.news.of_changes(changes, self.now_ns),
+            *self.news.of_leaks(self.intake.leaks.take_first_hits(), self.now_ns),
+        ]
 
     def _tick(self, boundary_ns: int) -> list[Command]:
         self.now_ns = max(self.now_ns, boundary_ns)
@@ -398,6 +368,7 @@ class Engine:
             wants=wants,
             most_scopes=most_scopes,
             is_lossy=self.is_lossy,
+            coming=self.coming,
         )
 
     def counters(self) -> dict[str, float]:

@@ -17,8 +17,8 @@ from typing import Any
 
 from tripswitch.config.model import Config
 from tripswitch.detect.validity import Kept
-from tripswitch.drive.judge import Judged
 from tripswitch.drive.judge_process import run_judge
+from tripswitch.drive.judged import Judged
 from tripswitch.drive.overview import Overview
 from tripswitch.drive.session import Arrival, Session
 from tripswitch.engine import Engine

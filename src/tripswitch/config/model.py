@@ -14,6 +14,8 @@ from pydantic import Field
 
 from tripswitch.config.detect_sections import Detect
 from tripswitch.config.evaluations_section import EvaluationRule
+from tripswitch.config.evidence_section import Evidence
+from tripswitch.config.notifications_section import Notifications
 from tripswitch.config.notifier_sections import Notifier
 from tripswitch.config.prices_section import Prices
 from tripswitch.config.quantities import DurationS, SizeBytes
@@ -90,10 +92,19 @@ class Fleet(Section):
 
 
 class Storage(Section):
-    """Where state is kept."""
+    """Where state is kept, and for how long."""
 
     directory: str = Field(
         "state", description="Folder of the ledger and the snapshot; made when missing."
+    )
+    retain: DurationS = Field(
+        90 * 86_400.0,
+        ge=3600,
+        le=10 * 365 * 86_400,
+        description=(
+            "How long resolved incidents, their timeline and what was called for them are kept."
+        ),
+        json_schema_extra=LIVE,
     )
 
 
@@ -130,7 +141,13 @@ class Config(Section):
     detect: Detect = Field(default_factory=Detect, description="When something is wrong.")
     incidents: Incidents = Field(default_factory=Incidents, description="The life of an incident.")
     notify: list[Notifier] = Field(default_factory=list, description="Who is told.")
+    notifications: Notifications = Field(
+        default_factory=Notifications, description="Who is told what, in how many messages."
+    )
     rollback: Rollback = Field(default_factory=Rollback, description="What may be rolled back.")
+    evidence: Evidence = Field(
+        default_factory=Evidence, description="Spans that an incident keeps."
+    )
     fleet: Fleet = Field(default_factory=Fleet, description="How many sidecars see a route.")
     storage: Storage = Field(default_factory=Storage, description="Where state is kept.")
     clock: Clock = Field(default_factory=Clock, description="What time it is.")

@@ -24,6 +24,7 @@ from tripswitch.config.endpoints import is_loopback, split_endpoint
 from tripswitch.config.loading import files_read, load_config
 from tripswitch.drive.api_tokens import ApiTokens, StateToken, admits
 from tripswitch.drive.config_edits import ConfigEdits
+from tripswitch.drive.evidence import EvidenceKeeper
 from tripswitch.drive.inbox import Inbox
 from tripswitch.drive.judge import Judge
 from tripswitch.drive.logs import configure_logs
@@ -31,6 +32,7 @@ from tripswitch.drive.process import seek_cycles_seldom, settle_memory
 from tripswitch.drive.snapshots import Snapshots
 from tripswitch.drive.web_board import board_of
 from tripswitch.errors import ConfigError, TripswitchError
+from tripswitch.store.evidence import Vault
 from tripswitch.store.ledger import Ledger
 from tripswitch.web.api import Pages, api_app
 from tripswitch.web.guard import Guard
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tripswitch.config.model import Config
-    from tripswitch.drive.judge import Judged
+    from tripswitch.drive.judged import Judged
 
 LEDGER_FILE = "ledger.sqlite"
 
@@ -82,7 +84,8 @@ async def _judge(
     with Ledger(path) as ledger:
         inbox = await Inbox.open(link)
         snapshots = Snapshots(path.parent)
-        judge = Judge(config, open_session(config), ledger, inbox, snapshots)
+        evidence = EvidenceKeeper(Vault(path.parent), ledger)
+        judge = Judge(config, open_session(config), ledger, inbox, snapshots, evidence)
         judge.restore()
         served = await _serve_api(config, paths, judge, ledger)
         api = None if served is None else served.listener

@@ -185,7 +185,11 @@ class Overview:
             if scope == scope.arm()
         }
         arms = sorted(calls, key=lambda arm: (_worst(seen, arm) < 1, -calls[arm], _texts(arm)))
-        shown = sorted(arms[:most_arms], key=_texts)
+        controls = self._controls(seen, arms)
+        shown = sorted(
+            arms[:most_arms],
+            key=lambda arm: (calls[arm] == 0, arm not in controls, -calls[arm], _texts(arm)),
+        )
         return {
             "route": route.name,
             "severity": _LEVELS[route.level],
@@ -194,6 +198,13 @@ class Overview:
             "arms": [self._arm(seen, arm, calls) for arm in shown],
             "more_arms": len(arms) - len(shown),
         }
+
+    def _controls(self, seen: _Seen, arms: list[Scope]) -> set[Scope]:
+        """Return those of ``arms`` that others are compared with."""
+        roster = self._engine().roster
+        positions = [at for arm in arms for at in seen.at.get(arm, [])]
+        references = {roster.references[int(seen.rows[at])] for at in positions}
+        return {arm for arm in arms if arm in references or arm.population() in references}
 
     def _brief(self, seen: _Seen, route: _Route) -> dict[str, Any]:
         engine = self._engine()
@@ -243,12 +254,17 @@ class Overview:
         for at in positions:
             row = int(seen.rows[at])
             name = (_names(Kind(roster.kind[row])), roster.rubrics[row] or "")
-            if name not in worst or seen.badness[at] > seen.badness[worst[name]]:
+            if name not in worst or self._rank(seen, at) > self._rank(seen, worst[name]):
                 worst[name] = at
         chosen = [worst[name] for name in sorted(worst)]
         rows = seen.rows[chosen] if chosen else np.zeros(0, dtype=np.int64)
         points = points_of(engine.scopes.rings, roster, rows)
         return [self._cell(seen, at, course) for at, course in zip(chosen, points, strict=True)]
+
+    def _rank(self, seen: _Seen, at: int) -> tuple[int, bool]:
+        """Return how loud a row is; of two quiet directions that in which it is worse to rise."""
+        is_mirrored = bool(self._engine().roster.mirrored[int(seen.rows[at])])
+        return int(seen.decision.level[at]), not is_mirrored
 
     def _cell(self, seen: _Seen, at: int, points: list[float | None]) -> dict[str, Any]:
         engine = self._engine()

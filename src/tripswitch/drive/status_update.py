@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tripswitch.model.plain_text import plain
+from tripswitch.model.plain_text import plain_line
 
 _SEEN: Final = {
     "eval_drift": "lower quality of some answers",
@@ -55,14 +55,16 @@ def _for_customers(incident: dict[str, Any]) -> str:
 
 
 def _for_us(incident: dict[str, Any]) -> str:
-    lines = [f"{_phase(incident)}: {plain(incident['why'], 600)}"]
-    scope = [f"{name} {plain(value, 80)}" for name, value in incident["scope"].items() if value]
+    lines = [f"{_phase(incident)}: {plain_line(incident['why'], 600)}"]
+    scope = [
+        f"{name} {plain_line(value, 80)}" for name, value in incident["scope"].items() if value
+    ]
     lines.append(f"Where: {', '.join(scope) or 'everything'}")
     lines.append(f"Since: {incident['onset']}, noticed {incident['detected_at']}")
     plan = incident["rollback"]
     if plan is not None:
-        move = f"{plain(plan['from'], 60)} to {plain(plan['to'], 60)}"
-        lines.append(f"Rollback: {move} through {plain(plan['target'], 60)}, {plan['state']}")
+        move = f"{plain_line(plan['from'], 60)} to {plain_line(plan['to'], 60)}"
+        lines.append(f"Rollback: {move} through {plain_line(plan['target'], 60)}, {plan['state']}")
     if incident["missing"]:
         missing = ", ".join(what.replace("_", " ") for what in incident["missing"])
         lines.append(f"Still needed to close: {missing}")

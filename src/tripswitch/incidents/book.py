@@ -37,7 +37,7 @@ _MOST_CLOSED: Final = 1_000
 _MOST_ROLLBACKS: Final = 10_000
 
 QUIET_EVENTS: Final = frozenset(
-    {EventName.CHANGE_SEEN, EventName.LEAK_NOTED, EventName.INCIDENT_UPDATED}
+    {EventName.CHANGE_SEEN, EventName.LEAK_NOTED, EventName.EVIDENCE_SEALED}
 )
 """Events that are recorded but wake nobody."""
 

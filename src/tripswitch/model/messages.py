@@ -40,6 +40,7 @@ class EventName(StrEnum):
     ROLLBACK_REVERTED = "rollback.reverted"
     ROLLBACK_RELEASED = "rollback.released"
     ROLLBACK_HOLD_OVER = "rollback.hold_over"
+    EVIDENCE_SEALED = "evidence.sealed"
     INCIDENT_RECOVERED = "incident.recovered"
     INCIDENT_RESOLVED = "incident.resolved"
 

@@ -27,6 +27,7 @@ from tripswitch.store.incident_record import (
     plan_record,
 )
 from tripswitch.store.outbox import SqliteOutbox, put_effects
+from tripswitch.store.threads import SqliteThreads, prune_threads
 
 if TYPE_CHECKING:
     import sqlite3
@@ -63,6 +64,7 @@ class Ledger:
             self._database.close()
             raise
         self.outbox = SqliteOutbox(self._database, self.instance)
+        self.threads = SqliteThreads(self._database)
 
     def __enter__(self) -> Self:
         return self
@@ -240,6 +242,7 @@ class Ledger:
                 "DELETE FROM rollbacks WHERE seq <= (SELECT MAX(seq) FROM rollbacks) - ?",
                 (_ROLLBACKS_KEPT,),
             ).rowcount
+            gone += prune_threads(connection, before_ns)
             return gone + _prune_timeline(connection, before_ns)
 
     def _named_instance(self) -> str:

@@ -12,14 +12,14 @@ from typing import Final, NamedTuple
 
 from markupsafe import Markup, escape
 
-from tripswitch.model.plain_text import plain
+from tripswitch.model.plain_text import plain_line
 
 Points = Sequence[float | None]
 
 _WIDTH, _HEIGHT = 108, 26
 _PAD = 3.0
 
-_CHART_WIDTH: Final = 720
+_CHART_WIDTH: Final = 620
 _CHART_HEIGHT: Final = 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 128, 10, 24
 _MOST_COURSES: Final = 8
@@ -92,7 +92,7 @@ def chart(
     out = [
         (
             f'<svg class="chart" role="img" viewBox="0 0 {_CHART_WIDTH} {_CHART_HEIGHT}" '
-            f'aria-label="{escape(plain(label, 400))}">'
+            f'aria-label="{escape(plain_line(label, 400))}">'
         )
     ]
     for share in (0.0, 0.5, 1.0):
@@ -119,7 +119,7 @@ def chart(
         ends.append((y(line), -1, "page line"))
     for at_y, place, name in _apart(sorted(ends), 14, _TOP + 4, _TOP + height + 4):
         kind = "c-name-line" if place < 0 else f"c-name c-{place}"
-        out.append(_text(right + 8, at_y + 4, plain(name, 18), kind, "start"))
+        out.append(_text(right + 8, at_y + 4, plain_line(name, 18), kind, "start"))
     out.append("</svg>")
     return Markup("".join(out))  # noqa: S704 - every text went through escape
 

@@ -1,7 +1,7 @@
 """Templates: Jinja2 with escaping always on, and every text made a harmless line before that.
 
 What comes from spans is an attacker's to choose. `finalize` passes each value that a template
-writes through `plain`, which takes out what turns the writing direction, hides or drives, and
+writes through `plain_line`, which takes out what turns the writing direction, hides or drives, and
 bounds the length; autoescape then makes it inert in HTML. A template cannot forget either.
 """
 
@@ -17,7 +17,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from tripswitch.model.clocktext import NS_PER_S, minutes_text, ns_of
-from tripswitch.model.plain_text import plain
+from tripswitch.model.plain_text import plain_line
 from tripswitch.web import words
 from tripswitch.web.figures import chart, sparkline, value_text
 
@@ -46,7 +46,7 @@ def environment() -> jinja2.Environment:
         "clock": clock,
         "day": day,
         "ago": ago,
-        "text": lambda value, most=120: plain(value, most),
+        "text": _line,
         "path": lambda value: quote(str(value), safe=""),
         "percent": lambda value: "-" if value is None else f"{100 * value:.0f} %",
         "number": lambda value: "-" if value is None else f"{value:,.0f}",
@@ -81,7 +81,7 @@ def web_link(text: str) -> str:
 
 def lines(text: str) -> Markup:
     """Return a text of several lines, each of them harmless, to stand in a text area."""
-    kept = [escape(plain(line, _MOST_CHARS)) for line in text.splitlines()[:_MOST_LINES]]
+    kept = [escape(plain_line(line, _MOST_CHARS)) for line in text.splitlines()[:_MOST_LINES]]
     return Markup("\n").join(kept)
 
 
@@ -124,9 +124,15 @@ def ago(text: str | None, now: str | None) -> str:
 def _harmless(value: Any) -> Any:
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    if len(value) <= _MOST_CHARS and value.isascii() and value.isprintable():
-        return value
-    return plain(value, _MOST_CHARS)
+    return _line(value, _MOST_CHARS)
+
+
+def _line(value: object, most: int = 120) -> str:
+    text = str(value)
+    # Most texts are names of a few letters, and there are hundreds on a page.
+    if len(text) <= most and text.isascii() and text.isprintable():
+        return text
+    return plain_line(text, most)
 
 
 def _minutes(value: float | None) -> str:

@@ -117,6 +117,7 @@ def _content(view: View, file: dict[str, Any], form_token: str) -> dict[str, Any
             if trace_id not in known
         ),
     ]
+    common = _common(traces)
     state = None if plan is None else plan["state"]
     is_over = incident["state"] == "resolved"
     return {
@@ -124,7 +125,10 @@ def _content(view: View, file: dict[str, Any], form_token: str) -> dict[str, Any
         "triage": triage,
         "traces": [{**trace, "url": trace_url(template, trace["trace_id"])} for trace in traces],
         "has_trace_link": bool(template),
-        "fact_names": sorted({name for trace in traces for name in trace["facts"]}),
+        "common_facts": common,
+        "fact_names": sorted(
+            {name for trace in traces for name in trace["facts"]} - {name for name, _ in common}
+        ),
         "changes": incident["changes"] if triage is None else triage["changes"],
         "plans": [*incident["rollbacks"], *([plan] if plan is not None else [])],
         "timeline": file["timeline"],
@@ -144,6 +148,12 @@ def _content(view: View, file: dict[str, Any], form_token: str) -> dict[str, Any
         "now": view.board.now()["now"],
         "is_over": is_over,
     }
+
+
+def _common(traces: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Return the facts that all of several traces share; what differs is what is looked for."""
+    facts = [set(trace["facts"].items()) for trace in traces if trace["facts"]]
+    return sorted(set.intersection(*facts)) if len(facts) > 1 else []
 
 
 def _confirmations(incident: dict[str, Any]) -> list[dict[str, Any]]:

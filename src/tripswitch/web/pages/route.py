@@ -59,7 +59,10 @@ def _content(view: View, found: dict[str, Any], name: str) -> dict[str, Any]:
 def _charts(found: dict[str, Any]) -> list[dict[str, Any]]:
     """Return one chart a signal, with a course for each arm, the traffic of the arms first."""
     arms = found["arms"]
-    traffic = [Course(_arm_name(arm["scope"]), arm["course"]["calls"]) for arm in arms]
+    # The slot that is being filled would look like traffic that stays away.
+    traffic = [
+        Course(_arm_name(arm["scope"]), [*arm["course"]["calls"][:-1], None]) for arm in arms
+    ]
     charts = [
         {
             "name": "calls",

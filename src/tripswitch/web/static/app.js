@@ -185,6 +185,22 @@
     }
   });
 
+  // --- explanations: kept inside the window ----------------------------------------------------
+
+  function place(event) {
+    const term = event.target instanceof Element ? event.target.closest(".term") : null;
+    const tip = term === null ? null : term.querySelector(".tip");
+    if (tip === null) return;
+    const at = term.getBoundingClientRect();
+    tip.style.margin = "0";
+    const { width, height } = tip.getBoundingClientRect();
+    const below = at.bottom + 6;
+    tip.style.left = `${Math.max(8, Math.min(at.left, innerWidth - width - 8))}px`;
+    tip.style.top = `${below + height > innerHeight ? Math.max(8, at.top - height - 6) : below}px`;
+  }
+  document.addEventListener("mouseover", place);
+  document.addEventListener("focusin", place);
+
   // A form is sent once: a second click while the answer is awaited does nothing.
   document.addEventListener("submit", (event) => {
     const form = event.target;
