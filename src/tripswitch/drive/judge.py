@@ -23,6 +23,7 @@ from tripswitch.drive.own_traces import OwnTraces
 from tripswitch.drive.posted import read_changes, read_scores
 from tripswitch.drive.session import Arrival
 from tripswitch.errors import ConfigError, LedgerError
+from tripswitch.model.drift import Drift
 from tripswitch.model.incident import RollbackState
 
 if TYPE_CHECKING:
@@ -320,6 +321,9 @@ class Judge:
         except LedgerError as error:
             self._counts["ledger_errors_total"] += 1
             _log.error("ledger_refused", waiting=len(self._unrecorded), error=str(error))
+            # Series come again with the next look at the rings, and are the largest by far.
+            said = [one for one in self._unrecorded if not isinstance(one, Drift)]
+            self._unrecorded[:] = said
             excess = max(0, len(self._unrecorded) - _MOST_UNRECORDED)
             self._counts["ledger_dropped_commands_total"] += excess
             del self._unrecorded[:excess]

@@ -41,7 +41,8 @@ class Tracked:
     """An open incident with what the engine needs to follow it.
 
     ``called_ns`` is when its rollback was answered (or may have been), ``share_before`` the bad
-    version's share of its population then; ``confirmations`` is what people confirmed so far.
+    version's share of its population then; ``confirmations`` is what people confirmed so far;
+    ``drift_step`` is where it stood when its series were last taken.
     """
 
     incident: Incident
@@ -51,6 +52,7 @@ class Tracked:
     share_before: float = 1.0
     is_overdue: bool = False
     confirmations: set[str] = field(default_factory=set)
+    drift_step: str = ""
 
 
 class Subject(NamedTuple):

@@ -18,6 +18,7 @@ from tripswitch.detect.lines import lines_of
 from tripswitch.detect.roster import Roster
 from tripswitch.detect.signals import BY_ARRIVAL, CALLS, SIGNALS, Rule, kind_of
 from tripswitch.incidents.book import Book, Tracked, emit, with_rollback
+from tripswitch.incidents.drift import Drifts
 from tripswitch.incidents.recovery import Recovery, Watched
 from tripswitch.model.clocktext import NS_PER_MINUTE, NS_PER_S, minutes_text
 from tripswitch.model.incident import Incident, IncidentState, RollbackState, Severity
@@ -49,6 +50,7 @@ class Follower:
         self.comparisons = comparisons
         self.roster = roster
         self.coming = coming
+        self.drifts = Drifts(scopes, comparisons, book)
 
     def start(self, tracked: Tracked, now_ns: int) -> None:
         """Begin to watch the incident's own scope for recovery."""
@@ -69,13 +71,11 @@ class Follower:
     def tick(self, now_ns: int, config: Config, *, minute_crossed: bool) -> list[Command]:
         """Look at every open incident; most of it happens once a minute."""
         commands: list[Command] = []
-        if not minute_crossed:
-            return commands
-        for key in list(self.book.open):
+        for key in list(self.book.open) if minute_crossed else ():
             tracked = self.book.open[key]
             commands += self._follow_call(tracked, now_ns, config)
             commands += self._follow_signal(tracked, now_ns, config)
-        return commands
+        return commands + self.drifts.follow(now_ns, config, minute_crossed=minute_crossed)
 
     def resolve_if_complete(
         self, tracked: Tracked, now_ns: int, settings: Incidents

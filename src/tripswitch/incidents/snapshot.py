@@ -63,6 +63,7 @@ def _tracked_json(tracked: Tracked, snapshot: Snapshot) -> dict[str, Any]:
         "share_before": tracked.share_before,
         "is_overdue": tracked.is_overdue,
         "confirmations": sorted(tracked.confirmations),
+        "drift_step": tracked.drift_step,
         "recovery": None if tracked.recovery is None else tracked.recovery.as_json(),
         "verdicts": [_verdict_json(verdict, snapshot) for verdict in tracked.verdicts.values()],
     }
@@ -75,6 +76,7 @@ def _tracked_of(kept: dict[str, Any], snapshot: Snapshot) -> Tracked:
     tracked.called_ns, tracked.share_before = kept["called_ns"], kept["share_before"]
     tracked.is_overdue = kept["is_overdue"]
     tracked.confirmations = set(kept["confirmations"])
+    tracked.drift_step = kept.get("drift_step", "")
     try:
         recovery = kept["recovery"]
         tracked.recovery = None if recovery is None else Recovery.of_json(recovery)

@@ -1,7 +1,8 @@
 """What goes into the engine and what comes out of it, besides the calls themselves.
 
 Into the engine: what was sighted in telemetry, ticks, `RollbackOutcome`, `Confirmed`.
-Out of the engine: `Event` (to be recorded, printed, shown), `Notify` and `Rollback` (to be done).
+Out of the engine: `Event` (to be recorded, printed, shown), `Drift` (to be kept), `Notify` and
+`Rollback` (to be done).
 A command carries its idempotency key; doing it twice under one key must be the same as once.
 """
 
@@ -12,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from tripswitch.model.clocktext import rfc3339
+from tripswitch.model.drift import Drift
 from tripswitch.model.incident import Change, Incident, RollbackPlan
 
 
@@ -73,7 +75,7 @@ class Rollback:
     event: Event
 
 
-Command = Event | Notify | Rollback
+Command = Event | Notify | Rollback | Drift
 
 OutcomeState = Literal["acknowledged", "failed", "unknown"]
 

@@ -14,10 +14,12 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any, Self
 
+from tripswitch.model.drift import Drift
 from tripswitch.model.incident import Incident, IncidentState, RollbackPlan
 from tripswitch.model.messages import Command, Event, OutcomeState, Rollback, RollbackOutcome
 from tripswitch.model.outbox import NEVER_NS, Effect, EffectState
 from tripswitch.store.database import Database
+from tripswitch.store.drift_table import drift_of, keep_drift, prune_drift
 from tripswitch.store.incident_record import (
     incident_of,
     incident_record,
@@ -36,6 +38,9 @@ _ORIGIN = "0" * 64
 
 # A budget of rollbacks a day makes this several years; a plan is about half a kilobyte.
 _ROLLBACKS_KEPT = 10_000
+
+# A page makes about ten, an incident that is looked at by many for days some hundreds.
+_MOST_EVENTS = 2_000
 
 _OUTCOMES: dict[EffectState, OutcomeState] = {
     EffectState.DONE: "acknowledged",
@@ -88,6 +93,8 @@ class Ledger:
                         _keep_incident(connection, command.incident)
                 elif isinstance(command, Rollback):
                     _keep_plan(connection, command.plan)
+                elif isinstance(command, Drift):
+                    keep_drift(connection, command)
             put_effects(connection, effects)
 
     def open_incidents(self) -> list[Incident]:
@@ -141,6 +148,34 @@ class Ledger:
         )
         return [{"id": row["id"], **json.loads(row["body"])} for row in rows]
 
+    def case(self, incident_id: str) -> dict[str, Any] | None:
+        """Return all that is known of one incident, None for an unknown one.
+
+        ``incident`` is its JSON, ``events`` its timeline in order (the first `_MOST_EVENTS`),
+        ``drift`` its signals by minute as `DriftSignal.as_json` gives them, ``calls`` the calls
+        out that it asked for: kind, target, state, attempts, last result.
+        """
+        rows = self._database.read("SELECT record FROM incidents WHERE id = ?", (incident_id,))
+        if not rows:
+            return None
+        incident = incident_of(rows[0]["record"])
+        events = self._database.read(
+            "SELECT id, body FROM events WHERE incident_id = ? ORDER BY id LIMIT ?",
+            (incident_id, _MOST_EVENTS),
+        )
+        plan = incident.rollback
+        calls = self._database.read(
+            """SELECT kind, target, state, attempts, last_result FROM outbox
+               WHERE key = ? ORDER BY seq""",
+            ("" if plan is None else plan.key,),
+        )
+        return {
+            "incident": incident.as_json(),
+            "events": [{"id": row["id"], **json.loads(row["body"])} for row in events],
+            "drift": drift_of(self._database, incident_id),
+            "calls": [dict(row) for row in calls],
+        }
+
     def broken_link(self) -> int | None:
         """Return the id of the first event that does not fit the chain, None when all do."""
         link = self._fact("chain_origin") or _ORIGIN
@@ -173,6 +208,7 @@ class Ledger:
                 "DELETE FROM rollbacks WHERE seq <= (SELECT MAX(seq) FROM rollbacks) - ?",
                 (_ROLLBACKS_KEPT,),
             ).rowcount
+            prune_drift(connection)
             return gone + _prune_timeline(connection, before_ns)
 
     def _named_instance(self) -> str:

@@ -54,4 +54,13 @@ _FIRST = (
     "CREATE INDEX outbox_by_subject ON outbox (target, subject, seq)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_DRIFT = (
+    """CREATE TABLE drift (
+        incident_id TEXT NOT NULL,
+        signal TEXT NOT NULL,
+        record TEXT NOT NULL,
+        PRIMARY KEY (incident_id, signal)
+    )""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _DRIFT)
