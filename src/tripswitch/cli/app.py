@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = (
     "check",
+    "comms",
     "demo",
     "explain",
     "inspect",
+    "postmortem",
     "replay",
     "run",
     "schema",

@@ -15,6 +15,7 @@ from pydantic import Field
 from tripswitch.config.detect_sections import Detect
 from tripswitch.config.evaluations_section import EvaluationRule
 from tripswitch.config.notifier_sections import Notifier
+from tripswitch.config.papers_section import Comms, Postmortem
 from tripswitch.config.prices_section import Prices
 from tripswitch.config.quantities import DurationS, SizeBytes
 from tripswitch.config.read_section import Read
@@ -156,6 +157,10 @@ class Config(Section):
     windows: Windows = Field(default_factory=Windows, description="How much is kept in memory.")
     detect: Detect = Field(default_factory=Detect, description="When something is wrong.")
     incidents: Incidents = Field(default_factory=Incidents, description="The life of an incident.")
+    comms: Comms = Field(default_factory=Comms, description="Status updates about a page.")
+    postmortem: Postmortem = Field(
+        default_factory=Postmortem, description="When postmortems are due."
+    )
     notify: list[Notifier] = Field(default_factory=list, description="Who is told.")
     rollback: Rollback = Field(default_factory=Rollback, description="What may be rolled back.")
     fleet: Fleet = Field(default_factory=Fleet, description="How many sidecars see a route.")

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from tripswitch.config.model import Incidents
 from tripswitch.detect.signals import SECURITY
+from tripswitch.incidents.owed import Owed
 from tripswitch.incidents.recovery import Recovery
 from tripswitch.model.clocktext import NS_PER_S
 from tripswitch.model.incident import (
@@ -31,7 +33,13 @@ from tripswitch.model.verdict import Comparison, Verdict
 _MOST_CLOSED: Final = 1_000
 
 QUIET_EVENTS: Final = frozenset(
-    {EventName.CHANGE_SEEN, EventName.LEAK_NOTED, EventName.INCIDENT_UPDATED}
+    {
+        EventName.CHANGE_SEEN,
+        EventName.LEAK_NOTED,
+        EventName.INCIDENT_UPDATED,
+        EventName.COMMS_DUE,
+        EventName.POSTMORTEM_DUE,
+    }
 )
 """Events that are recorded but wake nobody."""
 
@@ -73,6 +81,8 @@ class Book:
         self.remembered: dict[str, Tracked] = {}
         self.episodes: dict[Subject, tuple[int, int]] = {}
         self.past_rollbacks: set[tuple[str, Scope, str]] = set()
+        self.owed: dict[str, Owed] = {}
+        self.on_resolved: Callable[[Incident], None] | None = None
 
     def key_of(self, verdict: Verdict) -> Subject:
         """Return the subject whose incident a verdict belongs to."""
@@ -119,6 +129,8 @@ class Book:
         order = {incident_id: number for number, incident_id in enumerate(remembered)}
         for incident in sorted(incidents, key=lambda one: order.get(one.id, len(order))):
             if incident.state is IncidentState.RESOLVED:
+                if self.on_resolved is not None:
+                    self.on_resolved(incident)
                 continue
             scope = incident.scope.arm() if incident.scope.prompt_version else incident.scope
             key = Subject(scope, incident.security)
@@ -220,6 +232,8 @@ class Book:
     def close(self, key: Subject, now_ns: int, settings: Incidents) -> None:
         """Take a resolved incident off the book; the quiet period begins."""
         tracked = self.open.pop(key)
+        if self.on_resolved is not None:
+            self.on_resolved(tracked.incident)
         quiet_ns = int(settings.quiet_period * NS_PER_S)
         self._note_episode(key, tracked.incident.episode, now_ns + quiet_ns)
 

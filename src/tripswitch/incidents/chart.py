@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from tripswitch.incidents.case import Case
-from tripswitch.incidents.values import difference_text, moment_text, value_text
+from tripswitch.incidents.values import difference_text, moment_text, signal_text, value_text
 from tripswitch.model.clocktext import NS_PER_MINUTE
 from tripswitch.model.drift import DriftSeries, DriftSignal, Role, Unit
 from tripswitch.model.scope import Scope
@@ -91,7 +91,7 @@ def chart_of(case: Case, signal: str | None = None) -> Chart | None:
     )
     if not series:
         return None
-    title = f"{_signal_text(drift.name)} on {case.label}"
+    title = f"{signal_text(drift.name)} on {case.label}"
     return Chart(
         title=title,
         subtitle=_subtitle(case, drift),
@@ -197,11 +197,6 @@ def _marks(case: Case) -> list[ChartMark]:
         if time_ns is not None
     ]
     return sorted(marks, key=lambda mark: mark.minute)
-
-
-def _signal_text(name: str) -> str:
-    signal, _, rubric = name.partition(":")
-    return f"{signal} {rubric}".strip().replace("_", " ")
 
 
 def _subtitle(case: Case, drift: DriftSignal) -> str:

@@ -19,6 +19,7 @@ from tripswitch.detect.roster import Roster
 from tripswitch.detect.signals import BY_ARRIVAL, CALLS, SIGNALS, Rule, kind_of
 from tripswitch.incidents.book import Book, Tracked, emit, with_rollback
 from tripswitch.incidents.drift import Drifts
+from tripswitch.incidents.due import Reminders
 from tripswitch.incidents.recovery import Recovery, Watched
 from tripswitch.model.clocktext import NS_PER_MINUTE, NS_PER_S, minutes_text
 from tripswitch.model.incident import Incident, IncidentState, RollbackState, Severity
@@ -51,6 +52,8 @@ class Follower:
         self.roster = roster
         self.coming = coming
         self.drifts = Drifts(scopes, comparisons, book)
+        self.reminders = Reminders(book)
+        book.on_resolved = self.reminders.take_resolved
 
     def start(self, tracked: Tracked, now_ns: int) -> None:
         """Begin to watch the incident's own scope for recovery."""
@@ -75,6 +78,8 @@ class Follower:
             tracked = self.book.open[key]
             commands += self._follow_call(tracked, now_ns, config)
             commands += self._follow_signal(tracked, now_ns, config)
+        if minute_crossed:
+            commands += self.reminders.follow(now_ns, config)
         return commands + self.drifts.follow(now_ns, config, minute_crossed=minute_crossed)
 
     def resolve_if_complete(

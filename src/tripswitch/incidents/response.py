@@ -90,7 +90,8 @@ class Responder:
 
     def confirm(self, confirmed: Confirmed, now_ns: int, config: Config) -> list[Command]:
         """Take a person's word; a recovered incident with every confirmation is resolved."""
-        tracked = self.book.by_id(confirmed.incident_id)
+        over = self.follower.reminders.note(confirmed.incident_id, confirmed.what, now_ns, config)
+        tracked = self.book.by_id(confirmed.incident_id) or over
         if tracked is None:
             return []
         tracked.confirmations.add(confirmed.what)

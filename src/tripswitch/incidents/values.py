@@ -64,6 +64,28 @@ def unit_of(signal: str) -> Unit:
             return "share"
 
 
+def signal_text(name: str) -> str:
+    """Return a signal's name, with its rubric or tool, in words.
+
+    >>> signal_text("eval_score:faithfulness"), signal_text("p99_latency")
+    ('faithfulness', 'slow requests')
+    """
+    signal, _, rubric = name.partition(":")
+    match signal:
+        case "eval_score" if rubric:
+            return rubric
+        case "p99_latency":
+            return "slow requests"
+        case "ttft_p99":
+            return "slow first tokens"
+        case "tool_latency":
+            return f"slow runs of {rubric}"
+        case "tool_errors":
+            return f"errors of {rubric}"
+        case _:
+            return f"{rubric} {signal}".strip().replace("_", " ")
+
+
 def clock_text(time_ns: int, *, seconds: bool = True) -> str:
     """Return the time of day in UTC.
 

@@ -32,6 +32,8 @@ class EventName(StrEnum):
     ROLLBACK_CONFIRMED = "rollback.confirmed"
     INCIDENT_RECOVERED = "incident.recovered"
     INCIDENT_RESOLVED = "incident.resolved"
+    COMMS_DUE = "comms.due"
+    POSTMORTEM_DUE = "postmortem.due"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,12 @@ class Confirmed:
     """A person's word that ``what`` holds for an incident; ``link`` points at the fix or post."""
 
     incident_id: str
-    what: Literal["fix_in_review", "comms_closed"]
+    what: Literal[
+        "fix_in_review",
+        "comms_closed",
+        "update_posted",
+        "postmortem_drafted",
+        "postmortem_published",
+    ]
     by: str
     link: str = ""

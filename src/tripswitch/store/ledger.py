@@ -105,6 +105,18 @@ class Ledger:
         )
         return [incident_of(row["record"]) for row in rows]
 
+    def resolved_pages(self, after_ns: int, limit: int) -> list[Incident]:
+        """Return the latest ``limit`` incidents that were resolved after a time, oldest first.
+
+        They are given to the engine again after a restart, because postmortems are still due.
+        """
+        rows = self._database.read(
+            """SELECT record FROM incidents WHERE state = ? AND resolved_at_ns > ?
+               ORDER BY resolved_at_ns DESC, id LIMIT ?""",
+            (IncidentState.RESOLVED.value, after_ns, limit),
+        )
+        return [incident_of(row["record"]) for row in reversed(rows)]
+
     def past_rollbacks(self) -> list[RollbackPlan]:
         """Return every plan that was ever made, in the state last recorded, oldest first.
 
