@@ -126,6 +126,7 @@ def write_postmortem(
     *,
     is_final: bool = False,
     with_html: bool = True,
+    with_png: bool = True,
     prompts: tuple[Path, Path] | None = None,
     fetch_prompt: FetchPrompt | None = None,
 ) -> Written:
@@ -157,6 +158,8 @@ def write_postmortem(
         written.append(("postmortem.html", as_html(document, templates).encode()))
     for chart in document.charts:
         written.append((chart.file, chart.svg.encode()))
+        if not with_png:
+            continue
         with contextlib.suppress(ChartUnavailableError):
             written.append((chart.file.removesuffix(".svg") + ".png", png_of(chart.svg)))
     for name, body in written:

@@ -45,6 +45,8 @@ class CaseChange:
     scope: Scope
     before: str
     after: str
+    why: str = ""
+    """Why triage ranks it where it stands, empty where there was none."""
 
     def sentence(self) -> str:
         """Return the change in words."""
@@ -183,7 +185,9 @@ def case_of(document: Mapping[str, Any]) -> Case:
         signals=signals or (_name(first),),
         exemplars=_exemplars(incident, triage),
         contrast=_exemplar(triage.get("contrast")),
-        changes=tuple(_change(one) for one in _items(incident.get("changes"))),
+        changes=tuple(
+            _change(one) for one in _items(triage.get("changes") or incident.get("changes"))
+        ),
         tenants=tuple(
             (_name(one["tenant"]), int(one["calls"])) for one in _items(incident.get("tenants"))
         ),
@@ -251,6 +255,7 @@ def _change(one: Mapping[str, Any]) -> CaseChange:
         _scope(one.get("scope")),
         _name(one.get("from") or ""),
         _name(one["to"]),
+        _sentence(one.get("why") or ""),
     )
 
 
@@ -264,7 +269,7 @@ def _rollback(plan: Mapping[str, Any]) -> CaseRollback:
 
 
 def _exemplars(incident: Mapping[str, Any], triage: Mapping[str, Any]) -> tuple[Exemplar, ...]:
-    facts = [_exemplar(one) for one in _items(triage.get("exemplars"))]
+    facts = [_exemplar(one) for one in _items(triage.get("exemplars") or triage.get("facts"))]
     known = {one.trace_id: one for one in facts if one is not None}
     ids = [_exemplar(one) for one in _items(incident.get("exemplars"))]
     named = {one.trace_id: one for one in ids if one is not None}

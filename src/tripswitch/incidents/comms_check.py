@@ -135,5 +135,5 @@ def _is_name(word: str, before: str) -> bool:
 
 def _is_known(word: str, known: set[str]) -> bool:
     folded = word.casefold()
-    # A name's genitive and plural are the name.
-    return any(form in known for form in (folded, folded.removesuffix("'s"), folded.rstrip("s")))
+    # A name's plural is the name.
+    return folded in known or folded.removesuffix("s") in known

@@ -149,14 +149,15 @@ class Drifts:
         )
         if not series:
             return None
+        usual = subject.usual if subject.usual is not None else _mean_of_reference(series)
         lines = lines_of(kind, config.detect.for_route(subject.measured.route))
-        investigate, page = _line_values(signal.rule, subject.usual, lines)
+        investigate, page = _line_values(signal.rule, usual, lines)
         falls = signal.rule in (Rule.SCORE, Rule.FALL)
         return DriftSignal(
             subject.name,
             _unit(kind),
             "down" if falls else "up",
-            subject.usual,
+            usual,
             investigate,
             page,
             series,
@@ -235,6 +236,13 @@ def _subject_of(verdict: Verdict) -> _Subject:
         verdict.reference,
         verdict.usual,
     )
+
+
+def _mean_of_reference(series: tuple[DriftSeries, ...]) -> float | None:
+    """Return what the reference shows now, for signals that no verdict compared."""
+    points = [point for one in series if one.role == "reference" for point in one.points]
+    parts = sum(point.parts for point in points)
+    return sum(point.total for point in points) / parts if parts > 0 else None
 
 
 def _unit(kind: Kind) -> Unit:

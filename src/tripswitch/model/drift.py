@@ -126,8 +126,8 @@ class Drift:
 def joined(before: DriftSignal, later: DriftSignal, most: int = MOST_POINTS) -> DriftSignal:
     """Return both stretches as one; where they tell of one minute, the later one is right.
 
-    A stretch tells of every minute from its first point on. The lines are the later one's, unless
-    it has none: who took up an incident after a restart does not know them.
+    A stretch tells of every minute from its first point on. The lines are those that were known
+    first: what was usual when the incident opened stays what it is measured by.
     """
     known = {(one.role, one.scope): one for one in before.series}
     for one in later.series:
@@ -138,7 +138,7 @@ def joined(before: DriftSignal, later: DriftSignal, most: int = MOST_POINTS) -> 
             known[one.role, one.scope] = DriftSeries(one.role, one.scope, kept + one.points)
         elif old is None:
             known[one.role, one.scope] = one
-    newest = later if later.usual is not None else before
+    lines = before if before.usual is not None else later
     series = tuple(
         DriftSeries(one.role, one.scope, thinned(one.points, most)) for one in known.values()
     )
@@ -146,9 +146,9 @@ def joined(before: DriftSignal, later: DriftSignal, most: int = MOST_POINTS) -> 
         before.name,
         before.unit,
         before.worse,
-        newest.usual,
-        newest.investigate,
-        newest.page,
+        lines.usual,
+        lines.investigate,
+        lines.page,
         series,
     )
 

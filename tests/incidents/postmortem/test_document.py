@@ -172,11 +172,9 @@ def test_items_never_put_a_line_into_the_scatter() -> None:
 
 
 def test_items_say_what_share_a_canary_needs() -> None:
-    slow = signal(n=20)
-    text = items(slow, replace(REFUSALS, series=signal("refusal_rate", n=20).series))
-    said = text["canary-share"]
-    # 3 ln(1000) 2 0.0625 / 0.05^2 = 1036 values at 20 a minute: 52 min at half of the traffic.
-    assert "(the page line) in about 52 min" in said
+    said = items(signal(n=60))["canary-share"]
+    # 3 ln(1000) 2 0.0625 / 0.05^2 = 1036 values at 60 a minute: 17.3 min at half of the traffic.
+    assert "(at the page line) in about 18 min" in said
     assert "score every call of the canary" in said
     plenty = items(signal(n=300), REFUSALS)["canary-share"]
     assert "Keep the canary's share at 50 %" in plenty

@@ -140,6 +140,21 @@ def test_html_has_the_six_sections_and_stands_alone() -> None:
     assert not re.search(r"url\(|@import", html)
 
 
+def test_a_final_one_asks_for_nothing_more_to_be_filled_in() -> None:
+    def made(filled: FilledIn) -> tuple[str, str]:
+        doc = postmortem_of(case(), filled, PostmortemSettings(), is_final=True)
+        return as_markdown(doc, TEMPLATES), as_html(doc, TEMPLATES)
+
+    for text in made(FilledIn()):
+        assert "Final. Written by tripswitch" in text
+        for left in ("to be filled in", "To be confirmed", "--prompt-before"):
+            assert left not in text
+    answered = FilledIn.model_validate({"gate": {"judge": "compared in May, 93 % the same"}})
+    for text in made(answered):
+        assert "compared in May, 93 % the same" in text
+        assert text.count("to be answered") == 3
+
+
 def test_ids_are_unique_on_the_page() -> None:
     _, html = both(case())
     ids = re.findall(r' id="([^"]+)"', html)

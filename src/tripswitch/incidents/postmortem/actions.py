@@ -100,14 +100,13 @@ def _gate(case: Case, moved: list[Figure]) -> ActionItem:
 
 def _line(case: Case, figure: Figure) -> ActionItem | None:
     """Return an item to tighten a line that a real change stayed below, None where none is."""
-    if figure.page is None or not 0 < figure.worse_by < figure.page:
-        return None
-    if figure.worse_by - figure.half_width <= 0:
+    if figure.page is None or not figure.is_sure or figure.worse_by >= figure.page:
         return None
     window = max(figure.per_minute * _WINDOW_MINUTES, 1.0)
     noise = _NOISE * math.sqrt(2 * figure.variance / window)
     proposed = max(figure.worse_by / 2, noise)
-    if proposed >= figure.page:
+    if proposed >= figure.worse_by:
+        # A line that would have caught this would catch noise as well.
         return None
     return ActionItem(
         f"page-line-{figure.name}",
@@ -127,10 +126,11 @@ def _canary(case: Case, figure: Figure, alpha_start: float) -> ActionItem:
     seen = figure.minutes_to_page(figure.worse_by, rate, alpha_start)
     at_line = _at_line(figure)
     line_minutes = figure.minutes_to_page(at_line, rate, alpha_start)
+    at = "at the page line" if figure.page else "of half that size"
     detail = (
         f"A canary that gives {rate:,.0f} values of {figure.label()} a minute shows a change of "
         f"{figure.amount(figure.worse_by)} in about {_minutes(seen)}, and one of "
-        f"{figure.amount(at_line)} (the page line) in about {_minutes(line_minutes)} (rule of "
+        f"{figure.amount(at_line)} ({at}) in about {_minutes(line_minutes)} (rule of "
         "thumb: 3 ln(1/alpha) 2 var / change^2 values)."
     )
     title = "Check that the canary's share finds a smaller change in time"
@@ -140,22 +140,22 @@ def _canary(case: Case, figure: Figure, alpha_start: float) -> ActionItem:
         if wanted <= share:
             title = f"Keep the canary's share at {now}: it is enough"
             detail += (
-                f" At {now} of the traffic a change at the page line shows within "
+                f" At {now} of the traffic a change {at} shows within "
                 f"{_WINDOW_MINUTES} min; {_share(wanted)} would do, and half the share takes twice "
                 "as long."
             )
         elif wanted <= _MOST_SHARE:
             title = f"Give the canary {_share(wanted)} of the traffic instead of {now}"
             detail += (
-                f" To see a change at the page line within {_WINDOW_MINUTES} min it needs "
+                f" To see a change {at} within {_WINDOW_MINUTES} min it needs "
                 f"{_share(wanted)}, or as many more of its calls scored."
             )
         else:
             best = line_minutes * share / _MOST_SHARE
             title = "Score more of the canary's calls: more traffic alone does not do"
             detail += (
-                f" Even half of the traffic needs about {_minutes(best)} for a change at the page "
-                "line; score every call of the canary, or go by a signal that every call has."
+                f" Even half of the traffic needs about {_minutes(best)} for a change {at}; "
+                "score every call of the canary, or go by a signal that every call has."
             )
     return ActionItem("canary-share", title, detail, "rollout and canary", _due(case, 7))
 

@@ -92,7 +92,7 @@ def diff_of(before: str, after: str) -> tuple[DiffLine, ...]:
             found.append(DiffLine("@", "the rest is left out"))
             break
         # Spaces at the start tell of structure in a prompt; `plain` would take them away.
-        body = line[1:] if not line.startswith("@") else line
+        body = line[1:]
         indent = len(body) - len(body.lstrip(" "))
         found.append(DiffLine(line[:1], " " * min(indent, 40) + plain(body, _LINE_CHARS)))
     return tuple(found)

@@ -91,6 +91,7 @@ class Postmortem:
     root_cause: str
     cause: Cause
     gate: tuple[Explanation, ...]
+    answers: dict[str, str]
     actions: tuple[ActionItem, ...]
     dropped: tuple[tuple[str, str], ...]
     lessons: tuple[str, ...]
@@ -133,6 +134,11 @@ def postmortem_of(
         root_cause=plain(filled.root_cause, _TEXT_CHARS),
         cause=cause_of(case, figures, prompts),
         gate=explanations(case, figures),
+        answers={
+            key: plain(answer, _TEXT_CHARS)
+            for key, answer in filled.gate.model_dump().items()
+            if answer.strip()
+        },
         actions=filled.applied(drafted),
         dropped=filled.dropped(drafted),
         lessons=(
@@ -178,8 +184,8 @@ def _summary(case: Case, figures: tuple[Figure, ...], filled: FilledIn) -> list[
     if plan is not None and case.called_ns is not None:
         after = lasted_text(case.called_ns - (case.paged_ns or case.detected_ns))
         text = (
-            f"{plan.target} was asked to put {plan.before} back to {plan.after} "
-            f"({plan.blast_radius}, {plan.mode}) {after} after the page"
+            f"The rollback target {plan.target} was asked to put {plan.before} back to "
+            f"{plan.after} ({plan.blast_radius}, {plan.mode}) {after} after the page"
         )
         if case.confirmed_ns is not None:
             text += f"; the spans showed the traffic back at {clock_text(case.confirmed_ns)} UTC"

@@ -66,13 +66,16 @@ class Figure:
 
     @property
     def has_moved(self) -> bool:
-        """Return whether it got worse beyond scatter, and beyond the investigate line.
+        """Return whether it got worse beyond scatter, and beyond the investigate line."""
+        return self.is_sure and self.worse_by >= (self.investigate or 0.0)
 
-        Of several signals without a line one is soon off by two standard errors; these need three.
+    @property
+    def is_sure(self) -> bool:
+        """Return whether it got worse by more than three standard errors.
+
+        Of several signals that are looked at one is soon off by two.
         """
-        if self.investigate is None:
-            return self.worse_by > _SURE * self.half_width
-        return self.worse_by > self.half_width and self.worse_by >= self.investigate
+        return self.worse_by > _SURE * self.half_width
 
     @property
     def per_minute(self) -> float:

@@ -61,12 +61,22 @@ class FilledAction(_Part):
         return value
 
 
+class GateAnswers(_Part):
+    """What people found out about the eval gate, by explanation."""
+
+    dataset: str = ""
+    judge: str = ""
+    threshold: str = ""
+    detection: str = ""
+
+
 class FilledIn(_Part):
     """The whole file. Every part may be missing."""
 
     summary: str = ""
     customer_impact: str = ""
     root_cause: str = ""
+    gate: GateAnswers = Field(default_factory=GateAnswers)
     lessons: list[str] = Field(default_factory=list, max_length=50)
     actions: list[FilledAction] = Field(default_factory=list, max_length=200)
 
@@ -120,6 +130,7 @@ def new_file(incident_id: str, drafted: Iterable[ActionItem]) -> str:
         'summary: ""           # replaces the drafted first sentence\n'
         'customer_impact: ""   # what customers noticed, in their words\n'
         'root_cause: ""        # what a person found to be the cause\n'
+        'gate: {dataset: "", judge: "", threshold: "", detection: ""}   # answers of section 4\n'
         "lessons: []\n"
         "# An item that will not be done gets `drop: the reason`; title and detail can be\n"
         "# overwritten, and items with a key of your own added.\n"

@@ -22,8 +22,12 @@ _BEHAVIOUR: Final = ("refusal_rate", "error_rate", "tokens_per_success", "p99_la
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One explanation with its figures; ``ask`` is what the ledger cannot know."""
+    """One explanation with its figures; ``ask`` is what the ledger cannot know.
 
+    ``key`` names it where people answer in the file that they fill in.
+    """
+
+    key: str
     name: str
     speaks_for: tuple[str, ...]
     speaks_against: tuple[str, ...]
@@ -71,6 +75,7 @@ def _dataset(case: Case, scores: list[Figure], behaviour: list[Figure]) -> Expla
         else:
             against.append(text + ": no single tenant's kind of request stands out")
     return Explanation(
+        "dataset",
         "Dataset gap",
         tuple(speaks_for),
         tuple(against),
@@ -100,6 +105,7 @@ def _judge(case: Case, scores: list[Figure], behaviour: list[Figure]) -> Explana
     if not scores:
         speaks_for.append("no score of this scope was seen at all, so no judge could have noticed")
     return Explanation(
+        "judge",
         "Judge calibration",
         tuple(speaks_for),
         tuple(against),
@@ -112,7 +118,7 @@ def _threshold(figures: tuple[Figure, ...]) -> Explanation:
     speaks_for: list[str] = []
     against: list[str] = []
     for figure in figures:
-        if figure.page is None or figure.worse_by - figure.half_width <= 0:
+        if figure.page is None or not figure.is_sure:
             continue
         times = figure.worse_by / figure.page if figure.page > 0 else float("inf")
         line = figure.amount(figure.page)
@@ -122,6 +128,7 @@ def _threshold(figures: tuple[Figure, ...]) -> Explanation:
         else:
             speaks_for.append(f"{change}, only {100 * times:.0f} % of the page line of {line}")
     return Explanation(
+        "threshold",
         "Threshold too loose",
         tuple(speaks_for),
         tuple(against),
@@ -142,6 +149,7 @@ def _delay(case: Case, figures: tuple[Figure, ...]) -> Explanation:
     else:
         speaks_for.append("nothing paged")
     return Explanation(
+        "detection",
         "Live detection too slow",
         tuple(speaks_for),
         tuple(against),
