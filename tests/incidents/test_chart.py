@@ -69,7 +69,7 @@ def overlaps(root: ET.Element) -> list[tuple[str, str]]:
 def test_shows_series_lines_and_marks_with_their_times() -> None:
     root = drawn(case())
     said = texts(root)
-    assert said[0] == "eval score faithfulness on /chat/refund refund-bot v18 cohort canary"
+    assert said[0] == "faithfulness on /chat/refund refund-bot v18 cohort canary"
     assert "usual 0.900" in said
     assert "investigate 0.880" in said
     assert "page 0.850" in said

@@ -85,7 +85,8 @@ def test_the_all_clear_comes_with_the_recovery_and_ends_the_cadence() -> None:
 def test_state_follows_from_the_ledger() -> None:
     assert state_of(case()) == "resolved"
     assert state_of(case(**OPEN)) == "monitoring"
-    assert state_of(case(**OPEN, rollback=None)) == "monitoring"
+    assert state_of(case(**OPEN, rollback=plan(state=RollbackState.UNDONE))) == "identified"
+    assert state_of(case(**OPEN, rollback=None)) == "investigating"
 
 
 @pytest.mark.parametrize(

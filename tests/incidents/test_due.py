@@ -8,7 +8,8 @@ from tests.store.samples import NOW_NS, incident
 from tripswitch.config.model import Config
 from tripswitch.incidents.book import Book, Subject, Tracked
 from tripswitch.incidents.due import MOST_AWAITED, Reminders
-from tripswitch.model.incident import Incident, IncidentState, Severity
+from tripswitch.model.incident import Confirmation, Incident, IncidentState, Severity
+from tripswitch.model.instruction import Act
 from tripswitch.model.messages import Event, EventName
 
 MINUTE_NS = 60 * 10**9
@@ -34,6 +35,16 @@ def run(made: Reminders, first_minute: int, last_minute: int, step: int = 1) -> 
     return events
 
 
+def say(made: Reminders, *acts: Act, minute: int = 0) -> None:
+    """Have a person say on the one open incident what was written or closed."""
+    at_ns = NOW_NS + minute * MINUTE_NS
+    (tracked,) = made.book.open.values()
+    said = tuple(Confirmation(act.value, "Robin", at_ns) for act in acts)
+    confirmations = (*tracked.incident.confirmations, *said)
+    tracked.incident = replace(tracked.incident, confirmations=confirmations)
+    made.note(tracked.incident, at_ns, CONFIG)
+
+
 def minutes(events: list[Event], name: EventName = EventName.COMMS_DUE) -> list[int]:
     return [(one.time_ns - NOW_NS) // MINUTE_NS for one in events if one.name is name]
 
@@ -49,7 +60,7 @@ def test_an_update_is_due_one_cadence_after_the_page_and_again() -> None:
 def test_an_update_that_was_posted_starts_anew() -> None:
     made = reminders(incident())
     run(made, 0, 40)
-    made.note("inc-1", "update_posted", NOW_NS + 41 * MINUTE_NS, CONFIG)
+    say(made, Act.UPDATE_POSTED, minute=41)
     events = run(made, 41, 80)
     assert minutes(events) == [71]
     assert "30 min since the last update" in events[0].detail
@@ -73,16 +84,15 @@ def test_after_the_recovery_the_all_clear_is_due_until_comms_are_closed() -> Non
     recovered = incident(state=IncidentState.RECOVERED, recovered_at_ns=NOW_NS)
     made = reminders(recovered)
     assert "the all-clear is due" in run(made, 0, 31)[0].detail
-    made.note("inc-1", "comms_closed", NOW_NS, CONFIG)
+    say(made, Act.COMMS_CLOSED)
     assert run(made, 32, 200) == []
 
 
 def test_a_postmortems_dates_count_from_the_recovery_also_when_it_is_resolved() -> None:
     recovered = incident(state=IncidentState.RECOVERED, recovered_at_ns=NOW_NS)
     made = reminders(recovered)
-    made.note("inc-1", "comms_closed", NOW_NS, CONFIG)
+    say(made, Act.COMMS_CLOSED)
     run(made, 0, 1)
-    made.note("inc-1", "comms_closed", NOW_NS, CONFIG)
     resolved = replace(recovered, state=IncidentState.RESOLVED, resolved_at_ns=NOW_NS + MINUTE_NS)
     key = next(iter(made.book.open))
     made.book.open[key].incident = resolved
@@ -100,8 +110,7 @@ def test_a_draft_that_is_there_is_not_asked_for() -> None:
     recovered = incident(state=IncidentState.RECOVERED, recovered_at_ns=NOW_NS)
     made = reminders(recovered)
     run(made, 0, 1)
-    for what in ("comms_closed", "postmortem_drafted", "postmortem_published"):
-        made.note("inc-1", what, NOW_NS, CONFIG)
+    say(made, Act.COMMS_CLOSED, Act.POSTMORTEM_DRAFTED, Act.POSTMORTEM_PUBLISHED)
     assert run(made, 2, 10 * 24 * 60, step=60) == []
 
 
@@ -124,3 +133,10 @@ def test_what_is_awaited_is_bounded() -> None:
     assert "inc-0" not in made.awaited
     made.take_resolved(incident(id="quiet", severity=Severity.INVESTIGATE))
     assert "quiet" not in made.awaited
+
+
+def test_a_restart_without_a_snapshot_knows_the_last_update() -> None:
+    made = reminders(incident())
+    say(made, Act.UPDATE_POSTED, minute=10)
+    again = reminders(next(iter(made.book.open.values())).incident)
+    assert minutes(run(again, 12, 60)) == [40]

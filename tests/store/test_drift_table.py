@@ -39,15 +39,8 @@ def test_a_case_has_the_incident_its_timeline_its_series_and_its_calls(ledger: L
     assert case["incident"] == incident().as_json()
     assert [told["event"] for told in case["events"]] == ["incident.opened"]
     assert series_of(ledger) == [one]
-    assert case["calls"] == [
-        {
-            "kind": "rollback",
-            "target": "gateway",
-            "state": "pending",
-            "attempts": 0,
-            "last_result": "",
-        }
-    ]
+    (call,) = case["calls"]
+    assert (call["kind"], call["target"], call["state"]) == ("rollback", "gateway", "pending")
     assert ledger.case("inc-2") is None
 
 

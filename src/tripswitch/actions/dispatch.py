@@ -91,7 +91,7 @@ def _rollback(command: Rollback, now_ns: int, not_after_ns: int) -> Effect:
         key=command.key,
         kind=EffectKind.ROLLBACK,
         target=plan.target,
-        type="tripswitch.rollback.requested.v1",
+        type=f"tripswitch.rollback.{'undo' if plan.undoes else 'requested'}.v1",
         subject=_subject(event, plan.pointer._replace(prompt_version=plan.from_version)),
         body=_body(data, exact),
         occurred_ns=event.time_ns,

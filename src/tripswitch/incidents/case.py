@@ -71,12 +71,13 @@ class CaseRollback:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a person said: what, who, when, where it can be read."""
+    """What a person said: what, who, when, where it can be read, and why."""
 
     what: str
     by: str
     at: str
     link: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,14 @@ def case_of(document: Mapping[str, Any]) -> Case:
         why=_sentence(incident["why"]),
         signals=signals or (_name(first),),
         exemplars=_exemplars(incident, triage),
-        contrast=_exemplar(triage.get("contrast")),
+        contrast=next(
+            (
+                one
+                for trace in _items(triage.get("traces"))
+                if _mapping(trace).get("role") == "contrast" and (one := _exemplar(trace))
+            ),
+            None,
+        ),
         changes=tuple(
             _change(one) for one in _items(triage.get("changes") or incident.get("changes"))
         ),
@@ -269,8 +277,8 @@ def _rollback(plan: Mapping[str, Any]) -> CaseRollback:
 
 
 def _exemplars(incident: Mapping[str, Any], triage: Mapping[str, Any]) -> tuple[Exemplar, ...]:
-    facts = [_exemplar(one) for one in _items(triage.get("exemplars") or triage.get("facts"))]
-    known = {one.trace_id: one for one in facts if one is not None}
+    bad = [one for one in _items(triage.get("traces")) if _mapping(one).get("role") != "contrast"]
+    known = {one.trace_id: one for one in map(_exemplar, bad) if one is not None}
     ids = [_exemplar(one) for one in _items(incident.get("exemplars"))]
     named = {one.trace_id: one for one in ids if one is not None}
     return tuple((named | known).values())
@@ -282,9 +290,7 @@ def _exemplar(one: Any) -> Exemplar | None:
     trace_id = fields.get("trace_id") if fields else one
     if not isinstance(trace_id, str) or not _TRACE_ID.fullmatch(trace_id):
         return None
-    told = _mapping(fields.get("facts")) or {
-        key: value for key, value in fields.items() if key not in ("trace_id", "facts")
-    }
+    told = _mapping(fields.get("facts"))
     facts = [
         f"{_name(key).replace('_', ' ')} {_name(value)}"
         for key, value in list(told.items())[:20]
@@ -301,14 +307,15 @@ def _told(incident: Mapping[str, Any]) -> tuple[Told, ...]:
 
 
 def _said(one: Mapping[str, Any]) -> Told:
-    return Told(*(_name(one.get(key) or "") for key in ("what", "by", "at", "link")))
+    what, by, at, link = (_name(one.get(key) or "") for key in ("what", "by", "at", "link"))
+    return Told(what.replace("_", " "), by, at, link, _sentence(one.get("note") or ""))
 
 
 def _waiver(value: Any) -> str:
     fields = _mapping(value)
     if not fields:
-        return _sentence(value) if value else ""
-    return "; ".join(f"{_name(key)} {_name(text)}" for key, text in list(fields.items())[:6])
+        return ""
+    return _sentence(f"{fields.get('note') or 'no reason given'} ({fields.get('by')})")
 
 
 def _call(one: Mapping[str, Any]) -> str:

@@ -94,7 +94,7 @@ def state_of(case: Case) -> State:
     """Return the state that a case is in for its readers; each needs its fact in the ledger."""
     if case.recovered_ns is not None or case.resolved_ns is not None:
         return "resolved"
-    if case.confirmed_ns is not None:
+    if case.rollback is not None and case.rollback.state == "confirmed":
         # An answer of the target is no traffic; until the spans show it nothing was put back.
         return "monitoring"
     if case.rollback is not None or case.cause in ("our_change", "provider"):
@@ -249,7 +249,7 @@ def _known(case: Case) -> list[str]:
         *(f"{name} {calls}" for name, calls in case.tenants),
         *(moment.detail for moment in case.moments),
         *(moment_text(moment.time_ns) for moment in case.moments),
-        *(f"{one.what} {one.by} {one.at} {one.link}" for one in case.told),
+        *(f"{one.what} {one.by} {one.at} {one.link} {one.note}" for one in case.told),
         str(len(case.tenants)),
     ]
     if plan is not None:

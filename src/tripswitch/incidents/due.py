@@ -18,6 +18,7 @@ from tripswitch.incidents.book import Book, Tracked, emit
 from tripswitch.incidents.owed import Owed
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_S, minutes_text, rfc3339
 from tripswitch.model.incident import Incident, IncidentState, Severity
+from tripswitch.model.instruction import Act
 from tripswitch.model.messages import Command, EventName
 
 MOST_AWAITED: Final = 1_000
@@ -43,17 +44,23 @@ class Reminders:
                 del self.awaited[oldest]
                 self.book.owed.pop(oldest, None)
 
-    def note(self, incident_id: str, what: str, now_ns: int, config: Config) -> Tracked | None:
-        """Take a person's word; return the resolved incident it is about, None for another."""
-        owed = self.book.owed.get(incident_id)
-        if owed is not None:
-            if what not in owed.done:
-                owed.done.append(what)
-            if what == "update_posted":
-                owed.since_ns, owed.reminders = now_ns, 0
-                owed.next_ns = now_ns + _cadence_ns(config)
-        resolved = self.awaited.get(incident_id)
-        return None if resolved is None else Tracked(resolved)
+    def resolved(self, incident_id: str) -> Tracked | None:
+        """Return the resolved incident whose postmortem is waited for, None for any other."""
+        incident = self.awaited.get(incident_id)
+        return None if incident is None else Tracked(incident)
+
+    def note(self, incident: Incident, now_ns: int, config: Config) -> None:
+        """Take in what a person said was written; an update that was posted starts the wait anew.
+
+        ``incident`` is the incident with that among its confirmations.
+        """
+        if incident.id in self.awaited:
+            self.awaited[incident.id] = incident
+        posted_ns = _said_ns(incident, Act.UPDATE_POSTED)
+        if posted_ns == now_ns:
+            self.book.owed[incident.id] = Owed(
+                now_ns, now_ns + _cadence_ns(config), 0, self._owed(incident, now_ns, config).told
+            )
 
     def follow(self, now_ns: int, config: Config) -> list[Command]:
         """Return the events of what became overdue."""
@@ -64,8 +71,8 @@ class Reminders:
                 commands += self._papers(tracked, now_ns, config)
         for incident in list(self.awaited.values()):
             commands += self._papers(Tracked(incident), now_ns, config)
-            owed = self.book.owed.get(incident.id)
-            if owed is not None and {"published"} <= set(owed.told) | _published(owed):
+            owed = self._owed(incident, now_ns, config)
+            if "published" in owed.told or _said_ns(incident, Act.POSTMORTEM_PUBLISHED):
                 del self.awaited[incident.id], self.book.owed[incident.id]
         known = {tracked.incident.id for tracked in self.book.open.values()} | set(self.awaited)
         for gone in [incident_id for incident_id in self.book.owed if incident_id not in known]:
@@ -76,13 +83,14 @@ class Reminders:
         """Return what is owed and when, soonest first, as JSON."""
         found = []
         for incident, owed in self._all():
-            if incident.state is not IncidentState.RESOLVED and "comms_closed" not in owed.done:
+            is_closed = _said_ns(incident, Act.COMMS_CLOSED) is not None
+            if incident.state is not IncidentState.RESOLVED and not is_closed:
                 what = "update" if incident.recovered_at_ns is None else "all-clear"
                 found.append((owed.since_ns + _cadence_ns(config), incident.id, what))
             found += [
                 (due_ns, incident.id, f"postmortem {what}")
                 for what, done, due_ns in _due_papers(incident, config)
-                if done not in owed.done
+                if _said_ns(incident, done) is None
             ]
         return [
             {"incident": incident_id, "what": what, "due": rfc3339(due_ns)}
@@ -96,15 +104,17 @@ class Reminders:
             if owed is not None:
                 yield incident, owed
 
-    def _owed(self, incident_id: str, now_ns: int, config: Config) -> Owed:
-        owed = self.book.owed.get(incident_id)
+    def _owed(self, incident: Incident, now_ns: int, config: Config) -> Owed:
+        owed = self.book.owed.get(incident.id)
         if owed is None:
-            owed = self.book.owed[incident_id] = Owed(now_ns, now_ns + _cadence_ns(config))
+            since_ns = _said_ns(incident, Act.UPDATE_POSTED) or now_ns
+            owed = Owed(since_ns, since_ns + _cadence_ns(config))
+            self.book.owed[incident.id] = owed
         return owed
 
     def _update(self, tracked: Tracked, now_ns: int, config: Config) -> list[Command]:
-        owed = self._owed(tracked.incident.id, now_ns, config)
-        is_closed = "comms_closed" in owed.done or "comms_closed" in tracked.confirmations
+        owed = self._owed(tracked.incident, now_ns, config)
+        is_closed = _said_ns(tracked.incident, Act.COMMS_CLOSED) is not None
         if is_closed or now_ns < owed.next_ns:
             return []
         owed.reminders += 1
@@ -114,15 +124,17 @@ class Reminders:
         if tracked.incident.state is IncidentState.RECOVERED:
             what = "the all-clear"
         passed = minutes_text(now_ns - owed.since_ns)
-        since = "the last update" if "update_posted" in owed.done else "the page"
+        is_first = _said_ns(tracked.incident, Act.UPDATE_POSTED) is None
+        since = "the page" if is_first else "the last update"
         detail = f"{what} is due: {passed} since {since} (`tripswitch comms {tracked.incident.id}`)"
         return emit(EventName.COMMS_DUE, now_ns, tracked, detail)
 
     def _papers(self, tracked: Tracked, now_ns: int, config: Config) -> list[Command]:
         commands: list[Command] = []
-        owed = self._owed(tracked.incident.id, now_ns, config)
+        owed = self._owed(tracked.incident, now_ns, config)
         for what, done, due_ns in _due_papers(tracked.incident, config):
-            if now_ns >= due_ns and what not in owed.told and done not in owed.done:
+            is_done = _said_ns(tracked.incident, done) is not None
+            if now_ns >= due_ns and what not in owed.told and not is_done:
                 owed.told.append(what)
                 verb = "drafted" if what == "draft" else "published"
                 detail = (
@@ -133,20 +145,22 @@ class Reminders:
         return commands
 
 
-def _due_papers(incident: Incident, config: Config) -> list[tuple[str, str, int]]:
-    """Return what is due of a postmortem: what, the confirmation it needs, when."""
+def _due_papers(incident: Incident, config: Config) -> list[tuple[str, Act, int]]:
+    """Return what is due of a postmortem: what, the act that settles it, when."""
     began_ns = incident.recovered_at_ns or incident.resolved_at_ns
     if began_ns is None:
         return []
     section = config.postmortem
     return [
-        ("draft", "postmortem_drafted", began_ns + int(section.draft_within * NS_PER_S)),
-        ("published", "postmortem_published", began_ns + int(section.publish_within * NS_PER_S)),
+        ("draft", Act.POSTMORTEM_DRAFTED, began_ns + int(section.draft_within * NS_PER_S)),
+        ("published", Act.POSTMORTEM_PUBLISHED, began_ns + int(section.publish_within * NS_PER_S)),
     ]
 
 
-def _published(owed: Owed) -> set[str]:
-    return {"published"} if "postmortem_published" in owed.done else set()
+def _said_ns(incident: Incident, act: Act) -> int | None:
+    """Return when a person last said so, None where nobody did."""
+    said = [one.at_ns for one in incident.confirmations if one.what == act.value]
+    return max(said, default=None)
 
 
 def _cadence_ns(config: Config) -> int:

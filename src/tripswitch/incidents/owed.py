@@ -11,14 +11,13 @@ class Owed:
     """What is owed for one page.
 
     ``since_ns`` is when readers last heard something (the page itself at first), ``reminders`` how
-    often nobody did anything since, ``next_ns`` when it is said again. ``done`` are what people
-    confirmed, ``told`` the due dates that were told to have passed.
+    often nobody did anything since, ``next_ns`` when it is said again, ``told`` the due dates that
+    were told to have passed.
     """
 
     since_ns: int
     next_ns: int
     reminders: int = 0
-    done: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:

@@ -256,23 +256,29 @@ def test_triage_and_confirmations_are_told_where_the_ledger_has_them() -> None:
         "triage": {
             "cause": "our_change",
             "sentence": "v18 came with the onset",
-            "exemplars": [{"trace_id": TRACES[0], "kind": "refusal", "output_tokens": 12}],
-            "contrast": {"trace_id": "f" * 32, "kind": "good"},
+            "traces": [
+                {
+                    "trace_id": TRACES[0],
+                    "role": "bad",
+                    "facts": {"finish_reasons": "refusal", "output_tokens": "12"},
+                },
+                {"trace_id": "f" * 32, "role": "contrast", "facts": {}},
+            ],
             "recommended": {"path": "cohort", "why": "one cohort has it"},
         },
         "acknowledged": {"by": "Robin", "at": "2026-11-24T01:58:00.000Z"},
         "confirmations": [
             {"what": "fix_in_review", "by": "Sam", "link": "https://example.com/1", "at": "x"}
         ],
-        "waiver": {"by": "Sam", "why": "no fix needed"},
+        "waiver": {"what": "waiver", "by": "Sam", "note": "no fix needed"},
     }
     doc = made(case_of(told))
     assert "Triage: v18 came with the onset" in doc.cause.sentences
     assert doc.pinned is not None
-    assert doc.pinned.facts == ("kind refusal", "output tokens 12")
+    assert doc.pinned.facts == ("finish reasons refusal", "output tokens 12")
     assert doc.contrast is not None
-    assert [one.what for one in doc.told] == ["acknowledged", "fix_in_review"]
-    assert "no fix needed" in {fact.name: fact.value for fact in doc.facts}["State"]
+    assert [one.what for one in doc.told] == ["acknowledged", "fix in review"]
+    assert "waived: no fix needed (Sam)" in {fact.name: fact.value for fact in doc.facts}["State"]
 
 
 def test_a_case_of_an_older_ledger_is_told_without_what_it_lacks() -> None:

@@ -97,13 +97,15 @@ def told() -> dict[str, Any]:
         "triage": {
             "cause": "our_change",
             "sentence": "s",
-            "exemplars": [{"trace_id": "a" * 32, "kind": "k", "facts": {"x": "y"}}],
-            "contrast": {"trace_id": "b" * 32, "kind": "k"},
+            "traces": [
+                {"trace_id": "a" * 32, "role": "bad", "facts": {"x": "y"}},
+                {"trace_id": "b" * 32, "role": "contrast", "facts": {"x": "y"}},
+            ],
             "recommended": {"path": "p", "why": "w"},
         },
-        "acknowledged": {"by": "b", "at": "c"},
+        "acknowledged": {"by": "b", "at": "c", "note": "n"},
         "confirmations": [{"what": "w", "by": "b", "link": "javascript:alert(1)", "at": "c"}],
-        "waiver": {"by": "b", "why": "w"},
+        "waiver": {"by": "b", "note": "w"},
     }
     return full
 

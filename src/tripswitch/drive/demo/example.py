@@ -28,7 +28,8 @@ from tripswitch.drive.papers import LEDGER_FILE, Written, write_postmortem
 from tripswitch.drive.session import Arrival, Session
 from tripswitch.incidents.case import Case, case_of
 from tripswitch.model.clocktext import NS_PER_S
-from tripswitch.model.messages import Command, Confirmed, Rollback, RollbackOutcome
+from tripswitch.model.instruction import Act, Instruction
+from tripswitch.model.messages import Command, Rollback, RollbackOutcome
 from tripswitch.store.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ _STEP_S: Final = 10.0
 _SHARE_OF_TRAFFIC: Final = 0.25
 _CONFIRMED_AFTER_S: Final = 120.0
 _GOES_ON_S: Final = 600.0
+_WORDS: Final = (
+    (Act.FIX_IN_REVIEW, "the release captain"),
+    (Act.COMMS_CLOSED, "the comms drafter"),
+)
+_LINK: Final = "https://review.example/refund-bot"
 
 
 def example_config() -> Config:
@@ -119,8 +125,8 @@ def _played(session: Session) -> Iterator[Sequence[Command]]:
             resolved_s = end_s
             incident = asked.event.incident
             assert incident is not None
-            yield session.confirm(Confirmed(incident.id, "fix_in_review", "the release captain"))
-            yield session.confirm(Confirmed(incident.id, "comms_closed", "the comms drafter"))
+            for act, by in _WORDS:
+                yield session.instruct(Instruction(incident.id, act, by, link=_LINK))
         end_s += _STEP_S
     yield session.finish()
 
