@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
 
 from tests.store.samples import NOW_NS, incident
 from tripswitch.config.model import Config
 from tripswitch.incidents.book import Book, Subject, Tracked
 from tripswitch.incidents.due import MOST_AWAITED, Reminders
+from tripswitch.incidents.instructions import Instructor
 from tripswitch.model.incident import Confirmation, Incident, IncidentState, Severity
-from tripswitch.model.instruction import Act
+from tripswitch.model.instruction import Act, Instruction, InstructionError
 from tripswitch.model.messages import Event, EventName
 
 MINUTE_NS = 60 * 10**9
@@ -140,3 +144,36 @@ def test_a_restart_without_a_snapshot_knows_the_last_update() -> None:
     say(made, Act.UPDATE_POSTED, minute=10)
     again = reminders(next(iter(made.book.open.values())).incident)
     assert minutes(run(again, 12, 60)) == [40]
+
+
+def test_what_was_written_is_an_instruction_of_open_and_of_resolved_incidents() -> None:
+    made = reminders(incident())
+    follower = SimpleNamespace(reminders=made)
+    instructor = Instructor(made.book, follower)  # type: ignore[arg-type]
+    run(made, 0, 40)
+    at_ns = NOW_NS + 41 * MINUTE_NS
+    posted = Instruction("inc-1", Act.UPDATE_POSTED, "Robin", link="https://status.example/1")
+    (event,) = instructor.instruct(posted, at_ns, CONFIG)
+    assert isinstance(event, Event)
+    assert event.name is EventName.INCIDENT_UPDATED
+    assert event.detail == "update posted, says Robin (https://status.example/1)"
+    assert minutes(run(made, 41, 80)) == [71]
+
+    over = incident(
+        id="inc-2",
+        state=IncidentState.RESOLVED,
+        recovered_at_ns=NOW_NS,
+        resolved_at_ns=NOW_NS + MINUTE_NS,
+    )
+    made.take_resolved(over)
+    drafted = Instruction("inc-2", Act.POSTMORTEM_DRAFTED, "Robin")
+    (event,) = instructor.instruct(drafted, at_ns, CONFIG)
+    assert isinstance(event, Event)
+    assert event.incident is not None
+    assert [one.what for one in event.incident.confirmations] == ["postmortem_drafted"]
+    due = run(made, 2 * 24 * 60, 8 * 24 * 60, step=60)
+    names = [one.detail for one in due if one.name is EventName.POSTMORTEM_DUE]
+    assert len(names) == 1
+    assert "published" in names[0]
+    with pytest.raises(InstructionError, match="inc-3"):
+        instructor.instruct(Instruction("inc-3", Act.UPDATE_POSTED, "Robin"), at_ns, CONFIG)

@@ -46,10 +46,9 @@ _SHARE_OF_TRAFFIC: Final = 0.25
 _CONFIRMED_AFTER_S: Final = 120.0
 _GOES_ON_S: Final = 600.0
 _WORDS: Final = (
-    (Act.FIX_IN_REVIEW, "the release captain"),
-    (Act.COMMS_CLOSED, "the comms drafter"),
+    (Act.FIX_IN_REVIEW, "the release captain", "https://review.example/refund-bot"),
+    (Act.COMMS_CLOSED, "the comms drafter", ""),
 )
-_LINK: Final = "https://review.example/refund-bot"
 
 
 def example_config() -> Config:
@@ -125,8 +124,8 @@ def _played(session: Session) -> Iterator[Sequence[Command]]:
             resolved_s = end_s
             incident = asked.event.incident
             assert incident is not None
-            for act, by in _WORDS:
-                yield session.instruct(Instruction(incident.id, act, by, link=_LINK))
+            for act, by, link in _WORDS:
+                yield session.instruct(Instruction(incident.id, act, by, link=link))
         end_s += _STEP_S
     yield session.finish()
 
