@@ -79,17 +79,17 @@ def test_no_ledger_is_made_where_there_is_none(tmp_path: Path) -> None:
 def test_what_people_filled_in_stays_to_the_byte(tmp_path: Path) -> None:
     write_postmortem(case(), tmp_path, Config())
     path = tmp_path / FILLED_IN
-    text = path.read_text("utf-8").replace('owner: ""', "owner: Robin  # asked her", 1)
+    text = path.read_text("utf-8").replace('owner: ""', "owner: eval-owner  # as agreed", 1)
     path.write_text(text, "utf-8")
     written = write_postmortem(case(), tmp_path, Config())
     assert path.read_text("utf-8") == text
     assert path not in written.files
-    assert "Robin" in (tmp_path / "postmortem.md").read_text("utf-8")
+    assert "eval-owner" in (tmp_path / "postmortem.md").read_text("utf-8")
 
 
 def test_new_items_are_added_at_the_end_and_nothing_else_changes(tmp_path: Path) -> None:
     path = tmp_path / FILLED_IN
-    path.write_text("# mine\nactions:\n  - key: cases\n    owner: Robin\n", "utf-8")
+    path.write_text("# mine\nactions:\n  - key: cases\n    owner: eval-owner\n", "utf-8")
     before = path.read_text("utf-8")
     write_postmortem(case(), tmp_path, Config())
     after = path.read_text("utf-8")
@@ -152,7 +152,7 @@ def test_postmortem_writes_documents_and_final_needs_owners(tmp_path: Path) -> N
     assert "cases: without an owner" in done.stderr
     folder = out / "inc-1"
     assert [path.name for path in folder.iterdir()] == [FILLED_IN]
-    filled = (folder / FILLED_IN).read_text("utf-8").replace('owner: ""', "owner: Robin")
+    filled = (folder / FILLED_IN).read_text("utf-8").replace('owner: ""', "owner: eval-owner")
     (folder / FILLED_IN).write_text(filled, "utf-8")
     done = runner.invoke(APP, [*base, "--final"])
     assert done.exit_code == 0, done.output

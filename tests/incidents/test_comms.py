@@ -194,7 +194,7 @@ KNOWN = ["refund-bot v18 at 16:30:10 UTC, 1,095 calls, 22.4 % refusals", "acme"]
         ("It might be the root  cause.", ["might", "root cause"]),
         ("Mighty fine.", []),
         ("About 23 % are refused.", ["23"]),
-        ("Now v19 serves, said Robin.", ["v19", "Robin"]),
+        ("Now v19 serves, said Fabrikam.", ["v19", "Fabrikam"]),
         ("It is fixed. Globex is well.", []),
         ("It is fixed for Globex.", ["Globex"]),
         ("See https://status.example/7.", ["https://status.example/7"]),

@@ -43,7 +43,7 @@ def say(made: Reminders, *acts: Act, minute: int = 0) -> None:
     """Have a person say on the one open incident what was written or closed."""
     at_ns = NOW_NS + minute * MINUTE_NS
     (tracked,) = made.book.open.values()
-    said = tuple(Confirmation(act.value, "Robin", at_ns) for act in acts)
+    said = tuple(Confirmation(act.value, "eval-owner", at_ns) for act in acts)
     confirmations = (*tracked.incident.confirmations, *said)
     tracked.incident = replace(tracked.incident, confirmations=confirmations)
     made.note(tracked.incident, at_ns, CONFIG)
@@ -152,11 +152,11 @@ def test_what_was_written_is_an_instruction_of_open_and_of_resolved_incidents() 
     instructor = Instructor(made.book, follower)  # type: ignore[arg-type]
     run(made, 0, 40)
     at_ns = NOW_NS + 41 * MINUTE_NS
-    posted = Instruction("inc-1", Act.UPDATE_POSTED, "Robin", link="https://status.example/1")
+    posted = Instruction("inc-1", Act.UPDATE_POSTED, "eval-owner", link="https://status.example/1")
     (event,) = instructor.instruct(posted, at_ns, CONFIG)
     assert isinstance(event, Event)
     assert event.name is EventName.INCIDENT_UPDATED
-    assert event.detail == "update posted, says Robin (https://status.example/1)"
+    assert event.detail == "update posted, says eval-owner (https://status.example/1)"
     assert minutes(run(made, 41, 80)) == [71]
 
     over = incident(
@@ -166,7 +166,7 @@ def test_what_was_written_is_an_instruction_of_open_and_of_resolved_incidents() 
         resolved_at_ns=NOW_NS + MINUTE_NS,
     )
     made.take_resolved(over)
-    drafted = Instruction("inc-2", Act.POSTMORTEM_DRAFTED, "Robin")
+    drafted = Instruction("inc-2", Act.POSTMORTEM_DRAFTED, "eval-owner")
     (event,) = instructor.instruct(drafted, at_ns, CONFIG)
     assert isinstance(event, Event)
     assert event.incident is not None
@@ -176,4 +176,4 @@ def test_what_was_written_is_an_instruction_of_open_and_of_resolved_incidents() 
     assert len(names) == 1
     assert "published" in names[0]
     with pytest.raises(InstructionError, match="inc-3"):
-        instructor.instruct(Instruction("inc-3", Act.UPDATE_POSTED, "Robin"), at_ns, CONFIG)
+        instructor.instruct(Instruction("inc-3", Act.UPDATE_POSTED, "eval-owner"), at_ns, CONFIG)

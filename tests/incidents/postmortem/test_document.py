@@ -193,7 +193,7 @@ def test_final_is_refused_for_each_thing_that_is_missing() -> None:
     doc = made(case(), is_final=True)
     assert len(doc.problems()) == len(doc.actions)
     assert all("without an owner" in problem for problem in doc.problems())
-    owners = [{"key": item.key, "owner": "Robin"} for item in doc.drafted]
+    owners = [{"key": item.key, "owner": "eval-owner"} for item in doc.drafted]
     assert made(case(), filled_in_of({"actions": owners}, "x")).problems() == []
     own = filled_in_of({"actions": [*owners, {"key": "mine", "title": "More"}]}, "x")
     assert made(case(), own).problems() == [
@@ -207,7 +207,7 @@ def test_what_people_filled_in_wins_and_what_they_drop_is_named() -> None:
             "root_cause": "The new prompt asks for a form.",
             "lessons": ["Ask the support desk first."],
             "actions": [
-                {"key": "cases", "owner": "Robin", "due": "2026-12-24"},
+                {"key": "cases", "owner": "eval-owner", "due": "2026-12-24"},
                 {"key": "gate", "drop": "the gate goes away"},
             ],
         },
@@ -215,7 +215,7 @@ def test_what_people_filled_in_wins_and_what_they_drop_is_named() -> None:
     )
     doc = made(case(), filled)
     cases = next(item for item in doc.actions if item.key == "cases")
-    assert (cases.owner, cases.due) == ("Robin", "2026-12-24")
+    assert (cases.owner, cases.due) == ("eval-owner", "2026-12-24")
     assert cases.loop == "production traces to offline cases"
     assert "gate" not in [item.key for item in doc.actions]
     assert doc.dropped == (
@@ -266,11 +266,16 @@ def test_triage_and_confirmations_are_told_where_the_ledger_has_them() -> None:
             ],
             "recommended": {"path": "cohort", "why": "one cohort has it"},
         },
-        "acknowledged": {"by": "Robin", "at": "2026-11-24T01:58:00.000Z"},
+        "acknowledged": {"by": "eval-owner", "at": "2026-11-24T01:58:00.000Z"},
         "confirmations": [
-            {"what": "fix_in_review", "by": "Sam", "link": "https://example.com/1", "at": "x"}
+            {
+                "what": "fix_in_review",
+                "by": "release-captain",
+                "link": "https://example.com/1",
+                "at": "x",
+            }
         ],
-        "waiver": {"what": "waiver", "by": "Sam", "note": "no fix needed"},
+        "waiver": {"what": "waiver", "by": "release-captain", "note": "no fix needed"},
     }
     doc = made(case_of(told))
     assert "Triage: v18 came with the onset" in doc.cause.sentences
@@ -278,7 +283,10 @@ def test_triage_and_confirmations_are_told_where_the_ledger_has_them() -> None:
     assert doc.pinned.facts == ("finish reasons refusal", "output tokens 12")
     assert doc.contrast is not None
     assert [one.what for one in doc.told] == ["acknowledged", "fix in review"]
-    assert "waived: no fix needed (Sam)" in {fact.name: fact.value for fact in doc.facts}["State"]
+    assert (
+        "waived: no fix needed (release-captain)"
+        in {fact.name: fact.value for fact in doc.facts}["State"]
+    )
 
 
 def test_a_case_of_an_older_ledger_is_told_without_what_it_lacks() -> None:

@@ -180,7 +180,7 @@ def test_the_same_case_gives_the_same_bytes() -> None:
     assert both(case()) == both(case())
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data(), st.booleans())
 def test_nothing_in_any_field_changes_what_the_documents_are_made_of(
     data: st.DataObject, everywhere: bool
@@ -208,7 +208,7 @@ def test_nothing_in_any_field_changes_what_the_documents_are_made_of(
         ET.fromstring(svg)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(hostile)
 def test_updates_stay_plain_lines(choice: str) -> None:
     of = case_of(poisoned(told(), lambda text: text + choice))

@@ -44,7 +44,7 @@ _SEED: Final = 6
 _STEP_S: Final = 10.0
 _SHARE_OF_TRAFFIC: Final = 0.25
 _CONFIRMED_AFTER_S: Final = 120.0
-_GOES_ON_S: Final = 600.0
+_GOES_ON_S: Final = 120.0
 _WORDS: Final = (
     (Act.FIX_IN_REVIEW, "the release captain", "https://review.example/refund-bot"),
     (Act.COMMS_CLOSED, "the comms drafter", ""),

@@ -3,7 +3,7 @@
     root_cause: "..."            # a person's sentence; stands before what was measured
     actions:
       - key: cases               # a drafted item: owner, due, loop, title, detail as you want them
-        owner: Robin
+        owner: eval-owner
       - key: my-own              # an item of your own
         title: ...
       - key: canary-share
