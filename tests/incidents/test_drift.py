@@ -23,7 +23,7 @@ def signals_of(played: Played) -> dict[str, DriftSignal]:
 
 @pytest.fixture(scope="module")
 def told() -> Played:
-    return play(story(), 26)
+    return play(story(), 21)
 
 
 def test_the_storys_series_show_before_during_and_after(told: Played) -> None:
@@ -37,7 +37,7 @@ def test_the_storys_series_show_before_during_and_after(told: Played) -> None:
     assert len(minutes) < 8
     assert all((point.value or 0) > 0.12 for point in arm.points[:3])
     covered = [point.minute - MINUTE for point in cohort.points]
-    assert covered == list(range(covered[0], 25))
+    assert covered == list(range(covered[0], 20))
     assert covered[0] <= 1
     before = [point.value or 0 for point in cohort.points if point.minute - MINUTE < 10]
     after = [point.value or 0 for point in cohort.points if point.minute - MINUTE > 16]
@@ -77,11 +77,11 @@ def test_cost_is_in_its_own_unit_with_lines_from_the_usual() -> None:
         bad = second >= 600
         behaviour = Behaviour(tokens=900.0 if bad else 400.0)
         return [
-            Arm(6.5, "v17", "control"),
-            Arm(6.0, "v18" if bad else "v17", "canary", behaviour),
+            Arm(3.2, "v17", "control"),
+            Arm(3.0, "v18" if bad else "v17", "canary", behaviour),
         ]
 
-    tokens = signals_of(play(plan, 22))["tokens_per_success"]
+    tokens = signals_of(play(plan, 18))["tokens_per_success"]
     assert tokens.unit == "tokens"
     assert tokens.usual is not None
     assert tokens.page == pytest.approx(1.5 * tokens.usual)
