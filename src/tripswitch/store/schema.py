@@ -72,4 +72,13 @@ _THREADS = (
     "CREATE INDEX threads_by_group ON threads (notifier, in_group)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _THREADS)
+_DRIFT = (
+    """CREATE TABLE drift (
+        incident_id TEXT NOT NULL,
+        signal TEXT NOT NULL,
+        record TEXT NOT NULL,
+        PRIMARY KEY (incident_id, signal)
+    )""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _THREADS, _DRIFT)
