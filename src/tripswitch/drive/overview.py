@@ -74,6 +74,11 @@ class Overview:
         self._revision = 0
 
     @property
+    def now_ns(self) -> int:
+        """Return the engine's time, 0 before it has any."""
+        return self._engine().now_ns
+
+    @property
     def revision(self) -> int:
         """Return a number that is another one after every tick."""
         self._note_tick()

@@ -17,7 +17,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from tripswitch.config.loading import marks_of, warnings_of
 from tripswitch.drive.api_tokens import StateToken
 from tripswitch.drive.config_view import config_rows
-from tripswitch.drive.status_update import updates_of
+from tripswitch.drive.papers import comms_settings, templates_of
+from tripswitch.errors import ConfigError
+from tripswitch.incidents.case import Case, case_of
+from tripswitch.incidents.chart import chart_of
+from tripswitch.incidents.chart_svg import draw
+from tripswitch.incidents.comms import AUDIENCES, drafted
 from tripswitch.web.approval import ApprovalLinks
 from tripswitch.web.board import Board
 
@@ -32,6 +37,7 @@ _ASK_AGAIN_S: Final = 5.0
 _TIMEOUT_S: Final = 2.0
 _MOST_BYTES: Final = 4 << 20
 _MOST_COUNTERS: Final = 1000
+_READERS: Final = {"engineering": "engineers", "consumer": "consumers"}
 
 
 class LinkKey(StateToken):
@@ -54,9 +60,18 @@ def board_of(judge: Judge, ledger: Ledger, paths: Sequence[Path], folder: Path) 
     overview = judge.session.overview
     wire = WireNumbers(judge, folder / "run.json")
 
-    def updates(incident_id: str) -> list[dict[str, str]]:
-        found = ledger.incident(incident_id)
-        return [] if found is None else updates_of(found)
+    def case(incident_id: str) -> Case | None:
+        found = ledger.case(incident_id)
+        return None if found is None else case_of(found)
+
+    def drift_svg(incident_id: str) -> str | None:
+        known = case(incident_id)
+        chart = None if known is None else chart_of(known)
+        return None if chart is None else draw(chart)
+
+    def updates(incident_id: str) -> list[dict[str, Any]]:
+        known = case(incident_id)
+        return [] if known is None else _updates(known, judge)
 
     async def telemetry() -> dict[str, Any]:
         return await _telemetry(judge, wire)
@@ -73,13 +88,34 @@ def board_of(judge: Judge, ledger: Ledger, paths: Sequence[Path], folder: Path) 
         changes=overview.changes,
         telemetry=telemetry,
         config=config,
-        drift_svg=lambda _incident_id: None,
+        drift_svg=drift_svg,
         updates=updates,
         revision=lambda: f"{overview.revision}.{judge.recorded}.{judge.reload_number}",
         trace_link=lambda: judge.config.telemetry.api.trace_link,
         public_url=lambda: judge.config.telemetry.api.public_url,
         links=approval_links(folder),
     )
+
+
+def _updates(case: Case, judge: Judge) -> list[dict[str, Any]]:
+    """Return the draft for each audience, with what a person should look at before posting it."""
+    settings = comms_settings(judge.config)
+    # The story's time where there is one: the next update is promised on the clock of the reader.
+    now_ns = judge.session.overview.now_ns or time.time_ns()
+    try:
+        templates = templates_of("comms", judge.config.comms.templates)
+        drafts = [drafted(case, audience, templates, settings, now_ns) for audience in AUDIENCES]
+    except ConfigError as error:
+        return [{"audience": "nobody", "title": "No draft", "text": str(error), "holds": []}]
+    return [
+        {
+            "audience": draft.audience,
+            "title": f"For {_READERS[draft.audience]}, {draft.state}",
+            "text": draft.text,
+            "holds": [hold.sentence() for hold in draft.holds],
+        }
+        for draft in drafts
+    ]
 
 
 class WireNumbers:

@@ -83,4 +83,7 @@ def _text(body: bytes) -> str:
 def _bytes(text: str) -> bytes:
     if not text.isascii():
         raise ValueError("not base64")
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    body = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    if _text(body) != text:
+        raise ValueError("more than one text for the same bytes")
+    return body

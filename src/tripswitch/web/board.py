@@ -20,9 +20,9 @@ class Board:
     ``route`` a name and a span (``15m``, ``6h``, ``24h``), ``changes`` a limit. ``telemetry`` and
     ``config`` are the pages of those names. ``drift_svg`` is the drift chart of an incident as an
     SVG document, None without one; ``updates`` its status updates, each ``{"audience", "title",
-    "text"}``. ``revision`` is another text whenever any of this may have changed. ``trace_link``
-    has ``{trace_id}`` in it, or is empty; ``public_url`` is where people reach the pages, empty
-    for where it listens.
+    "text", "holds"}``. ``revision`` is another text whenever any of this may have changed.
+    ``trace_link`` has ``{trace_id}`` in it, or is empty; ``public_url`` is where people reach the
+    pages, empty for where it listens.
     """
 
     now: Callable[[], dict[str, Any]]
@@ -34,7 +34,7 @@ class Board:
     telemetry: Callable[[], Awaitable[dict[str, Any]]]
     config: Callable[[], dict[str, Any]]
     drift_svg: Callable[[str], str | None]
-    updates: Callable[[str], list[dict[str, str]]]
+    updates: Callable[[str], list[dict[str, Any]]]
     revision: Callable[[], str]
     trace_link: Callable[[], str]
     public_url: Callable[[], str]

@@ -68,7 +68,7 @@ def incident_routes(pages: IncidentPages, board: Board, guard: Guard) -> list[Ro
     def one(request: Request) -> dict[str, Any] | None:
         return pages.incident(request.path_params["incident_id"])
 
-    def updates(request: Request) -> list[dict[str, str]] | None:
+    def updates(request: Request) -> list[dict[str, Any]] | None:
         return None if one(request) is None else board.updates(request.path_params["incident_id"])
 
     async def act(request: Request) -> Response:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
+from tripswitch.model.instruction import Act
 from tripswitch.web.answering import MAX_POST_BYTES
 from tripswitch.web.schemas import SCHEMAS, array, ref
 
@@ -46,16 +47,6 @@ _LIMIT: Final = Parameter(
 )
 _ID: Final = Parameter(
     "incident_id", "Id of an incident.", {"type": "string", "minLength": 1}, where="path"
-)
-_ACTS: Final = (
-    "acknowledge",
-    "approve",
-    "reject",
-    "undo",
-    "release",
-    "fix_in_review",
-    "comms_closed",
-    "waive",
 )
 _CHANGED: Final[Schema] = {
     "type": "object",
@@ -145,7 +136,9 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         _CHANGED,
         (
             _ID,
-            Parameter("act", "What.", {"type": "string", "enum": list(_ACTS)}, where="path"),
+            Parameter(
+                "act", "What.", {"type": "string", "enum": [act.value for act in Act]}, where="path"
+            ),
         ),
         body=ref("Instruction"),
         success=202,

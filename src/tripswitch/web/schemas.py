@@ -158,7 +158,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
             ),
         }
     ),
-    "Update": _object({"audience": _TEXT, "title": _TEXT, "text": _TEXT}),
+    "Update": _object({"audience": _TEXT, "title": _TEXT, "text": _TEXT, "holds": array(_TEXT)}),
     "Event": _object(
         {
             "id": _COUNT,

@@ -166,6 +166,9 @@ EVENTS: Final[dict[str, str]] = {
     "rollback.reverted": "Reverted by others",
     "rollback.released": "Released",
     "rollback.hold_over": "Hold is over",
+    "comms.due": "Update due",
+    "postmortem.due": "Postmortem due",
+    "evidence.sealed": "Evidence sealed",
 }
 
 FACTS: Final[dict[str, str]] = {

@@ -33,6 +33,9 @@ _DONE: Final = {
     Act.FIX_IN_REVIEW: "Noted: a fix is in review.",
     Act.COMMS_CLOSED: "Noted: communication is closed.",
     Act.WAIVE: "Closed on your word.",
+    Act.UPDATE_POSTED: "Noted: an update was posted.",
+    Act.POSTMORTEM_DRAFTED: "Noted: the postmortem is drafted.",
+    Act.POSTMORTEM_PUBLISHED: "Noted: the postmortem is published.",
 }
 _UNDOABLE: Final = ("acknowledged", "confirmed", "unknown")
 _HELD_BACK: Final = ("acknowledged", "confirmed", "unknown", "reverted")
@@ -143,6 +146,7 @@ def _content(view: View, file: dict[str, Any], form_token: str) -> dict[str, Any
             "release": state in _HELD_BACK,
             "confirm": not is_over and incident["severity"] == "page",
             "waive": not is_over,
+            "postmortem": is_over and incident["severity"] == "page",
         },
         "form_token": form_token,
         "now": view.board.now()["now"],
