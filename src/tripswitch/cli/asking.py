@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from tripswitch.errors import TripswitchError
@@ -9,6 +10,7 @@ from tripswitch.errors import TripswitchError
 if TYPE_CHECKING:
     from pathlib import Path
 
+TOKEN_VARIABLE: Final = "TRIPSWITCH_API_TOKEN"  # noqa: S105 - the name of a variable
 DEFAULT_API: Final = "http://127.0.0.1:8317"
 
 _TIMEOUT_S: Final = 5.0
@@ -22,9 +24,12 @@ def ask(api: str, path: str, *, or_else: str = "") -> dict[str, Any]:
     import httpx
 
     url = f"{api.rstrip('/')}{path}"
+    # Only where it listens for other machines too does reading need one.
+    token = os.environ.get(TOKEN_VARIABLE, "")
+    headers = {"authorization": f"Bearer {token}"} if token else {}
     try:
         # Loopback is meant; a proxy set for the outside would be asked for it in vain.
-        response = httpx.get(url, timeout=_TIMEOUT_S, trust_env=False)
+        response = httpx.get(url, headers=headers, timeout=_TIMEOUT_S, trust_env=False)
         if response.status_code == httpx.codes.BAD_REQUEST:
             raise TripswitchError(str(response.json()["error"]))
         response.raise_for_status()
