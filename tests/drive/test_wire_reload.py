@@ -30,12 +30,14 @@ SECTIONS = ("receivers", "exporters", "forward", "spool", "tap", "storage", "tel
 GRPC, HTTP = "receivers.otlp.protocols.grpc", "receivers.otlp.protocols.http"
 
 # Over gRPC there is one value alone, what the level does is seen in the whole program, and the API
-# is the judge's (tests/drive/test_api_tokens.py).
+# and what is forgotten when are the judge's (tests/drive/test_api_tokens.py).
 NOT_WALKED = {
     "exporters.otlp_grpc.tls.min_version",
+    "storage.retain",
     "telemetry.log_level",
     "telemetry.api.auth.bearer_token",
     "telemetry.api.auth.bearer_token_file",
+    "telemetry.api.trace_link",
 }
 
 
@@ -178,6 +180,7 @@ RESTART: dict[str, Any] = {
     "telemetry.metrics.endpoint": "127.0.0.1:9",
     "telemetry.health.endpoint": "127.0.0.1:9",
     "telemetry.api.endpoint": "127.0.0.1:9",
+    "telemetry.api.public_url": "https://tripswitch.example.com",
 }
 
 
