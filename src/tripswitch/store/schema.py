@@ -54,4 +54,7 @@ _FIRST = (
     "CREATE INDEX outbox_by_subject ON outbox (target, subject, seq)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+# What a rollback target recorded before it wrote, for an undo.
+_KEPT = ("ALTER TABLE outbox ADD COLUMN kept TEXT NOT NULL DEFAULT ''",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _KEPT)
