@@ -5,12 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tripswitch.actions.notify.webhook import WebhookNotify
-from tripswitch.actions.rollback.flag_file import FlagFile
-from tripswitch.actions.rollback.mlflow import MlflowAlias
-from tripswitch.actions.rollback.webhook import WebhookRollback
-from tripswitch.config.flag_targets import FlagFileTarget
-from tripswitch.config.registry_targets import MlflowTarget
-from tripswitch.config.target_sections import TargetSection, WebhookTarget
+from tripswitch.actions.open_rollback import open_target
 from tripswitch.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,21 +16,6 @@ if TYPE_CHECKING:
     from tripswitch.actions.notify.contract import Notifier
     from tripswitch.actions.rollback.contract import RollbackTarget
     from tripswitch.config.model import Config
-
-
-def open_target(
-    target: TargetSection, client: httpx.AsyncClient, instance: str, now_ns: Callable[[], int]
-) -> RollbackTarget:
-    """Return the rollback target that an entry of the file describes; nothing is called."""
-    match target:
-        case WebhookTarget():
-            return WebhookRollback(target, client, instance, now_ns)
-        case FlagFileTarget():
-            return FlagFile(target)
-        case MlflowTarget():
-            return MlflowAlias(target, client, now_ns)
-        case _:
-            raise ConfigError(f"rollback.targets[{target.name}]: no such type: {target.type}")
 
 
 def open_targets(

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from tripswitch.config.section import NEEDED
-from tripswitch.config.target_base import Rung, TargetSection
+from tripswitch.config.target_base import NAME, Rung, TargetSection
 
 
 class FlagFileTarget(TargetSection):
@@ -19,7 +19,7 @@ class FlagFileTarget(TargetSection):
     serves: ClassVar[tuple[Rung, ...]] = ("cohort", "prompt_version", "guardrail", "cost_breaker")
 
     type: Literal["openfeature"] = Field("openfeature", description="Kind of target.")
-    name: str = Field("flags", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name, unique.")
+    name: str = Field("flags", pattern=NAME, description="Name, unique.")
     path: str = Field(
         "",
         description="The flag file; tripswitch must be able to write its folder.",

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, SecretStr
 
 from tripswitch.config.section import NEEDED, WEB_URL
-from tripswitch.config.target_base import Rung, TargetSection
+from tripswitch.config.target_base import NAME, Rung, TargetSection
 
 
 class RegistrySection(TargetSection):
@@ -53,7 +53,7 @@ class MlflowTarget(RegistrySection):
     """An alias of a prompt in the MLflow Prompt Registry. Versions are numbers: v17, 17."""
 
     type: Literal["mlflow"] = Field("mlflow", description="Kind of target.")
-    name: str = Field("mlflow", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name, unique.")
+    name: str = Field("mlflow", pattern=NAME, description="Name, unique.")
     url: str = Field(
         "",
         description="Address of the tracking server.",
@@ -67,4 +67,137 @@ class MlflowTarget(RegistrySection):
         SecretStr(""),
         description="Bearer token, or password where username is set; write it as ${env:NAME}.",
         examples=["${env:MLFLOW_TRACKING_TOKEN}"],
+    )
+
+
+class PhoenixTarget(RegistrySection):
+    """A tag of a prompt in Phoenix. Versions are ids, names of other tags, or numbers: v17, 17."""
+
+    type: Literal["phoenix"] = Field("phoenix", description="Kind of target.")
+    name: str = Field("phoenix", pattern=NAME, description="Name, unique.")
+    url: str = Field(
+        "",
+        description="Address of the server.",
+        examples=["http://phoenix:6006"],
+        json_schema_extra=NEEDED | WEB_URL,
+    )
+    api_key: SecretStr = Field(
+        SecretStr(""),
+        description="API key, empty where Phoenix asks for none; write it as ${env:NAME}.",
+        examples=["${env:PHOENIX_API_KEY}"],
+    )
+
+
+class LangfuseTarget(RegistrySection):
+    """A label of a prompt in Langfuse. Versions are numbers: v17, 17."""
+
+    type: Literal["langfuse"] = Field("langfuse", description="Kind of target.")
+    name: str = Field("langfuse", pattern=NAME, description="Name, unique.")
+    url: str = Field(
+        "https://cloud.langfuse.com",
+        description="Address of the API.",
+        json_schema_extra=NEEDED | WEB_URL,
+    )
+    public_key: str = Field(
+        "",
+        description="Public key of the project.",
+        examples=["${env:LANGFUSE_PUBLIC_KEY}"],
+        json_schema_extra=NEEDED,
+    )
+    secret_key: SecretStr = Field(
+        SecretStr(""),
+        description="Secret key of the project; write it as ${env:NAME}.",
+        examples=["${env:LANGFUSE_SECRET_KEY}"],
+        json_schema_extra=NEEDED,
+    )
+
+
+class LangsmithTarget(RegistrySection):
+    """A commit tag of a prompt in the LangSmith hub. Versions are commit hashes, or other tags."""
+
+    is_verified: ClassVar[bool] = False
+
+    type: Literal["langsmith"] = Field("langsmith", description="Kind of target.")
+    name: str = Field("langsmith", pattern=NAME, description="Name, unique.")
+    url: str = Field(
+        "https://api.smith.langchain.com",
+        description="Address of the API.",
+        json_schema_extra=NEEDED | WEB_URL,
+    )
+    api_key: SecretStr = Field(
+        SecretStr(""),
+        description="API key; write it as ${env:NAME}.",
+        examples=["${env:LANGSMITH_API_KEY}"],
+        json_schema_extra=NEEDED,
+    )
+    owner: str = Field(
+        "-", min_length=1, description="Handle of the prompt's owner; - is the key's workspace."
+    )
+
+
+class BraintrustTarget(RegistrySection):
+    """An environment of a prompt in Braintrust. Versions are transaction ids; prompts are slugs."""
+
+    is_verified: ClassVar[bool] = False
+
+    type: Literal["braintrust"] = Field("braintrust", description="Kind of target.")
+    name: str = Field("braintrust", pattern=NAME, description="Name, unique.")
+    url: str = Field(
+        "https://api.braintrust.dev",
+        description="Address of the API.",
+        json_schema_extra=NEEDED | WEB_URL,
+    )
+    api_key: SecretStr = Field(
+        SecretStr(""),
+        description="API key; write it as ${env:NAME}.",
+        examples=["${env:BRAINTRUST_API_KEY}"],
+        json_schema_extra=NEEDED,
+    )
+    project: str = Field("", description="The prompt's project, where its slug is not unique.")
+    organization: str = Field("", description="Name of the organization, where there are several.")
+
+
+class HeliconeTarget(RegistrySection):
+    """An environment of a prompt in Helicone. Versions are ids or v2.1, 2.1; prompts are ids."""
+
+    is_verified: ClassVar[bool] = False
+
+    type: Literal["helicone"] = Field("helicone", description="Kind of target.")
+    name: str = Field("helicone", pattern=NAME, description="Name, unique.")
+    url: str = Field(
+        "https://api.helicone.ai",
+        description="Address of the API.",
+        json_schema_extra=NEEDED | WEB_URL,
+    )
+    api_key: SecretStr = Field(
+        SecretStr(""),
+        description="API key; write it as ${env:NAME}.",
+        examples=["${env:HELICONE_API_KEY}"],
+        json_schema_extra=NEEDED,
+    )
+
+
+class FutureagiTarget(RegistrySection):
+    """A label of a prompt template in FutureAGI. Versions are their names: v17, 17."""
+
+    is_verified: ClassVar[bool] = False
+
+    type: Literal["futureagi"] = Field("futureagi", description="Kind of target.")
+    name: str = Field("futureagi", pattern=NAME, description="Name, unique.")
+    url: str = Field(
+        "https://api.futureagi.com",
+        description="Address of the API.",
+        json_schema_extra=NEEDED | WEB_URL,
+    )
+    api_key: SecretStr = Field(
+        SecretStr(""),
+        description="API key; write it as ${env:NAME}.",
+        examples=["${env:FI_API_KEY}"],
+        json_schema_extra=NEEDED,
+    )
+    secret_key: SecretStr = Field(
+        SecretStr(""),
+        description="Secret key; write it as ${env:NAME}.",
+        examples=["${env:FI_SECRET_KEY}"],
+        json_schema_extra=NEEDED,
     )

@@ -9,6 +9,9 @@ from pydantic import Field
 from tripswitch.config.quantities import DurationS
 from tripswitch.config.section import Section
 
+NAME: Final = r"^[a-z0-9][a-z0-9_-]*$"
+"""What a target may be called."""
+
 COHORT: Final = "cohort"
 PROMPT_VERSION: Final = "prompt_version"
 PROVIDER_FAILOVER: Final = "provider_failover"
@@ -33,7 +36,7 @@ class TargetSection(Section):
     is_verified: ClassVar[bool] = True
 
     type: str = Field(description="Kind of target.")
-    name: str = Field("target", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name, unique.")
+    name: str = Field("target", pattern=NAME, description="Name, unique.")
     timeout: DurationS = Field(15.0, gt=0, le=60, description="Longest wait for an answer.")
     routes: list[str] = Field(
         default_factory=list,

@@ -7,12 +7,21 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, SecretStr, Tag
 
 from tripswitch.config.flag_targets import FlagFileTarget
-from tripswitch.config.registry_targets import MlflowTarget
+from tripswitch.config.registry_targets import (
+    BraintrustTarget,
+    FutureagiTarget,
+    HeliconeTarget,
+    LangfuseTarget,
+    LangsmithTarget,
+    MlflowTarget,
+    PhoenixTarget,
+)
 from tripswitch.config.section import NEEDED, SIGNING_SECRET, WEB_URL
 from tripswitch.config.target_base import (
     COHORT,
     COST_BREAKER,
     GUARDRAIL,
+    NAME,
     PROMPT_VERSION,
     PROVIDER_FAILOVER,
     TOOL_BREAKER,
@@ -48,7 +57,7 @@ class WebhookTarget(TargetSection):
     )
 
     type: Literal["webhook"] = Field("webhook", description="Kind of target.")
-    name: str = Field("gateway", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name, unique.")
+    name: str = Field("gateway", pattern=NAME, description="Name, unique.")
     url: str = Field(
         "",
         description="Where to POST the request to roll back.",
@@ -75,7 +84,13 @@ class WebhookTarget(TargetSection):
 Target = Annotated[
     Annotated[WebhookTarget, Tag("webhook")]
     | Annotated[FlagFileTarget, Tag("openfeature")]
-    | Annotated[MlflowTarget, Tag("mlflow")],
+    | Annotated[MlflowTarget, Tag("mlflow")]
+    | Annotated[PhoenixTarget, Tag("phoenix")]
+    | Annotated[LangfuseTarget, Tag("langfuse")]
+    | Annotated[LangsmithTarget, Tag("langsmith")]
+    | Annotated[BraintrustTarget, Tag("braintrust")]
+    | Annotated[HeliconeTarget, Tag("helicone")]
+    | Annotated[FutureagiTarget, Tag("futureagi")],
     kinds("webhook"),
 ]
 """One entry of ``rollback.targets``."""

@@ -13,11 +13,21 @@ from typing import Any, TypeVar
 import httpx
 
 from tests.actions.rollback.fakes.mlflow import FakeMlflow
+from tests.actions.rollback.fakes.registries import (
+    FakeBraintrust,
+    FakeFutureagi,
+    FakeHelicone,
+    FakeLangfuse,
+    FakeLangsmith,
+    FakePhoenix,
+    xact,
+)
+from tests.actions.rollback.fakes.server import FakeServer
 from tests.store.samples import effect
 from tripswitch.actions.attempt import Attempt
+from tripswitch.actions.open_rollback import open_target
 from tripswitch.actions.rollback.asked import UNDO_TYPE
 from tripswitch.actions.rollback.contract import PlannedCall, RollbackTarget
-from tripswitch.actions.targets import open_target
 from tripswitch.config.model import Config
 from tripswitch.config.target_sections import TargetSection
 from tripswitch.model.outbox import Effect
@@ -40,16 +50,17 @@ class Kind:
     fields: dict[str, Any]
     stands: Callable[[Any], object]
     put: Callable[[Any, int], None]
-    forget: Callable[[Any, int], None]
     secrets: tuple[str, ...]
-    versions: Callable[[int], str] = lambda number: f"v{number}"
+    versions: Callable[[int], str]
+    prompt: str
 
     def __str__(self) -> str:
         return self.name
 
     def effect(self, before: int = 18, after: int = 17, **changes: Any) -> Effect:
         """Return the rollback of the whole prompt from one version to the other."""
-        return asking(self.versions(before), self.versions(after), **changes)
+        scope = {"prompt_name": self.prompt, **changes.pop("scope", {})}
+        return asking(self.versions(before), self.versions(after), scope=scope, **changes)
 
     def section(self, url: str, **fields: Any) -> TargetSection:
         """Return the entry of the file."""
@@ -88,7 +99,8 @@ def ask(section: TargetSection, do: Callable[[RollbackTarget], Awaitable[T]]) ->
     """Open a target, do one thing with it, close it."""
 
     async def run() -> T:
-        async with httpx.AsyncClient(verify=_TLS) as client:
+        limits = httpx.Limits(max_keepalive_connections=0)
+        async with httpx.AsyncClient(verify=_TLS, limits=limits) as client:
             return await do(open_target(section, client, "here", time.time_ns))
 
     return asyncio.run(run())
@@ -119,18 +131,31 @@ def _put_label(fake: Any, number: int) -> None:
     fake.registry.labels["production"] = number
 
 
-def _forget(fake: Any, number: int) -> None:
-    fake.registry.versions.remove(number)
+def _kind(
+    name: str,
+    fake: type[FakeServer],
+    fields: dict[str, Any],
+    versions: Callable[[int], str] = lambda number: f"v{number}",
+    prompt: str = "refund-bot",
+) -> Kind:
+    secrets = tuple(
+        text for key, text in fields.items() if key in ("token", "api_key", "secret_key")
+    )
+    return Kind(name, fake, fields, _label, _put_label, secrets, versions, prompt)
 
 
 REGISTRIES: tuple[Kind, ...] = (
-    Kind(
-        "mlflow",
-        FakeMlflow,
-        {"token": "mlflow-token"},
-        _label,
-        _put_label,
-        _forget,
-        ("mlflow-token",),
+    _kind("mlflow", FakeMlflow, {"token": "mlflow-token"}),
+    _kind("phoenix", FakePhoenix, {"api_key": "phoenix-key"}),
+    _kind(
+        "langfuse",
+        FakeLangfuse,
+        {"public_key": "pk-1", "secret_key": "sk-1"},
+        str,
+        "folder/refund-bot",
     ),
+    _kind("langsmith", FakeLangsmith, {"api_key": "ls-key"}, lambda number: f"{number:02d}abcccc"),
+    _kind("braintrust", FakeBraintrust, {"api_key": "bt-key"}, xact),
+    _kind("helicone", FakeHelicone, {"api_key": "he-key"}, lambda number: f"v{number}.0"),
+    _kind("futureagi", FakeFutureagi, {"api_key": "fi-key", "secret_key": "fi-secret"}),
 )

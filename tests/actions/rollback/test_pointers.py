@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.actions.receiver import CUT, HANG, Answer
-from tests.actions.rollback.fakes.server import Fault, told
+from tests.actions.rollback.fakes.server import Fault, listed, told
 from tests.actions.rollback.kinds import REGISTRIES, Kind, ask, carried_out, planned
 from tripswitch.actions.attempt import Attempt, AttemptState
 from tripswitch.actions.rollback.contract import PlannedCall
@@ -51,12 +51,14 @@ def test_a_pointer_that_a_person_moved_is_left_alone(kind: Kind, fake: Any) -> N
     assert not fake.writes
 
 
-def test_a_version_that_the_registry_lost_is_refused_by_name(kind: Kind, fake: Any) -> None:
-    kind.forget(fake, 17)
-    attempt, _ = ask(kind.section(fake.url), lambda one: carried_out(one, kind.effect()))
+def test_a_version_that_the_registry_does_not_hold_is_refused_by_name(
+    kind: Kind, fake: Any
+) -> None:
+    wanted = kind.effect(18, 77)
+    attempt, _ = ask(kind.section(fake.url), lambda one: carried_out(one, wanted))
     assert attempt.state is AttemptState.FAILED
     assert "holds no version" in attempt.detail
-    assert kind.versions(17) in attempt.detail
+    assert kind.versions(77) in attempt.detail
     assert not fake.writes
 
 
@@ -121,8 +123,8 @@ def test_a_write_that_says_yes_and_does_nothing_is_unknown(kind: Kind, fake: Any
         (CUT, AttemptState.RETRY),
         (GARBAGE, AttemptState.FAILED),
         (Answer(200, b"[" * 70_000), AttemptState.FAILED),
-        (told(data=[1]), AttemptState.FAILED),
-        (told(data={}), AttemptState.FAILED),
+        (listed(1), AttemptState.FAILED),
+        (told(), AttemptState.FAILED),
     ],
 )
 def test_what_cannot_be_read_is_not_written(
@@ -223,3 +225,35 @@ def test_a_path_of_dots_leads_nowhere(kind: Kind, fake: Any) -> None:
     assert isinstance(attempt, Attempt)
     assert attempt.state is AttemptState.FAILED
     assert not fake.writes
+
+
+def test_a_cohort_moves_alone_only_where_it_has_a_label_of_its_own(kind: Kind, fake: Any) -> None:
+    wanted = kind.effect(path="cohort", scope={"cohort": "canary"})
+    section = kind.section(fake.url)
+    assert (section.does("cohort"), section.does("prompt_version")) == (False, True)
+    assert section.radius("canary") == "global"
+    attempt, _ = ask(section, lambda one: carried_out(one, wanted))
+    assert attempt.state is AttemptState.FAILED
+    mapped = kind.section(fake.url, cohort_labels={"canary": "production"}, routes=["/chat"])
+    assert mapped.does("cohort")
+    assert (mapped.radius("canary"), mapped.radius("beta")) == ("cohort", "route")
+    attempt, _ = ask(mapped, lambda one: carried_out(one, wanted))
+    assert attempt.state is AttemptState.DONE, attempt.detail
+    other = kind.effect(path="cohort", scope={"cohort": "beta"})
+    attempt, _ = ask(mapped, lambda one: carried_out(one, other))
+    assert "has no label of its own" in attempt.detail
+    assert len(fake.writes) == 1
+
+
+def test_spans_without_a_prompt_name_are_refused(kind: Kind, fake: Any) -> None:
+    wanted = kind.effect(scope={"prompt_name": None})
+    attempt, _ = ask(kind.section(fake.url), lambda one: carried_out(one, wanted))
+    assert "no prompt name" in attempt.detail
+    section = kind.section(fake.url, prompt=kind.prompt)
+    attempt, _ = ask(section, lambda one: carried_out(one, wanted))
+    assert attempt.state is AttemptState.DONE
+
+
+def test_only_what_was_tried_on_the_real_thing_counts_as_verified() -> None:
+    verified = {kind.name for kind in REGISTRIES if kind.section("http://x").is_verified}
+    assert verified == {"mlflow", "phoenix", "langfuse"}

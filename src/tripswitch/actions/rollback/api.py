@@ -55,10 +55,14 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A place in an API: segments, which are escaped, and parameters."""
+    """A place in an API: segments, which are escaped, and parameters.
+
+    ``slash`` says that the path ends in one.
+    """
 
     segments: Sequence[str | int]
     params: Mapping[str, str | int] = field(default_factory=dict)
+    slash: bool = False
 
 
 class Api:
@@ -81,6 +85,7 @@ class Api:
         if checked.userinfo and "authorization" not in self._secrets:
             name, _, password = checked.userinfo.decode().partition(":")
             self._secrets["authorization"] = basic(unquote(name), unquote(password))
+        self._hidden = [part for text in self._secrets.values() for part in _parts(text)]
         self._base = checked.copy_with(userinfo=b"", query=None, fragment=None)
         self._root = str(self._base).rstrip("/")
         self._client = client
@@ -103,8 +108,12 @@ class Api:
 
     async def get(self, *segments: str | int, **params: str | int) -> Reply:
         """Read JSON; a read that got no answer may be tried again, since it moves nothing."""
+        return await self.read("GET", Path(segments, params))
+
+    async def read(self, method: str, path: Path, body: object = None) -> Reply:
+        """Read JSON with a call that moves nothing, whatever its method."""
         try:
-            request = self.request("GET", Path(segments, params))
+            request = self.request(method, path, body)
         except ValueError as error:
             return Reply(None, None, Attempt(AttemptState.FAILED, str(error)))
         answer = await self._exchange(request, lambda: None, _MAX_READ_BYTES)
@@ -141,6 +150,7 @@ class Api:
         if any(each in ("", ".", "..") for each in segments):
             raise ValueError("a name is empty or consists of dots, so it cannot be part of a URL")
         url = "/".join([self._root, *(quote(each, safe="") for each in segments)])
+        url += "/" if path.slash else ""
         if path.params:
             url += "?" + "&".join(
                 f"{name}={quote(str(value), safe='')}" for name, value in path.params.items()
@@ -175,9 +185,18 @@ class Api:
                 said = said[0]
         if not isinstance(said, str):
             return ""
-        for secret in self._secrets.values():
-            said = said.replace(secret.split(" ")[-1], REDACTED)
+        for hidden in self._hidden:
+            said = said.replace(hidden, REDACTED)
         return word(said)
+
+
+def _parts(secret: str) -> list[str]:
+    """Return the texts by which a server could repeat the credentials of a header."""
+    scheme, _, token = secret.rpartition(" ")
+    if scheme != "Basic":
+        return [token]
+    password = base64.b64decode(token).decode().partition(":")[2]
+    return [token, password] if password else [token]
 
 
 def basic(name: str, password: str) -> str:

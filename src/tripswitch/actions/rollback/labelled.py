@@ -4,22 +4,48 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tripswitch.actions.rollback.api import Api
 from tripswitch.actions.rollback.asked import word
 from tripswitch.actions.rollback.pointer import Place, PointerTarget, refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import httpx
+
     from tripswitch.actions.attempt import Attempt
-    from tripswitch.actions.rollback.api import Api
     from tripswitch.actions.rollback.asked import Asked
     from tripswitch.config.registry_targets import RegistrySection
 
 
 class LabelledTarget(PointerTarget):
-    """What all prompt registries share: which prompt and which label a rollback means."""
+    """What all prompt registries share: which prompt and which label a rollback means.
 
-    def __init__(self, api: Api, target: RegistrySection) -> None:
+    ``secrets`` are the headers with the credentials. Raises `ConfigError` for an unusable URL.
+    """
+
+    def __init__(
+        self,
+        target: RegistrySection,
+        client: httpx.AsyncClient,
+        now_ns: Callable[[], int],
+        secrets: Mapping[str, str],
+    ) -> None:
+        api = Api(
+            target.url,
+            f"rollback.targets[{target.name}].url",
+            client,
+            now_ns,
+            timeout_s=target.timeout,
+            secrets=secrets,
+        )
         super().__init__(api, by_cohort=bool(target.cohort_labels))
         self._section = target
+
+    @property
+    def _answerless(self) -> Attempt:
+        """The refusal of an answer that has not the form that the registry documents."""
+        return refusal("the registry answered with something that is no version")
 
     def unmapped(self, said: str, expected: str) -> Attempt:
         """Return the refusal of a version that is none of this registry's."""
@@ -30,6 +56,8 @@ class LabelledTarget(PointerTarget):
         return refusal(f'the registry holds no version "{word(said)}" of "{word(place.thing)}"')
 
     def _place(self, wanted: Asked) -> Place | Attempt:
+        if not self._section.does(wanted.path):
+            return refusal(f"a label of a prompt is no lever for {word(wanted.path)}")
         prompt = self._section.prompt or wanted.scope.get("prompt_name")
         if not prompt:
             return refusal("the spans carry no prompt name, and the target's prompt is not set")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tripswitch.actions.rollback.api import Api, Path, Reply, basic, bearer
+from tripswitch.actions.rollback.api import Path, Reply, basic, bearer
 from tripswitch.actions.rollback.labelled import LabelledTarget
 from tripswitch.actions.rollback.pointer import Move, Place, Version, refusal
 from tripswitch.actions.rollback.versions import number_of
@@ -33,15 +33,7 @@ class MlflowAlias(LabelledTarget):
     ) -> None:
         token = target.token.get_secret_value()
         secret = basic(target.username, token) if target.username else bearer(token)
-        api = Api(
-            target.url,
-            f"rollback.targets[{target.name}].url",
-            client,
-            now_ns,
-            timeout_s=target.timeout,
-            secrets={"authorization": secret},
-        )
-        super().__init__(api, target)
+        super().__init__(target, client, now_ns, {"authorization": secret})
 
     async def _current(self, place: Place) -> Version | Attempt | None:
         reply = await self._api.get(

@@ -31,10 +31,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One pointer. ``thing`` is what it points into (a prompt, a flag), ``label`` its own name."""
+    """One pointer. ``thing`` is what it points into (a prompt), ``label`` its own name.
+
+    ``ids`` are what the registry calls the two, where that is not their names.
+    """
 
     thing: str
     label: str
+    ids: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f'"{word(self.label)}" of "{word(self.thing)}"'
@@ -70,6 +74,10 @@ class PointerTarget(ABC):
     def _place(self, wanted: Asked) -> Place | Attempt:
         """Return the pointer that ``wanted`` means, or why there is none."""
 
+    async def _identified(self, place: Place) -> Place | Attempt:
+        """Return the pointer with the ids that the registry's calls need."""
+        return place
+
     @abstractmethod
     async def _current(self, place: Place) -> Version | Attempt | None:
         """Return where the pointer stands, None when it stands nowhere, or why it is not known."""
@@ -102,7 +110,7 @@ class PointerTarget(ABC):
 
     async def snapshot(self, effect: Effect) -> Snapshot:
         """Read the pointer: where it stands, and whether that is where ``effect`` wants it."""
-        place = self._place(asked(effect))
+        place = await self._found(asked(effect))
         if isinstance(place, Attempt):
             return _unknown(place)
         goal = await self._goal(place, effect)
@@ -153,7 +161,7 @@ class PointerTarget(ABC):
 
     async def _move(self, effect: Effect) -> Move | Attempt:
         wanted = asked(effect)
-        place = self._place(wanted)
+        place = await self._found(wanted)
         if isinstance(place, Attempt):
             return place
         goal = await self._goal(place, effect)
@@ -174,6 +182,10 @@ class PointerTarget(ABC):
                 f"{word(wanted.after)}: a person moved it, so it is left alone"
             )
         return Move(place, now, goal)
+
+    async def _found(self, wanted: Asked) -> Place | Attempt:
+        place = self._place(wanted)
+        return place if isinstance(place, Attempt) else await self._identified(place)
 
     async def _goal(self, place: Place, effect: Effect) -> Version | Attempt:
         wanted = asked(effect)

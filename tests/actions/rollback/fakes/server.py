@@ -12,6 +12,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tests.actions.receiver import Answer
 
+JSON = {"content-type": "application/json"}
+
 
 @dataclass(frozen=True)
 class Asking:
@@ -28,11 +30,6 @@ class Asking:
         """Return its body as JSON."""
         return json.loads(self.body)
 
-    @property
-    def is_write(self) -> bool:
-        """Whether it could move something."""
-        return self.method not in ("GET", "HEAD")
-
 
 @dataclass(frozen=True)
 class Fault:
@@ -42,10 +39,14 @@ class Fault:
     acts: bool = False
 
 
-def told(status: int = 200, data: Any = None, **members: Any) -> Answer:
-    """Return an answer with JSON."""
-    body = b"" if status == 204 else json.dumps(members if data is None else data).encode()
-    return Answer(status, body, {"content-type": "application/json"})
+def told(code: int = 200, /, **members: Any) -> Answer:
+    """Return an answer with a JSON object."""
+    return Answer(code, b"" if code == 204 else json.dumps(members).encode(), JSON)
+
+
+def listed(*items: Any) -> Answer:
+    """Return an answer with a JSON list."""
+    return Answer(200, json.dumps(items).encode(), JSON)
 
 
 class FakeServer(ABC):
@@ -111,7 +112,11 @@ class FakeServer(ABC):
     @property
     def writes(self) -> list[Asking]:
         """Return the requests that could have moved something."""
-        return [asking for asking in self.asked if asking.is_write]
+        return [asking for asking in self.asked if self.is_write(asking)]
+
+    def is_write(self, asking: Asking) -> bool:
+        """Return whether a request could move something."""
+        return asking.method != "GET"
 
     @abstractmethod
     def authorized(self, asking: Asking) -> bool:
@@ -126,7 +131,7 @@ class FakeServer(ABC):
             self.asked.append(asking)
             if not self.authorized(asking):
                 return told(401, message="not with these")
-            if not asking.is_write:
+            if not self.is_write(asking):
                 return self.read_fault or self.handled(asking)
             fault = self.write_faults.pop(0) if self.write_faults else None
             if fault is None:
