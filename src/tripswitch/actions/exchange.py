@@ -23,6 +23,7 @@ from tripswitch.actions.backoff import MAX_RETRY_AFTER_S
 from tripswitch.model.clocktext import NS_PER_S
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
 
 MAX_ANSWER_BYTES = 64 * 1024
@@ -43,9 +44,13 @@ class Exchange:
     detail: str
 
 
-def open_client() -> httpx.AsyncClient:
-    """Return a client for all calls out; the caller closes it."""
+def open_client(verify: ssl.SSLContext | None = None) -> httpx.AsyncClient:
+    """Return a client for all calls out; the caller closes it.
+
+    ``verify`` holds the authorities to trust, None for those of the system's store.
+    """
     return httpx.AsyncClient(
+        verify=True if verify is None else verify,
         follow_redirects=False,
         limits=httpx.Limits(max_keepalive_connections=0),
         headers={"user-agent": "tripswitch", "accept-encoding": "identity"},

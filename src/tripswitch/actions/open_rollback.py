@@ -12,8 +12,9 @@ from tripswitch.actions.rollback.langfuse import LangfuseLabel
 from tripswitch.actions.rollback.langsmith import LangsmithTag
 from tripswitch.actions.rollback.mlflow import MlflowAlias
 from tripswitch.actions.rollback.phoenix import PhoenixTag
+from tripswitch.actions.rollback.unleash import UnleashFlag
 from tripswitch.actions.rollback.webhook import WebhookRollback
-from tripswitch.config.flag_targets import FlagFileTarget
+from tripswitch.config.flag_targets import FlagFileTarget, UnleashTarget
 from tripswitch.config.registry_targets import (
     BraintrustTarget,
     FutureagiTarget,
@@ -44,6 +45,8 @@ def open_target(
             return WebhookRollback(target, client, instance, now_ns)
         case FlagFileTarget():
             return FlagFile(target)
+        case UnleashTarget():
+            return UnleashFlag(target, client, now_ns)
         case RegistrySection():
             return _open_registry(target, client, now_ns)
         case _:

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr, Tag
 
-from tripswitch.config.flag_targets import FlagFileTarget
+from tripswitch.config.flag_targets import FlagFileTarget, UnleashTarget
 from tripswitch.config.registry_targets import (
     BraintrustTarget,
     FutureagiTarget,
@@ -84,6 +84,7 @@ class WebhookTarget(TargetSection):
 Target = Annotated[
     Annotated[WebhookTarget, Tag("webhook")]
     | Annotated[FlagFileTarget, Tag("openfeature")]
+    | Annotated[UnleashTarget, Tag("unleash")]
     | Annotated[MlflowTarget, Tag("mlflow")]
     | Annotated[PhoenixTarget, Tag("phoenix")]
     | Annotated[LangfuseTarget, Tag("langfuse")]

@@ -10,8 +10,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-import httpx
-
 from tests.actions.rollback.fakes.mlflow import FakeMlflow
 from tests.actions.rollback.fakes.registries import (
     FakeBraintrust,
@@ -25,6 +23,7 @@ from tests.actions.rollback.fakes.registries import (
 from tests.actions.rollback.fakes.server import FakeServer
 from tests.store.samples import effect
 from tripswitch.actions.attempt import Attempt
+from tripswitch.actions.exchange import open_client
 from tripswitch.actions.open_rollback import open_target
 from tripswitch.actions.rollback.asked import UNDO_TYPE
 from tripswitch.actions.rollback.contract import PlannedCall, RollbackTarget
@@ -99,8 +98,7 @@ def ask(section: TargetSection, do: Callable[[RollbackTarget], Awaitable[T]]) ->
     """Open a target, do one thing with it, close it."""
 
     async def run() -> T:
-        limits = httpx.Limits(max_keepalive_connections=0)
-        async with httpx.AsyncClient(verify=_TLS, limits=limits) as client:
+        async with open_client(_TLS) as client:
             return await do(open_target(section, client, "here", time.time_ns))
 
     return asyncio.run(run())

@@ -31,7 +31,7 @@ from tripswitch.actions.rollback.flag_rules import (
     put_back,
 )
 from tripswitch.actions.rollback.json_text import with_member
-from tripswitch.actions.rollback.pointer import already, refusal
+from tripswitch.actions.rollback.pointer import already, refusal, seen_in
 from tripswitch.actions.rollback.versions import is_same
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class FlagFile:
         edit = await self._edit(effect)
         if isinstance(edit, Attempt):
             holds = {AttemptState.DONE: True, AttemptState.FAILED: False}.get(edit.state)
-            return Snapshot(holds, edit.detail)
+            return Snapshot(holds, seen_in(edit))
         gives = self._gives(edit.found, asked(effect))
         return Snapshot(False, f"the flag gives {gives}", pointer=gives)
 

@@ -218,9 +218,17 @@ def refusal(detail: str) -> Attempt:
     return Attempt(AttemptState.FAILED, detail)
 
 
+_UNSENT = ": nothing was sent"
+
+
 def already(detail: str) -> Attempt:
     """Return the success of a move that needs no write."""
-    return Attempt(AttemptState.DONE, f"{detail}: nothing was sent")
+    return Attempt(AttemptState.DONE, f"{detail}{_UNSENT}")
+
+
+def seen_in(attempt: Attempt) -> str:
+    """Return what was seen there, of an attempt that ended before anything was sent."""
+    return attempt.detail.removesuffix(_UNSENT)
 
 
 def _unknown(attempt: Attempt) -> Snapshot:
