@@ -72,4 +72,7 @@ _THREADS = (
     "CREATE INDEX threads_by_group ON threads (notifier, in_group)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _THREADS)
+# What a rollback target recorded before it wrote, for an undo.
+_KEPT = ("ALTER TABLE outbox ADD COLUMN kept TEXT NOT NULL DEFAULT ''",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _THREADS, _KEPT)
