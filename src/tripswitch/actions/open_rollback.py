@@ -10,11 +10,14 @@ from tripswitch.actions.rollback.futureagi import FutureagiLabel
 from tripswitch.actions.rollback.helicone import HeliconeEnvironment
 from tripswitch.actions.rollback.langfuse import LangfuseLabel
 from tripswitch.actions.rollback.langsmith import LangsmithTag
+from tripswitch.actions.rollback.litellm_api import LitellmApi
+from tripswitch.actions.rollback.litellm_file import LitellmFile
 from tripswitch.actions.rollback.mlflow import MlflowAlias
 from tripswitch.actions.rollback.phoenix import PhoenixTag
 from tripswitch.actions.rollback.unleash import UnleashFlag
 from tripswitch.actions.rollback.webhook import WebhookRollback
 from tripswitch.config.flag_targets import FlagFileTarget, UnleashTarget
+from tripswitch.config.gateway_targets import LitellmFileTarget, LitellmTarget
 from tripswitch.config.registry_targets import (
     BraintrustTarget,
     FutureagiTarget,
@@ -47,6 +50,10 @@ def open_target(
             return FlagFile(target)
         case UnleashTarget():
             return UnleashFlag(target, client, now_ns)
+        case LitellmTarget():
+            return LitellmApi(target, client, now_ns)
+        case LitellmFileTarget():
+            return LitellmFile(target)
         case RegistrySection():
             return _open_registry(target, client, now_ns)
         case _:

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, SecretStr, Tag
 
 from tripswitch.config.flag_targets import FlagFileTarget, UnleashTarget
+from tripswitch.config.gateway_targets import LitellmFileTarget, LitellmTarget
 from tripswitch.config.registry_targets import (
     BraintrustTarget,
     FutureagiTarget,
@@ -85,6 +86,8 @@ Target = Annotated[
     Annotated[WebhookTarget, Tag("webhook")]
     | Annotated[FlagFileTarget, Tag("openfeature")]
     | Annotated[UnleashTarget, Tag("unleash")]
+    | Annotated[LitellmTarget, Tag("litellm")]
+    | Annotated[LitellmFileTarget, Tag("litellm_file")]
     | Annotated[MlflowTarget, Tag("mlflow")]
     | Annotated[PhoenixTarget, Tag("phoenix")]
     | Annotated[LangfuseTarget, Tag("langfuse")]

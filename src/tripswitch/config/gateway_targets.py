@@ -1,0 +1,86 @@
+"""The rollback targets that change how a gateway or a cluster routes."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, SecretStr
+
+from tripswitch.config.section import NEEDED, WEB_URL
+from tripswitch.config.target_base import NAME, Rung, TargetSection
+
+
+class LitellmSection(TargetSection):
+    """What both ways to a LiteLLM proxy have. A cohort is a tag of its deployments."""
+
+    model_group: str = Field(
+        "",
+        description=(
+            "The model_name whose deployments are moved; empty means the requested model of the "
+            "incident's scope, or all."
+        ),
+        examples=["refund-bot"],
+    )
+
+    def radius(self, cohort: str | None) -> Literal["cohort", "route", "global"]:
+        """Return how much moves: without a cohort, all that ask for the model."""
+        if cohort is not None:
+            return "cohort"
+        return "route" if self.routes else "global"
+
+
+class LitellmFileTarget(LitellmSection):
+    """The configuration file of a LiteLLM proxy without a database, to be restarted by others."""
+
+    serves: ClassVar[tuple[Rung, ...]] = ("cohort", "prompt_version", "provider_failover")
+
+    type: Literal["litellm_file"] = Field("litellm_file", description="Kind of target.")
+    name: str = Field("litellm-file", pattern=NAME, description="Name, unique.")
+    path: str = Field(
+        "",
+        description="The proxy's config.yaml; tripswitch must be able to write its folder.",
+        examples=["/etc/litellm/config.yaml"],
+        json_schema_extra=NEEDED,
+    )
+
+
+class LitellmTarget(LitellmSection):
+    """The API of a LiteLLM proxy with a database; deployments of its file cannot be changed."""
+
+    serves: ClassVar[tuple[Rung, ...]] = (
+        "cohort",
+        "prompt_version",
+        "provider_failover",
+        "cost_breaker",
+    )
+    is_verified: ClassVar[bool] = False
+
+    type: Literal["litellm"] = Field("litellm", description="Kind of target.")
+    name: str = Field("litellm", pattern=NAME, description="Name, unique.")
+    url: str = Field(
+        "",
+        description="Address of the proxy.",
+        examples=["http://litellm:4000"],
+        json_schema_extra=NEEDED | WEB_URL,
+    )
+    master_key: SecretStr = Field(
+        SecretStr(""),
+        description="An admin's key; write it as ${env:NAME}.",
+        examples=["${env:LITELLM_MASTER_KEY}"],
+        json_schema_extra=NEEDED,
+    )
+    limited_key: str = Field(
+        "",
+        description=(
+            "For the cost breaker: the hashed key whose rate is lowered. Its own limits are "
+            "put back by the undo."
+        ),
+    )
+    limited_tpm: int = Field(
+        10_000, ge=0, description="Tokens a minute that the limited key may use."
+    )
+    limited_rpm: int = Field(60, ge=0, description="Requests a minute that it may make.")
+
+    def does(self, rung: str) -> bool:
+        """Return whether it may be asked for a rung: the cost breaker needs a key to limit."""
+        return super().does(rung) and (rung != "cost_breaker" or bool(self.limited_key))
