@@ -168,7 +168,7 @@ def test_the_thread_is_known_after_a_restart_and_in_another_channel(
 
 
 def test_a_flood_fits_into_slacks_limits(space: Workspace, chat: Desk) -> None:
-    for number in range(300):
+    for number in range(100):
         scope = incident().scope._replace(route="/" + "r" * 300 + str(number))
         chat.record(event(EventName.INCIDENT_OPENED, id=f"inc-{number}", scope=scope))
     deliver(chat)
