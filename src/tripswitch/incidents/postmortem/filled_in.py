@@ -129,7 +129,7 @@ def new_file(incident_id: str, drafted: Iterable[ActionItem]) -> str:
     """Return the file as it is before anybody filled it in."""
     return (
         f"# What people know about {plain_line(incident_id)}. `tripswitch postmortem` reads this\n"
-        "# file on every run and never changes what stands here; it only adds items it does not have.\n"
+        "# file on every run and never changes what stands here; it only adds new items.\n"
         'summary: ""           # replaces the drafted first sentence\n'
         'customer_impact: ""   # what customers noticed, in their words\n'
         'root_cause: ""        # what a person found to be the cause\n'
