@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = (
     "check",
+    "comms",
     "demo",
     "explain",
     "incidents",
     "inspect",
+    "postmortem",
     "replay",
     "run",
     "schema",

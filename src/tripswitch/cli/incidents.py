@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -189,6 +190,33 @@ def resolve(
     secret = token_for(token, state)
     for act, word in words:
         _act(api, incident_id, act, word, secret, as_json=as_json)
+
+
+class Writing(StrEnum):
+    """What may have been written about an incident."""
+
+    UPDATE = "update_posted"
+    DRAFT = "postmortem_drafted"
+    PUBLISHED = "postmortem_published"
+
+
+@incidents.command()
+def written(
+    incident_id: Id,
+    what: Annotated[Writing, typer.Argument(help="What was written.")],
+    link: Annotated[str, typer.Option("--link", help="Where it can be read.")] = "",
+    by: By = "",
+    api: Api = DEFAULT_API,
+    token: Token = "",
+    state: State = _STATE,
+    as_json: AsJson = False,
+) -> None:
+    """Say that an update was posted, or a postmortem drafted or published, so that none is due.
+
+    Example: tripswitch incidents written inc_4ac42dbc update_posted
+    """
+    word = _word(by, "") | {"link": link}
+    _act(api, incident_id, what.value, word, token_for(token, state), as_json=as_json)
 
 
 @incidents.command("open")

@@ -17,6 +17,7 @@ from tripswitch.config.evaluations_section import EvaluationRule
 from tripswitch.config.evidence_section import Evidence
 from tripswitch.config.notifications_section import Notifications
 from tripswitch.config.notifier_sections import Notifier
+from tripswitch.config.papers_section import Comms, Postmortem
 from tripswitch.config.prices_section import Prices
 from tripswitch.config.quantities import DurationS, SizeBytes
 from tripswitch.config.read_section import Read
@@ -140,6 +141,10 @@ class Config(Section):
     windows: Windows = Field(default_factory=Windows, description="How much is kept in memory.")
     detect: Detect = Field(default_factory=Detect, description="When something is wrong.")
     incidents: Incidents = Field(default_factory=Incidents, description="The life of an incident.")
+    comms: Comms = Field(default_factory=Comms, description="Status updates about a page.")
+    postmortem: Postmortem = Field(
+        default_factory=Postmortem, description="When postmortems are due."
+    )
     notify: list[Notifier] = Field(default_factory=list, description="Who is told.")
     notifications: Notifications = Field(
         default_factory=Notifications, description="Who is told what, in how many messages."

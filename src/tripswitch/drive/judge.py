@@ -23,7 +23,9 @@ from tripswitch.drive.own_traces import OwnTraces
 from tripswitch.drive.posted import read_changes, read_instruction, read_opening, read_scores
 from tripswitch.drive.session import Arrival
 from tripswitch.errors import ConfigError, LedgerError
+from tripswitch.incidents.due import MOST_AWAITED
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_S
+from tripswitch.model.drift import Drift
 from tripswitch.model.incident import RollbackState
 from tripswitch.model.messages import Event
 
@@ -49,6 +51,9 @@ HEARTBEAT_S = 1.0
 _MOST_UNRECORDED = 10_000
 
 _EXECUTOR_GRACE_S = 3.0
+
+# Twice the longest time that postmortem.publish_within may be, for those resolved late.
+_POSTMORTEM_NS = 180 * 24 * NS_PER_HOUR
 
 # Spans of the last calls are worth this much of the time there is to stop.
 _OWN_TRACES_S = 1.0
@@ -108,7 +113,9 @@ class Judge:
         if self._snapshots is not None:
             self._snapshots.resume(self.session, time.time_ns())
         incidents = self._ledger.open_incidents()
-        self.session.restore(incidents, self._ledger.past_rollbacks())
+        after_ns = time.time_ns() - _POSTMORTEM_NS
+        resolved = self._ledger.resolved_pages(after_ns, MOST_AWAITED)
+        self.session.restore([*resolved, *incidents], self._ledger.past_rollbacks())
         # What follows happens now, not when the first tick or request comes.
         self._record(self.session.advance(time.time_ns()))
         undecided = [
@@ -326,6 +333,9 @@ class Judge:
         except LedgerError as error:
             self._counts["ledger_errors_total"] += 1
             _log.error("ledger_refused", waiting=len(self._unrecorded), error=str(error))
+            # Series come again with the next look at the rings, and are the largest by far.
+            said = [one for one in self._unrecorded if not isinstance(one, Drift)]
+            self._unrecorded[:] = said
             excess = max(0, len(self._unrecorded) - _MOST_UNRECORDED)
             self._counts["ledger_dropped_commands_total"] += excess
             del self._unrecorded[:excess]

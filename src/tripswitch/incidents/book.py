@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from tripswitch.config.model import Incidents
 from tripswitch.detect.signals import SECURITY
+from tripswitch.incidents.owed import Owed
 from tripswitch.incidents.recovery import Recovery
 from tripswitch.incidents.triage import triage_by_hand
 from tripswitch.model.clocktext import NS_PER_S
@@ -37,7 +39,11 @@ _MOST_CLOSED: Final = 1_000
 _MOST_ROLLBACKS: Final = 10_000
 
 QUIET_EVENTS: Final = frozenset(
-    {EventName.CHANGE_SEEN, EventName.LEAK_NOTED, EventName.EVIDENCE_SEALED}
+    {
+        EventName.CHANGE_SEEN,
+        EventName.LEAK_NOTED,
+        EventName.EVIDENCE_SEALED,
+    }
 )
 """Events that are recorded but wake nobody."""
 
@@ -50,7 +56,8 @@ class Tracked:
     version's share of its population then, ``confirmed_ns`` when the spans showed the traffic
     moved; ``blaming`` is the verdict that a rollback was planned on, ``tried`` the rungs and
     targets that are behind, ``families`` those whose traffic went through a provider that failed.
-    ``is_overdue``, ``is_unrecovered`` and ``is_hold_over`` have been told.
+    ``is_overdue``, ``is_unrecovered`` and ``is_hold_over`` have been told;
+    ``drift_step`` is where it stood when its series were last taken.
     """
 
     incident: Incident
@@ -65,6 +72,7 @@ class Tracked:
     is_overdue: bool = False
     is_unrecovered: bool = False
     is_hold_over: bool = False
+    drift_step: str = ""
 
 
 class Subject(NamedTuple):
@@ -85,6 +93,8 @@ class Book:
         self.remembered: dict[str, Tracked] = {}
         self.episodes: dict[Subject, tuple[int, int]] = {}
         self.past_rollbacks: OrderedDict[str, RollbackPlan] = OrderedDict()
+        self.owed: dict[str, Owed] = {}
+        self.on_resolved: Callable[[Incident], None] | None = None
 
     def key_of(self, verdict: Verdict) -> Subject:
         """Return the subject whose incident a verdict belongs to."""
@@ -144,6 +154,8 @@ class Book:
         order = {incident_id: number for number, incident_id in enumerate(remembered)}
         for incident in sorted(incidents, key=lambda one: order.get(one.id, len(order))):
             if incident.state is IncidentState.RESOLVED:
+                if self.on_resolved is not None:
+                    self.on_resolved(incident)
                 continue
             scope = incident.scope.arm() if incident.scope.prompt_version else incident.scope
             key = Subject(scope, incident.security)
@@ -285,6 +297,8 @@ class Book:
     def close(self, key: Subject, now_ns: int, settings: Incidents) -> None:
         """Take a resolved incident off the book; the quiet period begins."""
         tracked = self.open.pop(key)
+        if self.on_resolved is not None:
+            self.on_resolved(tracked.incident)
         quiet_ns = int(settings.quiet_period * NS_PER_S)
         self._note_episode(key, tracked.incident.episode, now_ns + quiet_ns)
 

@@ -18,6 +18,8 @@ from tripswitch.detect.families import serving_version
 from tripswitch.detect.roster import Roster
 from tripswitch.detect.signals import BY_ARRIVAL
 from tripswitch.incidents.book import Book, Tracked, emit, with_rollback
+from tripswitch.incidents.drift import Drifts
+from tripswitch.incidents.due import Reminders
 from tripswitch.incidents.ladder import BY_SIGNAL, HELD
 from tripswitch.incidents.moving import FEWEST_CALLS, Mover
 from tripswitch.incidents.recovery import Recovery
@@ -59,6 +61,9 @@ class Follower:
         self.watcher = Watcher(scopes, comparisons)
         self.on_spent: Callable[[Tracked, int, Config], list[Command]] = lambda *_: []
         self.on_undo: Callable[[Tracked, int], list[Command]] = lambda *_: []
+        self.drifts = Drifts(scopes, comparisons, book)
+        self.reminders = Reminders(book)
+        book.on_resolved = self.reminders.take_resolved
 
     def start(self, tracked: Tracked, now_ns: int) -> None:
         """Begin to watch the incident's own scope for recovery."""
@@ -77,14 +82,14 @@ class Follower:
     def tick(self, now_ns: int, config: Config, *, minute_crossed: bool) -> list[Command]:
         """Look at every open incident; most of it happens once a minute."""
         commands: list[Command] = []
-        if not minute_crossed:
-            return commands
-        for key in list(self.book.open):
+        for key in list(self.book.open) if minute_crossed else ():
             tracked = self.book.open[key]
             commands += self._follow_call(tracked, now_ns, config)
             commands += self._follow_signal(tracked, now_ns, config)
             commands += self._follow_help(tracked, now_ns, config)
-        return commands
+        if minute_crossed:
+            commands += self.reminders.follow(now_ns, config)
+        return commands + self.drifts.follow(now_ns, config, minute_crossed=minute_crossed)
 
     def resolve_if_complete(
         self, tracked: Tracked, now_ns: int, settings: Incidents

@@ -34,6 +34,7 @@ _UNDOABLE: Final = (
     RollbackState.CONFIRMED,
     RollbackState.FAILED,
 )
+_WRITTEN: Final = (Act.UPDATE_POSTED, Act.POSTMORTEM_DRAFTED, Act.POSTMORTEM_PUBLISHED)
 _LONGEST_NAME: Final = 200
 _LONGEST_NOTE: Final = 2_000
 _MOST_CONFIRMATIONS: Final = 20
@@ -57,6 +58,8 @@ class Instructor:
             )
         if instruction.act is Act.RELEASE:
             return self._release(instruction, now_ns)
+        if instruction.act in _WRITTEN:
+            return self._note_written(instruction, now_ns, config)
         tracked = self.book.by_id(instruction.incident_id)
         if tracked is None:
             raise InstructionError(f"no open incident has the id {instruction.incident_id[:80]}")
@@ -185,6 +188,24 @@ class Instructor:
         detail = f"{instruction.by} closes it{without}: {instruction.note}"
         commands = emit(EventName.INCIDENT_CONFIRMED, now_ns, tracked, detail)
         return commands + self.follower.resolve_if_complete(tracked, now_ns, config.incidents)
+
+    def _note_written(self, instruction: Instruction, now_ns: int, config: Config) -> list[Command]:
+        reminders = self.follower.reminders
+        tracked = self.book.by_id(instruction.incident_id)
+        tracked = tracked or reminders.resolved(instruction.incident_id)
+        if tracked is None:
+            raise InstructionError(
+                f"no page that is open or lately resolved has the id {instruction.incident_id[:80]}"
+            )
+        said = _confirmation(instruction.act.value, instruction, now_ns)
+        others = [one for one in tracked.incident.confirmations if one.what != said.what]
+        confirmations = (*others, said)[-_MOST_CONFIRMATIONS:]
+        tracked.incident = replace(tracked.incident, confirmations=confirmations)
+        reminders.note(tracked.incident, now_ns, config)
+        link = f" ({instruction.link})" if instruction.link else ""
+        what = instruction.act.value.replace("_", " ")
+        detail = f"{what}, says {instruction.by}{link}"
+        return emit(EventName.INCIDENT_UPDATED, now_ns, tracked, detail)
 
     def _set(self, tracked: Tracked, plan: RollbackPlan) -> None:
         tracked.incident = replace(tracked.incident, rollback=plan)

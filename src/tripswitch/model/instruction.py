@@ -19,7 +19,8 @@ class Act(StrEnum):
     ``approve`` and ``reject`` answer a proposed rollback, ``undo`` takes back one that was made,
     ``release`` lets a version that was rolled back serve again, so that it may be judged and
     rolled back anew. ``fix_in_review`` and ``comms_closed`` are two of the three confirmations that
-    an incident needs to close, ``waive`` closes it without what is missing, on the record.
+    an incident needs to close, ``waive`` closes it without what is missing, on the record. The
+    last three say that something was written, also of an incident that is closed.
     """
 
     ACKNOWLEDGE = "acknowledge"
@@ -30,6 +31,9 @@ class Act(StrEnum):
     FIX_IN_REVIEW = "fix_in_review"
     COMMS_CLOSED = "comms_closed"
     WAIVE = "waive"
+    UPDATE_POSTED = "update_posted"
+    POSTMORTEM_DRAFTED = "postmortem_drafted"
+    POSTMORTEM_PUBLISHED = "postmortem_published"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 Into the engine: what was sighted in telemetry, ticks, `RollbackOutcome`, and what people decide
 (`tripswitch.model.instruction`).
-Out of the engine: `Event` (to be recorded, printed, shown), `Notify` and `Rollback` (to be done).
+Out of the engine: `Event` (to be recorded, printed, shown), `Drift` (to be kept), `Notify` and
+`Rollback` (to be done).
 A command carries its idempotency key; doing it twice under one key must be the same as once.
 """
 
@@ -13,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from tripswitch.model.clocktext import rfc3339
+from tripswitch.model.drift import Drift
 from tripswitch.model.incident import Change, Incident, RollbackPlan
 
 
@@ -43,6 +45,8 @@ class EventName(StrEnum):
     EVIDENCE_SEALED = "evidence.sealed"
     INCIDENT_RECOVERED = "incident.recovered"
     INCIDENT_RESOLVED = "incident.resolved"
+    COMMS_DUE = "comms.due"
+    POSTMORTEM_DUE = "postmortem.due"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ class Rollback:
     event: Event
 
 
-Command = Event | Notify | Rollback
+Command = Event | Notify | Rollback | Drift
 
 OutcomeState = Literal["acknowledged", "failed", "unknown"]
 

@@ -15,10 +15,12 @@ import uuid
 from typing import TYPE_CHECKING, Any, Self
 
 from tripswitch.model.clocktext import rfc3339
+from tripswitch.model.drift import Drift
 from tripswitch.model.incident import Incident, IncidentState, RollbackPlan, undo_key
 from tripswitch.model.messages import Command, Event, OutcomeState, Rollback, RollbackOutcome
 from tripswitch.model.outbox import NEVER_NS, Effect, EffectState
 from tripswitch.store.database import Database
+from tripswitch.store.drift_table import drift_of, keep_drift, prune_drift
 from tripswitch.store.incident_record import (
     incident_of,
     incident_record,
@@ -96,6 +98,8 @@ class Ledger:
                         _keep_plan(connection, command.plan)
                 elif isinstance(command, Rollback):
                     _keep_plan(connection, command.plan)
+                elif isinstance(command, Drift):
+                    keep_drift(connection, command)
             put_effects(connection, effects)
 
     def open_incidents(self) -> list[Incident]:
@@ -105,6 +109,18 @@ class Ledger:
             (IncidentState.RESOLVED.value,),
         )
         return [incident_of(row["record"]) for row in rows]
+
+    def resolved_pages(self, after_ns: int, limit: int) -> list[Incident]:
+        """Return the latest ``limit`` incidents that were resolved after a time, oldest first.
+
+        They are given to the engine again after a restart, because postmortems are still due.
+        """
+        rows = self._database.read(
+            """SELECT record FROM incidents WHERE state = ? AND resolved_at_ns > ?
+               ORDER BY resolved_at_ns DESC, id LIMIT ?""",
+            (IncidentState.RESOLVED.value, after_ns, limit),
+        )
+        return [incident_of(row["record"]) for row in reversed(rows)]
 
     def past_rollbacks(self) -> list[RollbackPlan]:
         """Return every plan that was ever made, in the state last recorded, oldest first.
@@ -210,6 +226,29 @@ class Ledger:
         )
         return [{"id": row["id"], **json.loads(row["body"])} for row in rows]
 
+    def case(self, incident_id: str) -> dict[str, Any] | None:
+        """Return all that is known of one incident, None for an unknown one.
+
+        ``incident`` is its JSON, ``events`` its timeline in order (the first `_MOST_EVENTS`),
+        ``drift`` its signals by minute as `DriftSignal.as_json` gives them, ``calls`` the calls
+        of its rollbacks, as `actions` returns them.
+        """
+        rows = self._database.read("SELECT record FROM incidents WHERE id = ?", (incident_id,))
+        if not rows:
+            return None
+        incident = incident_of(rows[0]["record"])
+        events = self._database.read(
+            "SELECT id, body FROM events WHERE incident_id = ? ORDER BY id LIMIT ?",
+            (incident_id, _MOST_EVENTS),
+        )
+        plans = [plan for plan in (*incident.rollbacks, incident.rollback) if plan is not None]
+        return {
+            "incident": incident.as_json(),
+            "events": [{"id": row["id"], **json.loads(row["body"])} for row in events],
+            "drift": drift_of(self._database, incident_id),
+            "calls": self.actions([plan.key for plan in plans]),
+        }
+
     def broken_link(self) -> int | None:
         """Return the id of the first event that does not fit the chain, None when all do."""
         link = self._fact("chain_origin") or _ORIGIN
@@ -243,6 +282,7 @@ class Ledger:
                 (_ROLLBACKS_KEPT,),
             ).rowcount
             gone += prune_threads(connection, before_ns)
+            prune_drift(connection)
             return gone + _prune_timeline(connection, before_ns)
 
     def _named_instance(self) -> str:

@@ -75,4 +75,14 @@ _THREADS = (
 # What a rollback target recorded before it wrote, for an undo.
 _KEPT = ("ALTER TABLE outbox ADD COLUMN kept TEXT NOT NULL DEFAULT ''",)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _THREADS, _KEPT)
+# What the signals around an incident measured.
+_DRIFT = (
+    """CREATE TABLE drift (
+        incident_id TEXT NOT NULL,
+        signal TEXT NOT NULL,
+        record TEXT NOT NULL,
+        PRIMARY KEY (incident_id, signal)
+    )""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _THREADS, _KEPT, _DRIFT)

@@ -2,7 +2,8 @@
 
     GET  /v1/incidents/ID          one incident, with its timeline and what was called for it
     POST /v1/incidents/ID/ACT      acknowledge, approve, reject, undo, release, fix_in_review,
-                                   comms_closed or waive, with {"by", "note", "link"}
+                                   comms_closed, waive, update_posted, postmortem_drafted or
+                                   postmortem_published, with {"by", "note", "link"}
     POST /v1/incidents             open one by hand: {"by", "sentence", "scope", "trigger", ...}
     GET  /v1/audit                 whether the chain of the timeline is whole
 
