@@ -17,8 +17,9 @@ from tripswitch.config.loading import (
     reloadable_difference,
     with_reloadable,
 )
-from tripswitch.config.model import Config, WebhookTarget
+from tripswitch.config.model import Config
 from tripswitch.config.problems import InvalidConfig, Problem
+from tripswitch.config.target_sections import WebhookTarget
 from tripswitch.errors import ConfigError
 
 NO_ENV: Mapping[str, str] = {}

@@ -7,16 +7,21 @@ import binascii
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from tripswitch.config.endpoints import is_loopback, same_listener, split_endpoint
 from tripswitch.config.problems import NOWHERE, Problem
 from tripswitch.config.understanding_consistency import understanding_conflicts
 from tripswitch.config.wire_consistency import receiver_listeners, wire_conflicts, wire_warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from pydantic.fields import FieldInfo
 
     from tripswitch.config.detect_sections import Signals
-    from tripswitch.config.model import Config, WebhookNotifier, WebhookTarget
+    from tripswitch.config.model import Config
+    from tripswitch.config.section import Section
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -35,7 +40,7 @@ def conflicts_of(config: Config) -> list[Problem]:
         *understanding_conflicts(config),
         *_addresses(config),
         *_lines(config),
-        *_webhooks(config),
+        *_entries(config),
         *_names(("notify",), [each.name for each in config.notify]),
         *_names(("rollback", "targets"), [each.name for each in config.rollback.targets]),
     ]
@@ -108,29 +113,35 @@ def _lines_of(path: Path, signals: Signals) -> Iterator[Problem]:
             )
 
 
-def _webhooks(config: Config) -> Iterator[Problem]:
+def _entries(config: Config) -> Iterator[Problem]:
     for i, notifier in enumerate(config.notify):
-        yield from _webhook(("notify", i), notifier)
+        yield from _entry(("notify", i), notifier)
     for i, target in enumerate(config.rollback.targets):
-        path: Path = ("rollback", "targets", i)
-        yield from _webhook(path, target)
-        if target.status_url:
-            yield from _url((*path, "status_url"), target.status_url)
+        yield from _entry(("rollback", "targets", i), target)
 
 
-def _webhook(path: Path, webhook: WebhookNotifier | WebhookTarget) -> Iterator[Problem]:
-    if webhook.url:
-        yield from _url((*path, "url"), webhook.url)
-    else:
-        wanted = "a URL such as https://gateway.example.com/rollback"
-        yield _problem("config.missing", (*path, "url"), "nothing", wanted)
-    secret = webhook.secret.get_secret_value()
-    if not secret:
-        yield _problem(
-            "config.missing", (*path, "secret"), "nothing", "a signing secret", MAKE_ONE_HINT
-        )
-    else:
-        yield from _secret((*path, "secret"), secret)
+def _entry(path: Path, entry: Section) -> Iterator[Problem]:
+    """Check what the fields of one notifier or target are marked as (`config.section`)."""
+    for name, field in type(entry).model_fields.items():
+        marks = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        value = getattr(entry, name)
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        is_signing = bool(marks.get("signing_secret"))
+        if not value:
+            if marks.get("needed"):
+                wanted = "a signing secret" if is_signing else _needed_text(field, marks)
+                hint = MAKE_ONE_HINT if is_signing else ""
+                yield _problem("config.missing", (*path, name), "nothing", wanted, hint)
+        elif is_signing:
+            yield from _secret((*path, name), value)
+        elif marks.get("web_url"):
+            yield from _url((*path, name), value)
+
+
+def _needed_text(field: FieldInfo, marks: Mapping[str, object]) -> str:
+    example = f" such as {field.examples[0]}" if field.examples else ""
+    return f"a {'URL' if marks.get('web_url') else 'value'}{example}"
 
 
 def _url(path: Path, url: str) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from tripswitch.config.model import Config
 from tripswitch.config.quantities import Quantity
 from tripswitch.config.section import Section
+from tripswitch.config.variants import variants_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,6 +40,31 @@ class Spot:
         if isinstance(self.annotation, type) and issubclass(self.annotation, Section):
             return self.annotation
         return None
+
+    @property
+    def variants(self) -> dict[str, type[Section]]:
+        """The section of each kind, where the spot is an entry of a list of several kinds."""
+        return variants_of(self.annotation)
+
+    def of_kind(self, kind: str | None) -> Spot | None:
+        """Return the spot of one kind of entry, the default's for None; None where unknown."""
+        variants = self.variants
+        found = variants.get(next(iter(variants)) if kind is None else kind)
+        return None if found is None else Spot(found, self.field, self.name)
+
+    def entries(self) -> list[tuple[str, Spot]]:
+        """Return what an entry of a list of mappings can be: kind and section, the default first.
+
+        The kind is empty where there is only one; nothing is returned for other lists.
+        """
+        entry = self.inner(0) if self.origin is list else None
+        if entry is None:
+            return []
+        if entry.section is not None:
+            return [("", entry)]
+        return [
+            (kind, Spot(each, entry.field, entry.name)) for kind, each in entry.variants.items()
+        ]
 
     @property
     def origin(self) -> Any:
@@ -89,6 +115,8 @@ class Spot:
         if section is not None:
             field = section.model_fields.get(str(step))
             return None if field is None else Spot(field.annotation, field, str(step))
+        if self.variants:
+            return self.of_kind(str(step))
         if self.origin is not None:
             return Spot(get_args(self.annotation)[-1], self.field, self.name)
         return None
@@ -125,11 +153,12 @@ def leaves(spot: Spot = ROOT, path: tuple[str, ...] = ()) -> Iterator[tuple[tupl
 
 def wanted_text(spot: Spot, *, with_example: bool = True) -> str:
     """Return what is expected, as a phrase: kind, unit, range and, where wanted, an example."""
-    if spot.section is not None:
+    if spot.section is not None or spot.variants:
         return "a mapping of settings"
     if spot.origin is list:
         inner = spot.inner(0)
-        kind = "mappings" if inner is not None and inner.section is not None else "texts"
+        is_mapping = inner is not None and (inner.section is not None or inner.variants)
+        kind = "mappings" if is_mapping else "texts"
         return f"a list of {kind}"
     if spot.origin is dict:
         return "a mapping by name"

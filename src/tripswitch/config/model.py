@@ -10,13 +10,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from tripswitch.config.detect_sections import Detect
 from tripswitch.config.evaluations_section import EvaluationRule
+from tripswitch.config.evidence_section import Evidence
+from tripswitch.config.notifications_section import Notifications
+from tripswitch.config.notifier_sections import Notifier
 from tripswitch.config.prices_section import Prices
 from tripswitch.config.quantities import DurationS, SizeBytes
 from tripswitch.config.read_section import Read
+from tripswitch.config.rollback_section import Rollback
 from tripswitch.config.section import LIVE, Section
 from tripswitch.config.spool_section import Spool
 from tripswitch.config.telemetry_section import Telemetry
@@ -74,91 +78,6 @@ class Incidents(Section):
     )
 
 
-class WebhookNotifier(Section):
-    """A signed alert webhook (Standard Webhooks, CloudEvents body)."""
-
-    type: Literal["webhook"] = Field("webhook", description="Kind of notifier.")
-    name: str = Field("webhook", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name, unique.")
-    url: str = Field(
-        "",
-        description="Where to POST; http:// or https://.",
-        examples=["https://hooks.example.com/tripswitch"],
-    )
-    secret: SecretStr = Field(
-        SecretStr(""),
-        description="Signing secret, whsec_...; write it as ${env:NAME}.",
-        examples=["${env:TRIPSWITCH_WEBHOOK_SECRET}"],
-    )
-    timeout: DurationS = Field(15.0, gt=0, le=60, description="Longest wait for an answer.")
-
-
-class WebhookTarget(Section):
-    """A rollback target that is asked by a signed webhook to put a cohort back."""
-
-    type: Literal["webhook"] = Field("webhook", description="Kind of target.")
-    name: str = Field("gateway", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name, unique.")
-    url: str = Field(
-        "",
-        description="Where to POST the request to roll back.",
-        examples=["https://gateway.example.com/tripswitch/rollback"],
-    )
-    status_url: str = Field(
-        "",
-        description=(
-            "Optional: where to GET what became of a request after a time-out; it is called "
-            'with ?action_id=... and answers {"state": "applied" or "unknown"}.'
-        ),
-        examples=["https://gateway.example.com/tripswitch/rollback"],
-    )
-    secret: SecretStr = Field(
-        SecretStr(""),
-        description="Signing secret, whsec_...; write it as ${env:NAME}.",
-        examples=["${env:TRIPSWITCH_WEBHOOK_SECRET}"],
-    )
-    timeout: DurationS = Field(15.0, gt=0, le=60, description="Longest wait for an answer.")
-    routes: list[str] = Field(
-        default_factory=list,
-        description="Routes this target serves; empty means every route.",
-        examples=[["/chat/refund"]],
-    )
-    mode: Literal["observe", "propose", "auto"] | None = Field(
-        None,
-        description=(
-            "auto acts, propose asks a person, observe only records. Unset: auto where one "
-            "cohort is moved, propose where a whole route is."
-        ),
-    )
-
-
-class Rollback(Section):
-    """What may be rolled back, and by whom."""
-
-    enabled: bool = Field(
-        True,
-        description="The kill switch: false stops every automatic rollback within one tick.",
-        json_schema_extra=LIVE,
-    )
-    targets: list[WebhookTarget] = Field(
-        default_factory=list, description="Who is asked to roll back."
-    )
-    confirm_within: DurationS = Field(
-        600.0,
-        gt=0,
-        le=86_400,
-        description=(
-            "How soon after the call the spans must show the bad version gone; otherwise people "
-            "are told that the rollback did not take."
-        ),
-        json_schema_extra=LIVE,
-    )
-    not_after: DurationS = Field(
-        1800.0,
-        gt=0,
-        le=7 * 86_400,
-        description="A rollback that could not be delivered for this long is given up and paged.",
-    )
-
-
 class Fleet(Section):
     """How many sidecars see a route."""
 
@@ -173,10 +92,19 @@ class Fleet(Section):
 
 
 class Storage(Section):
-    """Where state is kept."""
+    """Where state is kept, and for how long."""
 
     directory: str = Field(
         "state", description="Folder of the ledger and the snapshot; made when missing."
+    )
+    retain: DurationS = Field(
+        90 * 86_400.0,
+        ge=3600,
+        le=10 * 365 * 86_400,
+        description=(
+            "How long resolved incidents, their timeline and what was called for them are kept."
+        ),
+        json_schema_extra=LIVE,
     )
 
 
@@ -212,8 +140,14 @@ class Config(Section):
     windows: Windows = Field(default_factory=Windows, description="How much is kept in memory.")
     detect: Detect = Field(default_factory=Detect, description="When something is wrong.")
     incidents: Incidents = Field(default_factory=Incidents, description="The life of an incident.")
-    notify: list[WebhookNotifier] = Field(default_factory=list, description="Who is told.")
+    notify: list[Notifier] = Field(default_factory=list, description="Who is told.")
+    notifications: Notifications = Field(
+        default_factory=Notifications, description="Who is told what, in how many messages."
+    )
     rollback: Rollback = Field(default_factory=Rollback, description="What may be rolled back.")
+    evidence: Evidence = Field(
+        default_factory=Evidence, description="Spans that an incident keeps."
+    )
     fleet: Fleet = Field(default_factory=Fleet, description="How many sidecars see a route.")
     storage: Storage = Field(default_factory=Storage, description="Where state is kept.")
     clock: Clock = Field(default_factory=Clock, description="What time it is.")

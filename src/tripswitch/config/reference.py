@@ -48,21 +48,32 @@ def reference_text() -> str:
         assert top.field is not None
         lines += [f"## `{section}`", "", top.field.description or "", ""]
         if top.section is None:
-            lines += _entry_table(section, top)
+            lines += _entry_tables(section, top)
             continue
         rows = [(path, spot) for path, spot in leaves() if path[0] == section]
         lines += _table([(".".join(path), spot, _at(defaults, path)) for path, spot in rows])
         for path, spot in rows:
-            entry = spot.inner(0) if spot.origin is list else None
-            if entry is not None and entry.section is not None:
-                name = ".".join(path)
-                lines += [f"### Each entry of `{name}`", "", *_entry_table(name, spot)]
+            name = ".".join(path)
+            if spot.entries():
+                lines += [f"### Each entry of `{name}`", "", *_entry_tables(name, spot)]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _entry_table(name: str, spot: Spot) -> list[str]:
-    entry = spot.inner(0)
-    assert entry is not None
+def _entry_tables(name: str, spot: Spot) -> list[str]:
+    entries = spot.entries()
+    if len(entries) == 1:
+        return ["A list; an entry has these fields.", "", *_entry_table(name, entries[0][1])]
+    words = ", ".join(f"`{kind}`" for kind, _ in entries)
+    lines = [f"A list; what an entry has depends on its `type`, one of {words}.", ""]
+    for kind, entry in entries:
+        assert entry.section is not None
+        about = (entry.section.__doc__ or "").strip().partition("\n\n")[0]
+        lines += [f"#### `type: {kind}`", "", " ".join(about.split()), ""]
+        lines += _entry_table(name, entry)
+    return lines
+
+
+def _entry_table(name: str, entry: Spot) -> list[str]:
     assert entry.section is not None
     defaults = entry.section().model_dump(mode="json")
     rows: list[tuple[str, Spot, Any]] = []
@@ -70,7 +81,7 @@ def _entry_table(name: str, spot: Spot) -> list[str]:
         inner = entry.inner(field)
         assert inner is not None
         rows.append((f"{name}[].{field}", inner, defaults[field]))
-    return ["A list; an entry has these fields.", "", *_table(rows)]
+    return _table(rows)
 
 
 def _table(rows: list[tuple[str, Spot, Any]]) -> list[str]:
@@ -99,8 +110,8 @@ def _say_defaults(schema: dict[str, Any], node: dict[str, Any], spot: Spot, defa
             continue
         field_schema["default"] = defaults[name]
         field_schema["x-range"] = wanted_text(inner)
-        entry = inner.inner(0) if inner.origin is list else None
-        if entry is not None and entry.section is not None:
+        for _, entry in inner.entries():
+            assert entry.section is not None
             target = schema["$defs"][entry.section.__name__]
             _say_defaults(schema, target, entry, entry.section().model_dump(mode="json"))
 

@@ -83,9 +83,11 @@ def _example(name: str, spot: Spot, default: Any) -> list[str]:
     """Return the lines that could stand in place of an empty list or mapping."""
     if default not in ([], {}) or spot.field is None:
         return []
-    entry = spot.inner(0)
-    if spot.origin is list and entry is not None and entry.section is not None:
-        return [f"{name}:", *_entry(entry)]
+    entries = spot.entries()
+    if entries:
+        others = ", ".join(kind for kind, _ in entries[1:])
+        text = f"Other types, each with its own fields in docs/reference/config.md: {others}."
+        return [f"{name}:", *_entry(entries[0][1]), *(_comment(text, "") if others else [])]
     return [f"{name}: {yaml_text(each)}" for each in (spot.field.examples or [])[:1]]
 
 

@@ -6,6 +6,15 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
+NEEDED: Final[dict[str, Any]] = {"needed": True}
+"""Marks a field of a list's entry that must not be empty."""
+
+WEB_URL: Final[dict[str, Any]] = {"web_url": True}
+"""Marks a field that holds an http:// or https:// URL, which may carry a token and is not shown."""
+
+SIGNING_SECRET: Final[dict[str, Any]] = {"signing_secret": True}
+"""Marks a field that holds a Standard Webhooks secret, ``whsec_...``."""
+
 LIVE: Final[dict[str, Any]] = {"reloadable": True}
 """Marks a field whose edit takes effect at the next tick; the others need a restart."""
 

@@ -13,6 +13,7 @@ from tripswitch.config.detect_sections import Signals
 from tripswitch.config.fields import ROOT, Spot, key_list_text, leaves, spot_at, wanted_text
 from tripswitch.config.model import Config
 from tripswitch.config.problems import InvalidConfig, Mark, Problem, path_text, shown
+from tripswitch.config.variants import UNKNOWN_KIND
 from tripswitch.config.yaml_marks import Items, Scalar, Table, Tree, scalar_value
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ def config_of(tree: Table, problems: list[Problem]) -> Config:
                 found.append(problem)
             broken.append(problem.path)
     if config is None:
-        for path in sorted({tuple(error["loc"]) for error in errors}, key=len, reverse=True):
-            _drop(values, path)
+        for loc in sorted({tuple(error["loc"]) for error in errors}, key=len, reverse=True):
+            _drop(values, loc)
         config, _ = _validate(values)
     if config is not None:
         found.extend(
@@ -126,6 +127,8 @@ def python_value(tree: Tree, spot: Spot | None) -> Any:
         inner = None if spot is None else spot.inner(0)
         return [python_value(value, inner) for value in tree.values]
     if isinstance(tree, Table):
+        if spot is not None and spot.variants:
+            spot = spot.of_kind(_kind_of(tree))
         values: dict[str, Any] = {}
         for key, value in tree.values.items():
             inner = None if spot is None else spot.inner(key)
@@ -150,11 +153,14 @@ def _validate(values: Any) -> tuple[Config | None, list[ErrorDetails]]:
 
 
 def _problems_of(error: ErrorDetails, tree: Table) -> list[Problem]:
-    path: Path = tuple(error["loc"])
+    loc: Path = tuple(error["loc"])
+    path = without_kinds(loc)
     context = error.get("ctx", {})
     code = _CODE_BY_TYPE.get(error["type"], "config.type")
+    if error["type"] == UNKNOWN_KIND:
+        return [_unknown_kind(path, tree)]
     if error["type"] == "extra_forbidden":
-        above = spot_at(path[:-1])
+        above = spot_at(loc[:-1])
         known = [] if above is None else above.field_names()
         return [_unknown_key(path, known, "" if above is None else key_list_text(above), tree)]
     if error["type"] == "unknown_names":
@@ -163,12 +169,42 @@ def _problems_of(error: ErrorDetails, tree: Table) -> list[Problem]:
             _unknown_key((*path, name), known, f"one of: {', '.join(known)}", tree)
             for name in context["unknown"]
         ]
-    spot = spot_at(path)
+    spot = spot_at(loc)
     mark = _mark_at(tree, path)
     value = _tree_at(tree, path)
     wanted = context.get("wanted") or ("something else" if spot is None else wanted_text(spot))
     hint = "" if spot is None else _hint(spot, value)
     return [Problem(code, mark, path, _found(spot, value), wanted, hint)]
+
+
+def without_kinds(loc: Path) -> Path:
+    """Return a place in the model as a place in the file, which has no step for an entry's kind."""
+    path: list[str | int] = []
+    spot: Spot | None = ROOT
+    for step in loc:
+        if spot is None or not spot.variants:
+            path.append(step)
+        spot = None if spot is None else spot.inner(step)
+    return tuple(path)
+
+
+def _kind_of(entry: Table) -> str | None:
+    kind = entry.values.get("type")
+    return kind.text if isinstance(kind, Scalar) and not kind.is_null else None
+
+
+def _unknown_kind(path: Path, tree: Table) -> Problem:
+    spot = spot_at(path)
+    known = [] if spot is None else list(spot.variants)
+    where = (*path, "type")
+    value = _tree_at(tree, where)
+    found, near = "no text", []
+    if isinstance(value, Scalar):
+        found = f'"{shown(value.text)}"'
+        near = difflib.get_close_matches(value.text.lower(), known, n=1)
+    hint = f'did you mean "{near[0]}"?' if near else ""
+    wanted = f"one of: {', '.join(known)}"
+    return Problem("config.range", _mark_at(tree, where), where, found, wanted, hint)
 
 
 def _unknown_key(path: Path, known: list[str], all_keys: str, tree: Table) -> Problem:
@@ -266,8 +302,8 @@ def _is_null(tree: Tree) -> bool:
     return isinstance(tree, Scalar) and tree.is_null
 
 
-def _drop(values: Any, path: Path) -> None:
-    *above, last = path
+def _drop(values: Any, loc: Path) -> None:
+    *above, last = without_kinds(loc)
     try:
         for step in above:
             values = values[step]
@@ -275,7 +311,8 @@ def _drop(values: Any, path: Path) -> None:
             del values[last]
         else:
             # The other entries keep their places.
-            section = (spot := spot_at(path)) is not None and spot.section is not None
+            spot = spot_at(loc)
+            section = spot is not None and (spot.section is not None or bool(spot.variants))
             values[last] = {} if section else ""
     except (KeyError, IndexError, TypeError):
         return

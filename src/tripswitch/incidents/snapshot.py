@@ -62,7 +62,12 @@ def _tracked_json(tracked: Tracked, snapshot: Snapshot) -> dict[str, Any]:
         "called_ns": tracked.called_ns,
         "share_before": tracked.share_before,
         "is_overdue": tracked.is_overdue,
-        "confirmations": sorted(tracked.confirmations),
+        "is_unrecovered": tracked.is_unrecovered,
+        "is_hold_over": tracked.is_hold_over,
+        "confirmed_ns": tracked.confirmed_ns,
+        "tried": sorted(map(list, tracked.tried)),
+        "families": [snapshot.number(family) for family in sorted(tracked.families, key=repr)],
+        "blaming": None if tracked.blaming is None else _verdict_json(tracked.blaming, snapshot),
         "recovery": None if tracked.recovery is None else tracked.recovery.as_json(),
         "verdicts": [_verdict_json(verdict, snapshot) for verdict in tracked.verdicts.values()],
     }
@@ -74,8 +79,15 @@ def _tracked_of(kept: dict[str, Any], snapshot: Snapshot) -> Tracked:
     tracked = Tracked(_placeholder(kept["id"], scope, state, security=security))
     tracked.called_ns, tracked.share_before = kept["called_ns"], kept["share_before"]
     tracked.is_overdue = kept["is_overdue"]
-    tracked.confirmations = set(kept["confirmations"])
+    tracked.is_unrecovered = kept.get("is_unrecovered", False)
+    tracked.is_hold_over = kept.get("is_hold_over", False)
+    tracked.confirmed_ns = kept.get("confirmed_ns")
+    tracked.tried = {(path, target) for path, target in kept.get("tried", ())}
+    families = (snapshot.scope(number) for number in kept.get("families", ()))
+    tracked.families = {family for family in families if family is not None}
     try:
+        blaming = kept.get("blaming")
+        tracked.blaming = None if blaming is None else _verdict_of(blaming, snapshot)
         recovery = kept["recovery"]
         tracked.recovery = None if recovery is None else Recovery.of_json(recovery)
         verdicts = [_verdict_of(verdict, snapshot) for verdict in kept["verdicts"]]

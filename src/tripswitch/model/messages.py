@@ -1,6 +1,7 @@
 """What goes into the engine and what comes out of it, besides the calls themselves.
 
-Into the engine: what was sighted in telemetry, ticks, `RollbackOutcome`, `Confirmed`.
+Into the engine: what was sighted in telemetry, ticks, `RollbackOutcome`, and what people decide
+(`tripswitch.model.instruction`).
 Out of the engine: `Event` (to be recorded, printed, shown), `Notify` and `Rollback` (to be done).
 A command carries its idempotency key; doing it twice under one key must be the same as once.
 """
@@ -23,11 +24,23 @@ class EventName(StrEnum):
     INCIDENT_OPENED = "incident.opened"
     INCIDENT_UPDATED = "incident.updated"
     INCIDENT_ESCALATED = "incident.escalated"
+    INCIDENT_ACKNOWLEDGED = "incident.acknowledged"
+    INCIDENT_CONFIRMED = "incident.confirmed"
+    INCIDENT_UNRECOVERED = "incident.unrecovered"
     ROLLBACK_PLANNED = "rollback.planned"
     ROLLBACK_ACKNOWLEDGED = "rollback.acknowledged"
     ROLLBACK_UNKNOWN = "rollback.unknown"
     ROLLBACK_FAILED = "rollback.failed"
     ROLLBACK_CONFIRMED = "rollback.confirmed"
+    ROLLBACK_APPROVED = "rollback.approved"
+    ROLLBACK_REJECTED = "rollback.rejected"
+    ROLLBACK_EXPIRED = "rollback.expired"
+    ROLLBACK_UNDO_PLANNED = "rollback.undo_planned"
+    ROLLBACK_UNDONE = "rollback.undone"
+    ROLLBACK_REVERTED = "rollback.reverted"
+    ROLLBACK_RELEASED = "rollback.released"
+    ROLLBACK_HOLD_OVER = "rollback.hold_over"
+    EVIDENCE_SEALED = "evidence.sealed"
     INCIDENT_RECOVERED = "incident.recovered"
     INCIDENT_RESOLVED = "incident.resolved"
 
@@ -36,7 +49,8 @@ class EventName(StrEnum):
 class Event:
     """One thing that happened, with the incident as it stood then (None for a bare change).
 
-    ``detail`` is one sentence for the timeline.
+    ``detail`` is one sentence for the timeline. ``plan`` is a rollback whose incident is closed,
+    and of which something became known.
     """
 
     name: EventName
@@ -44,6 +58,7 @@ class Event:
     incident: Incident | None
     change: Change | None = None
     detail: str = ""
+    plan: RollbackPlan | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the fixed JSON of an event."""
@@ -66,7 +81,10 @@ class Notify:
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """Call the rollback target of ``plan``. ``event`` carries the incident that asks for it."""
+    """Call the rollback target of ``plan``. ``event`` carries the incident that asks for it.
+
+    A plan with ``undoes`` asks the target to take back what that other plan did.
+    """
 
     key: str
     plan: RollbackPlan
@@ -85,13 +103,3 @@ class RollbackOutcome:
     key: str
     state: OutcomeState
     detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmed:
-    """A person's word that ``what`` holds for an incident; ``link`` points at the fix or post."""
-
-    incident_id: str
-    what: Literal["fix_in_review", "comms_closed"]
-    by: str
-    link: str = ""

@@ -54,4 +54,22 @@ _FIRST = (
     "CREATE INDEX outbox_by_subject ON outbox (target, subject, seq)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_THREADS = (
+    "ALTER TABLE outbox ADD COLUMN thread TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX outbox_by_thread ON outbox (thread, target, seq)",
+    """CREATE TABLE threads (
+        notifier TEXT NOT NULL,
+        thread TEXT NOT NULL,
+        is_open INTEGER NOT NULL,
+        opened_ns INTEGER NOT NULL,
+        told_ns INTEGER NOT NULL,
+        in_group TEXT NOT NULL,
+        summary TEXT NOT NULL,
+        address TEXT NOT NULL,
+        remote TEXT NOT NULL,
+        PRIMARY KEY (notifier, thread)
+    )""",
+    "CREATE INDEX threads_by_group ON threads (notifier, in_group)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _THREADS)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from tripswitch.config.model import WebhookTarget
+    from tripswitch.config.target_sections import WebhookTarget
     from tripswitch.model.outbox import Effect
 
 _PROBE_ID = "tripswitch-probe"
