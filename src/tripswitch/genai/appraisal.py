@@ -79,6 +79,10 @@ class Appraiser:
     def of_call(self, evaluations: Sequence[Evaluation]) -> Appraised:
         """Return what the evaluations of one call say; a repeated one says nothing more."""
         appraised = Appraised()
+        if len(evaluations) == 1:
+            evaluation = evaluations[0]
+            self._appraise(self._named(evaluation.name), evaluation, appraised)
+            return appraised
         known: set[tuple[str, str | None, str]] = set()
         for evaluation in evaluations:
             named = self._named(evaluation.name)
@@ -152,7 +156,9 @@ class Appraiser:
         after a range was revised do not compare: they are two series.
         """
         name, rule, is_lower_better = named.name, named.rule, named.is_lower_better
-        good = self._says_good(evaluation.label, rule, lower_is_better=is_lower_better)
+        good = None
+        if evaluation.label is not None:
+            good = self._says_good(evaluation.label, rule, lower_is_better=is_lower_better)
         raw = evaluation.score
         if raw is None:
             return (None if good is None else float(good)), name
@@ -194,12 +200,8 @@ class Appraiser:
         return known
 
     @staticmethod
-    def _says_good(
-        label: str | None, rule: EvaluationRule, *, lower_is_better: bool
-    ) -> bool | None:
+    def _says_good(label: str, rule: EvaluationRule, *, lower_is_better: bool) -> bool | None:
         """Return whether a label says that all is well; None when it says neither."""
-        if label is None:
-            return None
         word = folded(label)
         if any(word == folded(known) for known in rule.good_labels):
             return True

@@ -111,8 +111,11 @@ class CallIndex:
     def __init__(self, keep_ns: int, max_calls: int) -> None:
         self._keep_ns = keep_ns
         self._max_calls = max_calls
-        self._fresh: dict[int, int] = {}
+        # Fresh calls, the keys of each, and the rows of the first so many by key.
         self._refs: list[CallRef] = []
+        self._keys: list[Sequence[int]] = []
+        self._fresh: dict[int, int] = {}
+        self._listed = 0
         self._fresh_since_ns = 0
         self._latest_ns = 0
         self._segments: list[_Segment] = []
@@ -131,16 +134,14 @@ class CallIndex:
         if not self._refs:
             self._fresh_since_ns = now_ns
         self._latest_ns = now_ns
-        row = len(self._refs)
         self._refs.append(ref)
-        for key in keys:
-            self._fresh[key] = row
+        self._keys.append(keys)
         if len(self._refs) >= _FRESH:
             self._file()
 
     def find(self, key: int) -> CallRef | None:
         """Return the call last filed under ``key``; None when there is none."""
-        row = self._fresh.get(key)
+        row = self._rows_of_fresh().get(key)
         if row is not None:
             return self._refs[row]
         for segment in reversed(self._segments):
@@ -157,8 +158,7 @@ class CallIndex:
             self.forgotten_early += self._segments[0].calls
             del self._segments[0]
         if self._refs and self._latest_ns + self._keep_ns < now_ns:
-            self._refs.clear()
-            self._fresh.clear()
+            self._clear_fresh()
         elif self._refs and self._fresh_since_ns + self._keep_ns < now_ns:
             # Thin traffic: the oldest of these are due, the newest are not.
             self._file()
@@ -197,20 +197,35 @@ class CallIndex:
 
     def _file(self) -> None:
         segment = self._fresh_segment()
-        self._refs = []
-        self._fresh = {}
+        self._clear_fresh()
         self._segments.append(segment)
         small = [segment for segment in self._segments if segment.calls <= _FRESH]
         if len(small) >= _MERGED:
             kept = [segment for segment in self._segments if segment.calls > _FRESH]
             self._segments = [*kept, _merged(small)]
 
+    def _rows_of_fresh(self) -> dict[int, int]:
+        """Return the rows of the fresh calls by key, of equal keys the last.
+
+        Where nothing is looked for among them, they are only listed.
+        """
+        for row in range(self._listed, len(self._keys)):
+            for key in self._keys[row]:
+                self._fresh[key] = row
+        self._listed = len(self._keys)
+        return self._fresh
+
+    def _clear_fresh(self) -> None:
+        self._refs, self._keys = [], []
+        self._fresh, self._listed = {}, 0
+
     def _fresh_segment(self) -> _Segment:
         places: dict[tuple[Scope, str | None], int] = {}
         refs = self._refs
+        fresh = self._rows_of_fresh()
         return _Segment(
-            np.fromiter(self._fresh.keys(), np.uint64, len(self._fresh)),
-            np.fromiter(self._fresh.values(), np.int32, len(self._fresh)),
+            np.fromiter(fresh.keys(), np.uint64, len(fresh)),
+            np.fromiter(fresh.values(), np.int32, len(fresh)),
             np.fromiter((ref.key for ref in refs), np.uint64, len(refs)),
             np.fromiter((ref.end for ref in refs), np.int64, len(refs)),
             np.fromiter(

@@ -40,7 +40,10 @@ def is_whole(chain: Sequence[Sighting]) -> bool:
     """Return whether nothing of the request can be missing above the chain."""
     if chain[-1].parent_span_id is None or len(chain) == _MAX_DEPTH:
         return True
-    return any(span.is_entry for span in chain)
+    for span in chain:
+        if span.is_entry:
+            return True
+    return False
 
 
 def entry_of(chain: Sequence[Sighting]) -> Sighting | None:
@@ -65,9 +68,7 @@ def nearest(found: Iterable[Ranked | None]) -> Ranked | None:
     """Return the best of ``found``; of equally good ones the first."""
     best: Ranked | None = None
     for item in found:
-        if item is not None and (
-            best is None or (item.standing, item.rank) < (best.standing, best.rank)
-        ):
+        if item is not None and (best is None or item[:2] < best[:2]):
             best = item
     return best
 
@@ -121,14 +122,23 @@ class Inherited:
     def __init__(self, chain: Sequence[Sighting], flag_cohort: str | None, places: Places) -> None:
         call = chain[0].call
         assert call is not None
-        contexts = [span.context for span in chain if span.context is not None]
+        contexts: list[Context] = []
+        sessions: list[Ranked] = []
+        users: list[Ranked] = []
+        for span in chain:
+            if span.context is not None:
+                contexts.append(span.context)
+            if span.session is not None:
+                sessions.append(span.session)
+            if span.user is not None:
+                users.append(span.user)
         # Where nobody says what was asked for, what answered tells calls apart as well.
         place = places.of(contexts, flag_cohort, call.request_model or call.response_model)
         self.scope = place.scope
         self.prompt_label = place.prompt_label
         self.tenant = place.tenant
-        self.session = _text(nearest([span.session for span in chain if span.session is not None]))
-        self.user = _text(nearest([span.user for span in chain if span.user is not None]))
+        self.session = _text(nearest(sessions)) if sessions else None
+        self.user = _text(nearest(users)) if users else None
         self.service_version = place.service_version
         self.deployment = place.deployment
 

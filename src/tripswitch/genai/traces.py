@@ -108,10 +108,10 @@ class TraceBook:
         """Take in what one or more requests said; ``now_ns`` never goes back."""
         self._now_ns = max(now_ns, self._now_ns)
         for item in items:
-            if isinstance(item, Sighting):
-                self._add_span(item)
-            else:
+            if isinstance(item, Note):
                 self._add_note(item)
+            else:
+                self._add_span(item)
         while len(self._traces) > self._max_traces or (
             self._spans > _SPANS_BY_TRACE * self._max_traces and self._traces
         ):
@@ -187,7 +187,9 @@ class TraceBook:
         if note.trace_id is None:
             return
         trace = self._traces.get(note.trace_id) or self._open(note.trace_id)
-        if len(trace.notes) < _MAX_SPANS_BY_TRACE:
+        if not trace.notes:
+            trace.notes = [note]
+        elif len(trace.notes) < _MAX_SPANS_BY_TRACE:
             trace.notes.append(note)
         self._touch(trace, is_root=False)
 
@@ -202,7 +204,9 @@ class TraceBook:
                     self._join_late(evaluation, ref)
                     return
                 trace = self._open(trace_id)
-            if len(trace.evaluations) < _MAX_SPANS_BY_TRACE:
+            if not trace.evaluations:
+                trace.evaluations = [evaluation]
+            elif len(trace.evaluations) < _MAX_SPANS_BY_TRACE:
                 trace.evaluations.append(evaluation)
             self._touch(trace, is_root=False)
             return
@@ -282,7 +286,7 @@ class TraceBook:
             trace.spans, self._tally, self._places, self._flag_keys, trace.notes, final=final
         )
         calls = [call for call in calls if self._is_first_of_answer(call)]
-        known = [*trace.calls, *calls]
+        known = [*trace.calls, *calls] if trace.calls else calls
         if known and trace.has_extras:
             add_tools(known, trace.spans)
             self.counts["late_verdicts"] += add_guardrails(known, trace.spans)
@@ -291,7 +295,7 @@ class TraceBook:
                 owner = owner_of(note.span_id, known, trace.spans)
                 if owner is not None and not owner.is_handed_on:
                     add_guardrail(owner, *note.guardrails)
-        left = []
+        left: list[Evaluation] = []
         for evaluation in trace.evaluations:
             owner = owner_of(evaluation.target_span_id, known, trace.spans)
             if owner is None and final and known:
@@ -336,7 +340,9 @@ class TraceBook:
                 add_guardrail(call, *appraised.guardrails)
             self._rows.add_call(call, appraised)
             call.is_handed_on = True
-            self._changes += self.novelties.of_call(call, self._now_ns)
+            changes = self.novelties.of_call(call, self._now_ns)
+            if changes:
+                self._changes += changes
             remember(self.index, call, self._now_ns)
             for evaluation in call.evaluations:
                 self.seen.is_new(evaluation_key(call.key, evaluation))
@@ -347,7 +353,7 @@ class TraceBook:
             if entry_id in trace.served:
                 self.counts["late_calls"] += len(members)
                 continue
-            trace.served.add(entry_id)
+            trace.served = {*trace.served, entry_id}
             self._rows.add_request(members)
 
     def _join_late(self, evaluation: Evaluation, ref: CallRef) -> None:
