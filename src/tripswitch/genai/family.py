@@ -40,10 +40,7 @@ def is_whole(chain: Sequence[Sighting]) -> bool:
     """Return whether nothing of the request can be missing above the chain."""
     if chain[-1].parent_span_id is None or len(chain) == _MAX_DEPTH:
         return True
-    for span in chain:
-        if span.is_entry:
-            return True
-    return False
+    return any(span.is_entry for span in chain)
 
 
 def entry_of(chain: Sequence[Sighting]) -> Sighting | None:

@@ -88,15 +88,8 @@ def settle_calls(
     unless this is the ``final`` chance.
     """
     callers = [span for span in spans.values() if span.call is not None]
-    candidates: list[Sighting] = []
     chains: dict[str, list[Sighting]] = {}
-    for span in callers:
-        context = span.context
-        if span.settled or context is None or context.kind not in CALL_KINDS:
-            continue
-        chain = chains[span.span_id] = chain_of(span, spans)
-        if final or is_whole(chain):
-            candidates.append(span)
+    candidates = _candidates(callers, spans, chains, final=final)
     if not candidates:
         return []
     if len(callers) > 1:
@@ -127,6 +120,25 @@ def settle_calls(
         inherited = call.inherited = Inherited(call.chain, cohort, places)
         call.ref = _new_tuple(CallRef, (call.key, inherited.scope, inherited.tenant, call.span.end))
     return settled
+
+
+def _candidates(
+    callers: Sequence[Sighting],
+    spans: Mapping[str, Sighting],
+    chains: dict[str, list[Sighting]],
+    *,
+    final: bool,
+) -> list[Sighting]:
+    """Return the calls that can be settled, having put the chain of each into ``chains``."""
+    found = []
+    for span in callers:
+        context = span.context
+        if span.settled or context is None or context.kind not in CALL_KINDS:
+            continue
+        chain = chains[span.span_id] = chain_of(span, spans)
+        if final or is_whole(chain):
+            found.append(span)
+    return found
 
 
 def owner_of(

@@ -21,6 +21,9 @@ Value = str | bool | int | float | bytes | list[Any] | dict[str, Any] | None
 
 # An entry longer than this hardly repeats, and hashing it would cost more than opening it.
 _MAX_REMEMBERED_BYTES = 160
+# A key of more values than this holds ids, measurements or times: what is remembered of them hardly
+# comes again and would only be in the way.
+_MAX_VALUES = 256
 # 16,384 entries of at most 160 bytes with their values are about 6 MB.
 _MAX_REMEMBERED = 16_384
 # A structured value of more parts than this is no GenAI fact.
@@ -31,6 +34,8 @@ _MAX_NAMES = 16_384
 _MAX_KEY_BYTES = 256
 
 _KEY_TAG, _VALUE_TAG = 0x0A, 0x12
+# Where a key ends that takes more than one byte to say how long it is.
+_LONG_KEY_END = 2 + 0x80
 _STRING_TAG, _BOOL_TAG, _INT_TAG, _DOUBLE_TAG = 0x0A, 0x10, 0x18, 0x21
 _NUMBER_TAGS = frozenset({_BOOL_TAG, _INT_TAG, _DOUBLE_TAG})
 _DOUBLE = struct.Struct("<d")
@@ -71,13 +76,14 @@ class Wanted:
         self._private = private
         self._wants = wants
         self._tells = tells
-        self._keys: dict[bytes, Key | None] = {}
+        # What was asked for so far.
+        self.known: dict[bytes, Key | None] = {}
         self._serial = itertools.count(1)
 
     def key(self, raw: bytes) -> Key | None:
         """Return the wanted key that ``raw`` spells, None for any other."""
         try:
-            return self._keys[raw]
+            return self.known[raw]
         except KeyError:
             pass
         if len(raw) > _MAX_KEY_BYTES:
@@ -88,9 +94,9 @@ class Wanted:
             is_private = name in self._private
             is_telling = not is_private and self._tells is not None and self._tells(name)
             key = Key(name, None if is_telling else self.new_mark(), is_private)
-        if len(self._keys) >= _MAX_NAMES:
-            self._keys.clear()
-        self._keys[raw] = key
+        if len(self.known) >= _MAX_NAMES:
+            self.known.clear()
+        self.known[raw] = key
         return key
 
     def new_mark(self) -> int:
@@ -111,7 +117,10 @@ class AttributeReader:
 
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
+        self._known_keys = wanted.known
         self._remembered: dict[bytes, Entry] = {}
+        # How many values of each other key are among them.
+        self._values: dict[bytes, int] = {}
         # Of these the entries that tell spans apart, which are few and repeat.
         self._telling: dict[bytes, Entry] = {}
 
@@ -148,30 +157,55 @@ class AttributeReader:
         return attributes, tuple(marks), unreadable
 
     def _open(self, raw: bytes) -> Entry:
-        start = value_start(raw)
-        if not start:
-            return self._open_fully(raw)
-        key = self._wanted.key(raw[2 : 2 + raw[1]])
+        size = len(raw)
+        key_end = raw[1] + 2 if size > 1 else 0
+        start = key_end + 2
+        # Most are short, so that one byte says how long the key is and one how long the value.
+        is_short = (
+            0 < size - start < 0x80
+            and raw[key_end + 1] == size - start
+            and raw[0] == _KEY_TAG
+            and raw[key_end] == _VALUE_TAG
+            and key_end < _LONG_KEY_END
+        )
+        if not is_short:
+            start = value_start(raw)
+            if not start:
+                return self._open_fully(raw)
+        name = raw[2:key_end]
+        try:
+            key = self._known_keys[name]
+        except KeyError:
+            key = self._wanted.key(name)
         if key is None:
             entry = UNWANTED
-            if start < len(raw) and raw[start] not in _NUMBER_TAGS:
+            if start < size and raw[start] not in _NUMBER_TAGS:
                 return entry
         else:
-            entry = _marked(key, open_value(raw[start:]))
+            entry = _marked(key, _value_at(raw, start))
             if key.is_private:
                 return entry
-        if len(raw) <= _MAX_REMEMBERED_BYTES:
+        if size > _MAX_REMEMBERED_BYTES:
+            return entry
+        if key is not None and entry[2] is None:
             if len(self._remembered) >= _MAX_REMEMBERED:
                 self._make_room()
-            if key is not None and entry[2] is None:
-                entry = (key.name, entry[1], self._wanted.new_mark())
-                self._telling[raw] = entry
-            self._remembered[raw] = entry
+            entry = (key.name, entry[1], self._wanted.new_mark())
+            self._telling[raw] = entry
+        else:
+            values = self._values.get(name, 0)
+            if values >= _MAX_VALUES:
+                return entry
+            if len(self._remembered) >= _MAX_REMEMBERED:
+                self._make_room()
+            self._values[name] = values + 1
+        self._remembered[raw] = entry
         return entry
 
     def _make_room(self) -> None:
         """Forget the values that hardly repeat, and the others when there are too many of them."""
         self._remembered.clear()
+        self._values.clear()
         if len(self._telling) > _MAX_REMEMBERED // 2:
             self._telling.clear()
         self._remembered.update(self._telling)
@@ -205,6 +239,23 @@ def value_start(raw: bytes) -> int:
         return tag_at + 2 if tag_at + 2 + length == size else 0
     length, start = _varint(raw, tag_at + 1)
     return start if start and start + length == size else 0
+
+
+def _value_at(raw: bytes, start: int) -> Value:
+    """Return what `open_value` does of the bytes from ``start`` on, which are not copied if few."""
+    size = len(raw) - start
+    if 1 < size < 0x82:
+        tag, first = raw[start], raw[start + 1]
+        if tag == _STRING_TAG:
+            if first == size - 2:
+                return raw[start + 2 :].decode("utf-8", "replace")
+        elif tag == _INT_TAG:
+            if size == 3 and raw[start + 2] < 0x80 <= first:
+                return first & 0x7F | raw[start + 2] << 7
+        elif tag == _DOUBLE_TAG and size == 9:
+            value: float = _DOUBLE.unpack_from(raw, start + 1)[0]
+            return value
+    return open_value(raw[start:])
 
 
 def open_value(raw: bytes) -> Value:
