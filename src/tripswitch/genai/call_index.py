@@ -12,6 +12,7 @@ calls the chance of one such pair is below one in a million.
 from __future__ import annotations
 
 import hashlib
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -58,6 +59,13 @@ def mixed(key: int) -> int:
 def trace_key(trace_id: str) -> int:
     """Return the key of a trace's last call."""
     return ((int(trace_id, 16) * _ODD) >> 32) & _MASK
+
+
+def keys_of(trace_id: str, span_id: str) -> tuple[int, int]:
+    """Return `span_key` and `trace_key` at once."""
+    trace = int(trace_id, 16)
+    mixed_trace = trace * _ODD
+    return (mixed_trace ^ int(span_id, 16) ^ (trace >> 64)) & _MASK, (mixed_trace >> 32) & _MASK
 
 
 def response_key(response_id: str) -> int:
@@ -222,10 +230,17 @@ class CallIndex:
     def _fresh_segment(self) -> _Segment:
         places: dict[tuple[Scope, str | None], int] = {}
         refs = self._refs
-        fresh = self._rows_of_fresh()
+        sizes = np.fromiter(map(len, self._keys), np.int64, len(refs))
+        keys = np.fromiter(chain.from_iterable(self._keys), np.uint64, int(sizes.sum()))
+        rows = np.repeat(np.arange(len(refs), dtype=np.int32), sizes)
+        order = np.argsort(keys, kind="stable")
+        keys, rows = keys[order], rows[order]
+        # Of equal keys the last one means its call.
+        is_last = np.ones(len(keys), dtype=np.bool_)
+        is_last[:-1] = keys[1:] != keys[:-1]
         return _Segment(
-            np.fromiter(fresh.keys(), np.uint64, len(fresh)),
-            np.fromiter(fresh.values(), np.int32, len(fresh)),
+            keys[is_last],
+            rows[is_last],
             np.fromiter((ref.key for ref in refs), np.uint64, len(refs)),
             np.fromiter((ref.end for ref in refs), np.int64, len(refs)),
             np.fromiter(

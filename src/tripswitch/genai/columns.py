@@ -144,18 +144,20 @@ class Rows:
         """Add the request that these calls served; the last of them decides its outcome."""
         if len(calls) == 1:
             last = calls[0]
-            facts = last.facts
-            counts = [facts.input_tokens, facts.output_tokens]
-            costs = [last.cost_usd]
+            cost_usd = last.cost_usd
         else:
             last = max(calls, key=lambda call: (call.span.end, call.span.span_id))
-            facts = last.facts
-            counts = [
-                count
-                for call in calls
-                for count in (call.facts.input_tokens, call.facts.output_tokens)
-            ]
-            costs = [call.cost_usd for call in calls]
+            cost_usd = _said_sum([call.cost_usd for call in calls])
+        facts = last.facts
+        tokens = facts.input_tokens + facts.output_tokens
+        if len(calls) > 1 or tokens != tokens:
+            tokens = _said_sum(
+                [
+                    count
+                    for call in calls
+                    for count in (call.facts.input_tokens, call.facts.output_tokens)
+                ]
+            )
         entry = last.entry
         start = min(call.span.start for call in calls) if entry is None else entry.start
         end = max(call.span.end for call in calls) if entry is None else entry.end
@@ -173,8 +175,8 @@ class Rows:
                 last.inherited.tenant,
                 end,
                 max(0, end - start) / 1e9,
-                _said_sum(counts),
-                _said_sum(costs),
+                tokens,
+                cost_usd,
                 len(calls),
                 failed,
                 (facts.error_class or "unknown") if failed else None,
@@ -220,8 +222,5 @@ def _refusal(call: Settling, appraised: Appraised) -> tuple[bool | None, str | N
 
 def _said_sum(numbers: Sequence[float]) -> float:
     """Return the sum of what was said; NaN when nothing was."""
-    total = sum(numbers)
-    if total == total:
-        return total
     said = [number for number in numbers if number == number]
     return sum(said) if said else math.nan

@@ -89,6 +89,8 @@ class Places:
 
     def __init__(self) -> None:
         self._known: dict[tuple[int | str | None, ...], Place] = {}
+        # Each scope once, so that what many calls share is told by its identity.
+        self._scopes: dict[Scope, Scope] = {}
 
     def of(self, contexts: Sequence[Context], flag_cohort: str | None, model: str | None) -> Place:
         """Return the place of a call of ``model`` in a chain of ``contexts``, innermost first."""
@@ -99,7 +101,10 @@ class Places:
         if place is None:
             if len(self._known) >= _MAX_PLACES:
                 self._known.clear()
-            place = self._known[key] = _place_of(tuple(contexts), flag_cohort, model)
+                self._scopes.clear()
+            place = _place_of(tuple(contexts), flag_cohort, model)
+            scope = self._scopes.setdefault(place.scope, place.scope)
+            place = self._known[key] = place._replace(scope=scope)
         return place
 
 

@@ -178,7 +178,10 @@ class TraceBook:
             trace.has_extras = True
         for evaluation in span.evaluations:
             self._place(evaluation)
-        self._touch(trace, is_root=span.parent_span_id is None or span.is_entry)
+        is_root = span.parent_span_id is None or span.is_entry
+        # Of spans that come together the later ones change nothing, unless they are the outside.
+        if is_root or trace.last_ns != self._now_ns or trace.due_ns == 0 or trace.is_settled:
+            self._touch(trace, is_root=is_root)
 
     def _add_note(self, note: Note) -> None:
         if note.evaluation is not None:
@@ -208,7 +211,8 @@ class TraceBook:
                 trace.evaluations = [evaluation]
             elif len(trace.evaluations) < _MAX_SPANS_BY_TRACE:
                 trace.evaluations.append(evaluation)
-            self._touch(trace, is_root=False)
+            if trace.last_ns != self._now_ns or trace.due_ns == 0 or trace.is_settled:
+                self._touch(trace, is_root=False)
             return
         if evaluation.response_id is None:
             self.counts["unjoined_scores"] += 1
@@ -231,9 +235,7 @@ class TraceBook:
             if now_ns < trace.rooted_ns:
                 trace.rooted_ns = now_ns
             trace.is_dirty = True
-        due_ns = now_ns + self._hold_ns
-        if trace.rooted_ns + self._linger_ns < due_ns:
-            due_ns = trace.rooted_ns + self._linger_ns
+        due_ns = min(now_ns + self._hold_ns, trace.rooted_ns + self._linger_ns)
         if trace.due_ns == 0 or due_ns < trace.due_ns:
             self._push(trace, due_ns)
 

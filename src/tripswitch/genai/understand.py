@@ -76,18 +76,18 @@ class Understanding:
         reader = SpanReader(self._reader, WANTED_EVENTS)
         rejected: dict[str, int] = {}
         sighted = Sighted()
-        items = sighted.items
+        items: list[Sighting] = []
         for request in requests:
-            latest: int | None = None
+            first = len(items)
             for row in reader.spans(request):
                 sighting = self._sighting(row, rejected)
-                if sighting is None:
-                    continue
-                items.append(sighting)
-                if latest is None or sighting.end > latest:
-                    latest = sighting.end
+                if sighting is not None:
+                    items.append(sighting)
+            times_ns = [sighting.end for sighting in items[first:]]
             sighted.ends.append(len(items))
-            sighted.latest_ns.append(latest)
+            sighted.latest_ns.append(max(times_ns, default=None))
+            sighted.earliest_ns.append(min(times_ns, default=None))
+        sighted.items += items
         sighted.spans, sighted.unreadable = reader.read, reader.unreadable
         for fact, count in (
             ("bad_ids", reader.bad_ids),
