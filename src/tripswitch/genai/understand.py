@@ -159,7 +159,7 @@ class Understanding:
             is_entry=kind in (_SERVER, _CONSUMER),
             failed=status_code == _ERROR,
         )
-        if sketch.plan.is_bare and not events:
+        if sketch.is_bare and not events:
             return sighting
         sighting.context = sketch.context
         sighting.failed = sketch.error_class is not None

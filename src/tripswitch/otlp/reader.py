@@ -145,9 +145,11 @@ class SpanReader:
         for event in events:
             name = self._event_names.get(event.name)
             if name is not None:
-                attributes, bad = self._attributes.read(event.attributes)
+                attributes, _, bad = self._attributes.read_marked(event.attributes)
                 self.bad_attributes += bad
-                time_ns = min(event.time_unix_nano, _MAX_TIME_NS)
+                time_ns = event.time_unix_nano
+                if time_ns > _MAX_TIME_NS:
+                    time_ns = _MAX_TIME_NS
                 found.append(_new_tuple(SpanEvent, (name, time_ns, attributes)))
         return found
 
