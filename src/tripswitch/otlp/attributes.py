@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import struct
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -34,8 +34,6 @@ _MAX_NAMES = 16_384
 _MAX_KEY_BYTES = 256
 
 _KEY_TAG, _VALUE_TAG = 0x0A, 0x12
-# Where a key ends that takes more than one byte to say how long it is.
-_LONG_KEY_END = 2 + 0x80
 _STRING_TAG, _BOOL_TAG, _INT_TAG, _DOUBLE_TAG = 0x0A, 0x10, 0x18, 0x21
 _NUMBER_TAGS = frozenset({_BOOL_TAG, _INT_TAG, _DOUBLE_TAG})
 _DOUBLE = struct.Struct("<d")
@@ -59,6 +57,10 @@ class Key(NamedTuple):
     is_private: bool
 
 
+# In place of a key that was not met so far.
+_UNSEEN: Final = Key("", None, False)
+
+
 class Wanted:
     """Which attributes are worth opening.
 
@@ -76,14 +78,13 @@ class Wanted:
         self._private = private
         self._wants = wants
         self._tells = tells
-        # What was asked for so far.
-        self.known: dict[bytes, Key | None] = {}
+        self._keys: dict[bytes, Key | None] = {}
         self._serial = itertools.count(1)
 
     def key(self, raw: bytes) -> Key | None:
         """Return the wanted key that ``raw`` spells, None for any other."""
         try:
-            return self.known[raw]
+            return self._keys[raw]
         except KeyError:
             pass
         if len(raw) > _MAX_KEY_BYTES:
@@ -94,9 +95,9 @@ class Wanted:
             is_private = name in self._private
             is_telling = not is_private and self._tells is not None and self._tells(name)
             key = Key(name, None if is_telling else self.new_mark(), is_private)
-        if len(self.known) >= _MAX_NAMES:
-            self.known.clear()
-        self.known[raw] = key
+        if len(self._keys) >= _MAX_NAMES:
+            self._keys.clear()
+        self._keys[raw] = key
         return key
 
     def new_mark(self) -> int:
@@ -117,7 +118,8 @@ class AttributeReader:
 
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
-        self._known_keys = wanted.known
+        # Keys by what stands before the length of their value.
+        self._heads: dict[bytes, Key | None] = {}
         self._remembered: dict[bytes, Entry] = {}
         # How many values of each other key are among them.
         self._values: dict[bytes, int] = {}
@@ -158,49 +160,47 @@ class AttributeReader:
 
     def _open(self, raw: bytes) -> Entry:
         size = len(raw)
-        key_end = raw[1] + 2 if size > 1 else 0
-        start = key_end + 2
-        # Most are short, so that one byte says how long the key is and one how long the value.
-        is_short = (
-            0 < size - start < 0x80
-            and raw[key_end + 1] == size - start
-            and raw[0] == _KEY_TAG
-            and raw[key_end] == _VALUE_TAG
-            and key_end < _LONG_KEY_END
-        )
-        if not is_short:
+        # Where the value starts if one byte says how long the key is and one how long the value.
+        start = raw[1] + 4 if size > 1 else 0
+        head = raw[: start - 1]
+        key = self._heads.get(head, _UNSEEN)
+        if key is _UNSEEN or not (0 < size - start < 0x80 and raw[start - 1] == size - start):
             start = value_start(raw)
             if not start:
                 return self._open_fully(raw)
-        name = raw[2:key_end]
-        try:
-            key = self._known_keys[name]
-        except KeyError:
-            key = self._wanted.key(name)
+            key = self._key(raw)
         if key is None:
             entry = UNWANTED
             if start < size and raw[start] not in _NUMBER_TAGS:
                 return entry
         else:
-            entry = _marked(key, _value_at(raw, start))
+            value = _value_at(raw, start)
+            entry = (key.name, value, None if value is None else key.mark)
             if key.is_private:
                 return entry
         if size > _MAX_REMEMBERED_BYTES:
             return entry
         if key is not None and entry[2] is None:
-            if len(self._remembered) >= _MAX_REMEMBERED:
-                self._make_room()
             entry = (key.name, entry[1], self._wanted.new_mark())
             self._telling[raw] = entry
         else:
-            values = self._values.get(name, 0)
+            values = self._values.get(head, 0)
             if values >= _MAX_VALUES:
                 return entry
-            if len(self._remembered) >= _MAX_REMEMBERED:
-                self._make_room()
-            self._values[name] = values + 1
+            self._values[head] = values + 1
+        if len(self._remembered) >= _MAX_REMEMBERED:
+            self._make_room()
         self._remembered[raw] = entry
         return entry
+
+    def _key(self, raw: bytes) -> Key | None:
+        """Return the wanted key of an entry that is a key, then a value; None for any other."""
+        key_end = 2 + raw[1]
+        key = self._wanted.key(raw[2:key_end])
+        if len(self._heads) >= _MAX_NAMES:
+            self._heads.clear()
+        self._heads[raw[: key_end + 1]] = key
+        return key
 
     def _make_room(self) -> None:
         """Forget the values that hardly repeat, and the others when there are too many of them."""
