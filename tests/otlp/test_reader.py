@@ -387,6 +387,27 @@ def test_neither_private_values_nor_unwanted_text_stay_in_memory() -> None:
     assert b"model" in remembered
 
 
+def test_of_a_key_with_many_values_only_some_are_remembered_and_all_are_read() -> None:
+    reader = AttributeReader(Wanted(WANTED.__contains__))
+    for number in range(3 * attributes._MAX_VALUES):
+        message = ExportTraceServiceRequest()
+        span = message.resource_spans.add().scope_spans.add().spans.add()
+        put(span.attributes, {"tokens": number, "model": f"id-{number}"})
+        raw = [attribute.SerializeToString() for attribute in span.attributes]
+        assert reader.read(raw) == ({"tokens": number, "model": f"id-{number}"}, 0)
+    assert len(reader._remembered) == 2 * attributes._MAX_VALUES
+
+
+@given(st.binary(max_size=12), st.binary(max_size=6))
+def test_an_entry_is_read_alike_whether_its_key_was_met_or_not(tail: bytes, other: bytes) -> None:
+    """The key was met in an entry that is well made; the next one need not be."""
+    for raw in (KEY + tail, KEY + length_delimited(2, tail), KEY[:-1] + other + tail):
+        met = AttributeReader(Wanted(WANTED.__contains__))
+        met.read([KEY + length_delimited(2, STRING)])
+        new = AttributeReader(Wanted(WANTED.__contains__))
+        assert repr(met.read([raw])) == repr(new.read([raw]))
+
+
 def test_key_that_stands_twice_keeps_its_last_value() -> None:
     first, empty = KEY + length_delimited(2, STRING), KEY + length_delimited(2, b"")
     reader = AttributeReader(Wanted(WANTED.__contains__))
