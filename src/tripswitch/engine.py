@@ -368,6 +368,7 @@ class Engine:
             wants=wants,
             most_scopes=most_scopes,
             is_lossy=self.is_lossy,
+            coming=self.coming,
         )
 
     def counters(self) -> dict[str, float]:

@@ -421,7 +421,8 @@ def test_close_lets_a_call_under_way_finish(ledger: Ledger) -> None:
         closing = asyncio.Event()
         slow = Answer(first=lambda: (loop.call_soon_threadsafe(closing.set), None)[1])
         with Receiver(slow) as receiver:
-            executor = Executor(ledger.outbox, config(gateway=receiver.url), outcomes.append)
+            settings = config(gateway=receiver.url)
+            executor = Executor(ledger.outbox, settings, outcomes.append, threads=ledger.threads)
             task = asyncio.create_task(executor.run())
             await closing.wait()
             await executor.close(grace_s=20.0)
@@ -433,7 +434,7 @@ def test_close_lets_a_call_under_way_finish(ledger: Ledger) -> None:
 
 def test_an_executor_with_an_unusable_target_does_not_start(ledger: Ledger) -> None:
     with pytest.raises(ConfigError, match="gateway"):
-        Executor(ledger.outbox, config(gateway="nowhere"), lambda _: None)
+        Executor(ledger.outbox, config(gateway="nowhere"), lambda _: None, threads=ledger.threads)
 
 
 def test_the_source_stays_the_same_over_a_restart(path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.actions.receiver import SECRET
 from tripswitch.actions.backoff import Pace
 from tripswitch.actions.executor import Executor
 from tripswitch.config.model import Config
+from tripswitch.store.threads import SqliteThreads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -58,6 +59,7 @@ async def running(
         settings,
         outcomes.append,
         now_ns,
+        threads=threads_beside(outbox),
         pace=FAST,
         share=lambda: 0.5,
         on_call=on_call,
@@ -68,6 +70,11 @@ async def running(
     finally:
         await executor.close(grace_s=0.0)
         await task
+
+
+def threads_beside(outbox: Any) -> SqliteThreads:
+    """Return the threads in the database of ``outbox``."""
+    return SqliteThreads(outbox._database)
 
 
 async def until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:

@@ -86,6 +86,13 @@ def test_a_clear_case_goes_by_itself() -> None:
     assert plan.pointer == Scope("/chat/refund", "refund-bot", None, "canary")
 
 
+def test_what_was_beyond_its_line_before_the_version_came_waits_for_a_person() -> None:
+    plan = _plan(replace(VERDICT, was_bad_before=True))
+    assert plan is not None
+    assert (plan.state, plan.mode) == (RollbackState.PROPOSED, "propose")
+    assert "before v18 came" in plan.reason
+
+
 @pytest.mark.parametrize(
     ("verdict", "facts"),
     [
@@ -120,7 +127,6 @@ def test_nothing_is_planned_where_nothing_can_be_blamed(verdict: Verdict, facts:
         ({"first_seen_ns": 0}, CONFIG, "proposed", "more than 48 h"),
         ({"mix_shift": "tenants differ by 60 %"}, CONFIG, "proposed", "tenants differ by 60 %"),
         ({"judge_change": "evaluator x (2)"}, CONFIG, "proposed", "the judge changed too"),
-        ({"bad_before": "v17 was as bad"}, CONFIG, "proposed", "v17 was as bad"),
         ({}, _config(targets=[TARGET.model_copy(update={"mode": "observe"})]), "withheld", "only"),
         (
             {},

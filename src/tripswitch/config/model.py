@@ -15,6 +15,7 @@ from pydantic import Field
 from tripswitch.config.detect_sections import Detect
 from tripswitch.config.evaluations_section import EvaluationRule
 from tripswitch.config.evidence_section import Evidence
+from tripswitch.config.notifications_section import Notifications
 from tripswitch.config.notifier_sections import Notifier
 from tripswitch.config.papers_section import Comms, Postmortem
 from tripswitch.config.prices_section import Prices
@@ -145,6 +146,9 @@ class Config(Section):
         default_factory=Postmortem, description="When postmortems are due."
     )
     notify: list[Notifier] = Field(default_factory=list, description="Who is told.")
+    notifications: Notifications = Field(
+        default_factory=Notifications, description="Who is told what, in how many messages."
+    )
     rollback: Rollback = Field(default_factory=Rollback, description="What may be rolled back.")
     evidence: Evidence = Field(
         default_factory=Evidence, description="Spans that an incident keeps."

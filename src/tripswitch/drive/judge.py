@@ -85,7 +85,11 @@ class Judge:
         self._inbox = inbox
         self._own_traces = OwnTraces(config.telemetry.otlp)
         self._executor = Executor(
-            ledger.outbox, config, self._take_outcome, on_call=self._own_traces.record
+            ledger.outbox,
+            config,
+            self._take_outcome,
+            threads=ledger.threads,
+            on_call=self._own_traces.record,
         )
         self._unrecorded: list[Command] = []
         self._consumed = 0
@@ -322,7 +326,9 @@ class Judge:
         if not self._unrecorded:
             return
         try:
-            effects = effects_of(self._unrecorded, self.config, time.time_ns())
+            effects = effects_of(
+                self._unrecorded, self.config, time.time_ns(), self._ledger.threads
+            )
             self._ledger.record(self._unrecorded, effects)
         except LedgerError as error:
             self._counts["ledger_errors_total"] += 1

@@ -42,9 +42,6 @@ QUIET_EVENTS: Final = frozenset(
     {
         EventName.CHANGE_SEEN,
         EventName.LEAK_NOTED,
-        EventName.INCIDENT_UPDATED,
-        EventName.COMMS_DUE,
-        EventName.POSTMORTEM_DUE,
         EventName.EVIDENCE_SEALED,
     }
 )

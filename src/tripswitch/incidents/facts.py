@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tripswitch.detect.families import Family, calls_in, serving_version, version_before
-from tripswitch.detect.lines import lines_of
-from tripswitch.detect.signals import BY_ARRIVAL, ERROR, SIGNALS, Rule, kind_of
+from tripswitch.detect.families import Family, calls_in, serving_version
+from tripswitch.detect.signals import ERROR
 from tripswitch.genai.spellings import provider
 from tripswitch.model.clocktext import NS_PER_HOUR
 from tripswitch.model.incident import RollbackPlan, RollbackState
 from tripswitch.model.scope import Scope
 from tripswitch.model.verdict import Comparison, Verdict
-from tripswitch.windows.scopes import Measure, ScopeRecord, Scopes
+from tripswitch.windows.scopes import Scopes
 
 if TYPE_CHECKING:
     from tripswitch.config.model import Config
@@ -54,9 +53,9 @@ class Facts:
     ``good_version`` is what the control serves or the version before, with ``good_calls`` in the
     last day; ``found_running`` says that the bad version's start was not seen. ``past`` are the
     plans made before, ``recent_ns`` when those of the last day that went by themselves were made,
-    by target; ``busy`` the targets that have a rollback under way. ``bad_before`` says in words
-    how the metric was out of range before the change, ``mix_shift`` how the questions changed with
-    it, ``judge_change`` which evaluator did; all empty where they did not. ``flaps`` counts the
+    by target; ``busy`` the targets that have a rollback under way. ``mix_shift`` says in words how
+    the questions changed with the version, ``judge_change`` which evaluator did; empty where they
+    did not. ``flaps`` counts the
     episodes of this scope. ``fallbacks`` are by provider or model; ``providers_failing`` those
     with an open page besides the one at hand. ``guardrail_change`` is from what to what.
     """
@@ -68,7 +67,6 @@ class Facts:
     good_calls: int = _HEALTHY_CALLS
     recent_ns: dict[str, tuple[int, ...]] = field(default_factory=dict)
     busy: frozenset[str] = frozenset()
-    bad_before: str = ""
     mix_shift: str = ""
     judge_change: str = ""
     flaps: int = 1
@@ -114,7 +112,6 @@ class FactFinder:
             good_calls=0 if family is None or good is None else self._calls_of(family, good),
             recent_ns=self._recent(now_ns),
             busy=frozenset(plan.target for plan in open_plans if plan.state in _CALLED),
-            bad_before=self._bad_before(verdict, family, arm, config),
             mix_shift=""
             if arm is None
             else self.mixes.shift(scope.population(), arm.first_seen_ns),
@@ -154,40 +151,6 @@ class FactFinder:
             if went and plan.state is not RollbackState.RELEASED:
                 found.setdefault(plan.target, []).append(plan.planned_at_ns)
         return {target: tuple(sorted(times)) for target, times in found.items()}
-
-    def _bad_before(
-        self, verdict: Verdict, family: Family | None, arm: ScopeRecord | None, config: Config
-    ) -> str:
-        """Say how the metric was out of range before the change; empty where it was not, or thin.
-
-        What is compared with the control of now is the version that this population had before.
-        """
-        if family is None or arm is None or verdict.signal in BY_ARRIVAL:
-            return ""
-        if verdict.comparison is not Comparison.CONTROL:
-            return ""
-        before = version_before(family, arm)
-        kind = kind_of(verdict.signal, verdict.rubric, verdict.direction)
-        signal = SIGNALS[kind]
-        if before is None or signal.rule is Rule.RATIO:
-            return ""
-        row = before.series.get(Measure(signal.measure, verdict.rubric))
-        if row is None:
-            return ""
-        n, total, _ = self.scopes.rings.window(np.array([row]), "24h")[0].tolist()
-        if n < _FEWEST_SAMPLES:
-            return ""
-        line = lines_of(kind, config.detect.for_route(verdict.scope.route)).page
-        mean = total / n
-        usual = 1 - verdict.usual if signal.rule is Rule.SCORE else verdict.usual
-        worse = usual - mean if signal.is_mirrored else mean - usual
-        if worse < line:
-            return ""
-        shown = 1 - mean if signal.rule is Rule.SCORE else mean
-        return (
-            f"{before.scope.prompt_version} had {verdict.signal} {shown:.3g} here before "
-            f"({int(n)} samples), which was out of range already"
-        )
 
     def _judge_change(self, verdict: Verdict, now_ns: int) -> str:
         if verdict.signal != "eval_score":

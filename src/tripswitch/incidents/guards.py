@@ -131,9 +131,12 @@ def _evaluator(case: Case) -> Hold | None:
 
 
 def _bad_at_start(case: Case) -> Hold | None:
-    if not case.facts.bad_before:
+    if not case.verdict.was_bad_before:
         return None
-    return Hold(PROPOSED, case.facts.bad_before)
+    bad = case.rung.bad
+    return Hold(
+        PROPOSED, f"this was beyond its line before {bad} came, so {bad} may not be the cause"
+    )
 
 
 def _good_version(case: Case) -> Hold | None:

@@ -10,12 +10,18 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from tripswitch.model.clocktext import rfc3339
 from tripswitch.model.scope import Scope
 
 if TYPE_CHECKING:
     from tripswitch.model.triage import Triage
+
+MOST_KEY_CHARS: Final = 255
+"""Longest dedup key: what PagerDuty takes."""
+
+_MOST_PART_CHARS: Final = 120
 
 
 class Shape(StrEnum):
@@ -234,10 +240,18 @@ class Incident:
 
     @property
     def dedup_key(self) -> str:
-        """Return the one key every notifier uses for this episode; a missing dimension is ``-``."""
-        parts = [part or "-" for part in self.scope]
+        """Return the one key every notifier uses for this episode; a missing dimension is ``-``.
+
+        Printable ASCII of at most 255 characters. Parts are percent-encoded, so that no two scopes
+        share a key, whatever their names hold; a long key ends in a hash of the whole.
+        """
+        parts = [_key_part(part) for part in self.scope]
         kind = "security" if self.security else "standard"
-        return "/".join(["tripswitch", kind, *parts, str(self.episode)])
+        key = "/".join(["tripswitch", kind, *parts, str(self.episode)])
+        if len(key) <= MOST_KEY_CHARS:
+            return key
+        digest = hashlib.sha256(key.encode()).hexdigest()[:32]
+        return f"{key[: MOST_KEY_CHARS - 33]}~{digest}"
 
     @property
     def traces(self) -> tuple[str, ...]:
@@ -280,6 +294,16 @@ class Incident:
             "triage": None if self.triage is None else self.triage.as_json(),
             "opened_by": self.opened_by or None,
         }
+
+
+def _key_part(part: str | None) -> str:
+    if not part:
+        return "-"
+    if len(part) > _MOST_PART_CHARS:
+        digest = hashlib.sha256(part.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        return f"{_key_part(part[: _MOST_PART_CHARS // 2])}~{digest}"
+    # A part that is named "-" is not a missing one.
+    return "%2D" if part == "-" else quote(part, safe="", errors="surrogatepass")
 
 
 def _rounded(value: float) -> float:

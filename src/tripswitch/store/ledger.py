@@ -29,6 +29,7 @@ from tripswitch.store.incident_record import (
     plan_record,
 )
 from tripswitch.store.outbox import SqliteOutbox, put_effects
+from tripswitch.store.threads import SqliteThreads, prune_threads
 
 if TYPE_CHECKING:
     import sqlite3
@@ -65,6 +66,7 @@ class Ledger:
             self._database.close()
             raise
         self.outbox = SqliteOutbox(self._database, self.instance)
+        self.threads = SqliteThreads(self._database)
 
     def __enter__(self) -> Self:
         return self
@@ -279,6 +281,7 @@ class Ledger:
                 "DELETE FROM rollbacks WHERE seq <= (SELECT MAX(seq) FROM rollbacks) - ?",
                 (_ROLLBACKS_KEPT,),
             ).rowcount
+            gone += prune_threads(connection, before_ns)
             prune_drift(connection)
             return gone + _prune_timeline(connection, before_ns)
 

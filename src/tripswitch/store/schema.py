@@ -54,6 +54,24 @@ _FIRST = (
     "CREATE INDEX outbox_by_subject ON outbox (target, subject, seq)",
 )
 
+_THREADS = (
+    "ALTER TABLE outbox ADD COLUMN thread TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX outbox_by_thread ON outbox (thread, target, seq)",
+    """CREATE TABLE threads (
+        notifier TEXT NOT NULL,
+        thread TEXT NOT NULL,
+        is_open INTEGER NOT NULL,
+        opened_ns INTEGER NOT NULL,
+        told_ns INTEGER NOT NULL,
+        in_group TEXT NOT NULL,
+        summary TEXT NOT NULL,
+        address TEXT NOT NULL,
+        remote TEXT NOT NULL,
+        PRIMARY KEY (notifier, thread)
+    )""",
+    "CREATE INDEX threads_by_group ON threads (notifier, in_group)",
+)
+
 _DRIFT = (
     """CREATE TABLE drift (
         incident_id TEXT NOT NULL,
@@ -63,4 +81,4 @@ _DRIFT = (
     )""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _DRIFT)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _THREADS, _DRIFT)
