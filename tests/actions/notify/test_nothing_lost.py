@@ -124,6 +124,7 @@ def test_each_thing_is_told_once_and_in_order_or_folded(script: list[Any]) -> No
 
 
 @pytest.mark.matrix
+@pytest.mark.timeout(900)
 @settings(max_examples=300, deadline=None)
 @given(moves)
 def test_each_thing_is_told_once_of_many_more_stories(script: list[Any]) -> None:
