@@ -81,5 +81,5 @@ def test_control_characters_of_spans_do_not_reach_a_terminal(tmp_path: Path) -> 
 
 def test_an_unusable_address_is_said_by_its_place() -> None:
     section = section_of({"url": "nonsense", "secret": SECRET})
-    with pytest.raises(ConfigError, match="rollback.targets"):
+    with pytest.raises(ConfigError, match=r"rollback\.targets"):
         asyncio.run(probe_all([section]))
