@@ -36,6 +36,7 @@ def fill(filled: Filled) -> None:
     for name in ("minute", "quarter", "hour", "moments", "by_hour"):
         column = getattr(rings, name)
         column[:] = filled.rng.random(column.shape)
+    rings.by_hour[0] = 0.0
     for detector in filled.roster.detectors.values():
         for column in detector.columns().values():
             column[:] = 1 + filled.rng.integers(0, 1000, column.shape)

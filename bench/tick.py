@@ -81,6 +81,20 @@ class Filled:
             row for record in self.scopes.records.values() for row in record.series.values()
         }
 
+    def nbytes(self) -> int:
+        """Return the bytes of everything that grows with the scopes: rings, rows, histograms."""
+        rings, scopes = self.scopes.rings, self.scopes
+        row_bytes = sum(column[:1].nbytes for column in self.roster.columns().values())
+        by_id = (scopes.latencies, scopes.first_tokens, scopes.tokens, scopes.costs)
+        tools = sum(len(record.tools) for record in scopes.records.values())
+        return int(
+            rings.bytes_per_series * len(self.values)
+            + rings.bytes_by_hour
+            + row_bytes * len(self.roster)
+            + sum(histogram.counts[0].nbytes for histogram in by_id) * len(scopes.records)
+            + scopes.tool_latencies.counts[0].nbytes * tools
+        )
+
     def arrive(self, count: int) -> None:
         """Let ``count`` calls of every arm end now."""
         arms = self.arms * count
@@ -170,10 +184,7 @@ def measured(scopes: int, repeats: int, *, one_family: bool) -> dict[str, float]
         "rows": len(filled.roster),
         "tick_ms": statistics.median(plain),
         "minute_tick_ms": statistics.median(crossing),
-        "kilobytes_per_scope": filled.scopes.rings.bytes_per_series
-        * len(filled.values)
-        / len(filled.scopes.records)
-        / 1024,
+        "kilobytes_per_scope": filled.nbytes() / len(filled.scopes.records) / 1024,
     }
 
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from tests.traffic import START_NS, Arm, Behaviour, Plan, requests, rollout
 from tripswitch.config.model import Clock, Config, Fleet
-from tripswitch.config.model import Rollback as RollbackConfig
+from tripswitch.config.rollback_section import Rollback as RollbackConfig
 from tripswitch.config.target_sections import WebhookTarget
 from tripswitch.drive.session import Arrival, Session
 from tripswitch.model.messages import Command, Event, Notify, Rollback, RollbackOutcome

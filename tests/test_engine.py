@@ -12,10 +12,11 @@ from tests.play import BAD, TARGET, Played, config, play, story
 from tests.traffic import START_NS, Arm, Behaviour, Plan, requests, rollout
 from tripswitch.config.detect_sections import Detect, EvalScore, RefusalRate
 from tripswitch.config.model import Clock, Config, Fleet
-from tripswitch.config.model import Rollback as RollbackConfig
+from tripswitch.config.rollback_section import Rollback as RollbackConfig
 from tripswitch.config.target_sections import WebhookTarget
 from tripswitch.drive.session import Arrival, Session
-from tripswitch.model.messages import Command, Confirmed, Event, Rollback, RollbackOutcome
+from tripswitch.model.instruction import Act, Instruction
+from tripswitch.model.messages import Command, Event, Rollback, RollbackOutcome
 from tripswitch.model.scope import Scope
 
 
@@ -79,6 +80,7 @@ def test_there_is_one_rollback_and_people_hear_of_every_step(played: Played) -> 
         "incident.escalated",
         "rollback.planned",
         "rollback.acknowledged",
+        "incident.updated",
         "rollback.confirmed",
         "incident.recovered",
     ]
@@ -312,12 +314,14 @@ def test_a_recovered_page_is_resolved_by_three_confirmations() -> None:
         if not open_now or second != 30 * 60:
             return []
         incident_id = open_now[0].incident.id
-        first = session.confirm(Confirmed(incident_id, "fix_in_review", "ada", "https://fix.test"))
+        first = session.instruct(
+            Instruction(incident_id, Act.FIX_IN_REVIEW, "ada", link="https://fix.test")
+        )
         asked.extend(event.name.value for event in first if isinstance(event, Event))
-        return [*first, *session.confirm(Confirmed(incident_id, "comms_closed", "ada"))]
+        return [*first, *session.instruct(Instruction(incident_id, Act.COMMS_CLOSED, "ada"))]
 
     resolved = play(story(), 31, on_second=people)
-    assert asked == ["incident.updated"]
+    assert asked == ["incident.confirmed"]
     assert resolved.names[-1] == "incident.resolved"
     assert not resolved.session.engine.book.open
 

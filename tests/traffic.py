@@ -55,6 +55,7 @@ class Arm:
     behaviour: Behaviour = field(default_factory=Behaviour)
     route: str = "/chat/refund"
     model: str = "gpt-4o-mini"
+    provider: str = "openai"
 
 
 Plan = Callable[[float], list[Arm]]
@@ -80,7 +81,7 @@ def call_span(rng: random.Random, arm: Arm, end_ns: int) -> Span:
     latency_s = behaviour.latency_s * rng.lognormvariate(0.0, 0.5)
     attributes: dict[str, str | float | int | list[str]] = {
         "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": "openai",
+        "gen_ai.provider.name": arm.provider,
         "gen_ai.request.model": arm.model,
         "gen_ai.prompt.name": "refund-bot",
         "http.route": arm.route,

@@ -18,12 +18,12 @@ import sys
 import time
 from pathlib import Path
 
-from bench.detect import bad_minutes, delays, nulls
+from bench.detect import bad_minutes, delays, nulls, rolled_up
 from bench.detect.cells import Cell, Combo, joined
 from bench.detect.state import Done, State
 from bench.detect.tables import Tables
 
-CELLS: list[Cell] = [*nulls.CELLS, *delays.CELLS, *bad_minutes.CELLS]
+CELLS: list[Cell] = [*nulls.CELLS, *delays.CELLS, *rolled_up.CELLS, *bad_minutes.CELLS]
 
 
 def simulated(state: State, cell: Cell, chunk: int, scale: float, commit: str) -> Done:

@@ -21,7 +21,23 @@ _JUDGING: Final = (
     "src/tripswitch/config/detect_sections.py",
     "bench/detect/*.py",
 )
-_NOT_JUDGING: Final = ("__main__.py", "bounds.py", "reference.py", "state.py", "tables.py")
+_NOT_JUDGING: Final = (
+    # What prints and keeps, and what the simulation goes round: it feeds buckets, explains nothing.
+    "__main__.py",
+    "bounds.py",
+    "reference.py",
+    "state.py",
+    "tables.py",
+    "recordings.py",
+    "intake.py",
+    "counted.py",
+    "explain.py",
+    "explain_coming.py",
+    "explanation.py",
+    "outlook.py",
+    "snapshot.py",
+    "validity.py",
+)
 
 
 def code_digest() -> str:

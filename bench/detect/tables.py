@@ -46,6 +46,7 @@ class Tables:
             self._canary,
             self._three_points,
             self._others,
+            self._rolled_up,
             self._bad_minutes,
         )
         return "\n".join(line for part in parts for line in part()) + "\n"
@@ -214,6 +215,22 @@ class Tables:
                     median = quantile(found, 0.5)
                     what = f"{name} {words} takes {minutes(median)} min, reference {wanted[0]:g}"
                     self._ask(what, holds=median <= _MOST_SLOWER * wanted[0])
+
+    def _rolled_up(self) -> Iterator[str]:
+        months = self._rows("rolled-up-months")
+        if months:
+            yield "\nFalse pages in a month of a model over ten routes at 0.5 scores a minute each"
+        for name, one in months:
+            looked = sum(delay is not None for delay in one.look)
+            yield f"{name:24}{one.pages:4} pages, {looked} looks, {one.runs} models"
+            self._ask(f"{one.pages} false pages of roll-ups: {name}", holds=one.pages == 0)
+        rows = self._rows("rolled-up")
+        if rows:
+            yield "\nA model that changes behind ten routes at 1 a minute each, minutes to a page"
+        for name, one in rows:
+            never = sum(delay is None for delay in one.page)
+            median, p95 = (minutes(quantile(one.page, share)) for share in (0.5, 0.95))
+            yield f"{name:24}{median:>8} (p95 {p95}), {never} of {one.runs} never"
 
     def _bad_minutes(self) -> Iterator[str]:
         cells = [cell.name for cell in bad_minutes.CELLS if cell.name in self.results]

@@ -1,7 +1,8 @@
 """The engine: the whole judgement, without I/O.
 
 In go what was sighted (`Sighted`), ticks, what became of commands (`RollbackOutcome`) and what
-people confirmed (`Confirmed`); out come `Event`, `Notify` and `Rollback`. Time is an argument.
+people want (`Instruction`, `Opening`); out come `Event`, `Notify` and `Rollback`. Time is an
+argument.
 The same inputs in the same order give the same outputs, to the byte, however they were batched:
 
 - every request is taken at its own time, and what came first counts first;
@@ -37,14 +38,20 @@ from tripswitch.genai.snapshot import restore_understanding, save_understanding
 from tripswitch.genai.traces import TraceBook
 from tripswitch.incidents.book import Book
 from tripswitch.incidents.changes import ChangeLog
+from tripswitch.incidents.contrast import Contrast
 from tripswitch.incidents.exemplars import Exemplars
+from tripswitch.incidents.facts import FactFinder
 from tripswitch.incidents.follow import Follower
+from tripswitch.incidents.instructions import Instructor
+from tripswitch.incidents.mix import MixLog
+from tripswitch.incidents.news import News
 from tripswitch.incidents.offers import offers_of
 from tripswitch.incidents.response import Responder
 from tripswitch.incidents.snapshot import restore_incidents, save_incidents
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
 from tripswitch.model.incident import Change, Incident, RollbackPlan
-from tripswitch.model.messages import Command, Confirmed, Event, EventName, RollbackOutcome
+from tripswitch.model.instruction import Instruction, Opening
+from tripswitch.model.messages import Command, RollbackOutcome
 from tripswitch.model.scope import Scope
 from tripswitch.model.scores import Scores
 from tripswitch.model.settled import Settled
@@ -75,10 +82,21 @@ class Engine:
         self.exemplars = Exemplars()
         self.book = Book()
         self.coming = Coming(self.scopes, self.comparisons)
+        self.news = News(self.changes, self.comparisons)
+        self.contrast = Contrast()
+        self.mixes = MixLog()
         self.follower = Follower(self.book, self.scopes, self.comparisons, self.roster, self.coming)
         self.responder = Responder(
-            self.scopes, self.comparisons, self.book, self.follower, self.changes, self.exemplars
+            self.book,
+            self.follower,
+            self.changes,
+            self.exemplars,
+            self.contrast,
+            FactFinder(self.scopes, self.comparisons, self.book, self.changes, self.mixes),
         )
+        self.instructor = Instructor(self.book, self.follower)
+        self.follower.on_spent = self.responder.climb
+        self.follower.on_undo = self.instructor.undo_by_policy
         self.now_ns = 0
         self._restored_ns = 0
         self._unwatched_until_ns = 0
@@ -129,7 +147,7 @@ class Engine:
 
     def take_changes(self, changes: Sequence[Change]) -> list[Command]:
         """Take changes that people or their tools posted."""
-        return [command for change in changes for command in self._note(change)]
+        return self.news.of_changes(changes, self.now_ns)
 
     def advance(self, now_ns: int) -> list[Command]:
         """Let time pass to ``now_ns``: every tick boundary up to it is judged."""
@@ -150,12 +168,15 @@ class Engine:
 
     def outcome(self, outcome: RollbackOutcome) -> list[Command]:
         """Take in what became of a rollback; an outcome of no open incident changes nothing."""
-        return self.responder.outcome(outcome, self.now_ns or self._restored_ns)
+        return self.responder.outcome(outcome, self.now_ns or self._restored_ns, self.config)
 
-    def confirm(self, confirmed: Confirmed) -> list[Command]:
-        """Take a person's word; a recovered incident with every confirmation is resolved."""
-        now_ns = self.now_ns or self._restored_ns
-        return self.responder.confirm(confirmed, now_ns, self.config)
+    def instruct(self, instruction: Instruction) -> list[Command]:
+        """Take a person's word. Raises InstructionError where nothing can follow from it."""
+        return self.instructor.instruct(instruction, self.now_ns or self._restored_ns, self.config)
+
+    def open_by_hand(self, opening: Opening) -> list[Command]:
+        """Open an incident that a person knows of. Raises InstructionError as `instruct` does."""
+        return self.instructor.open(opening, self.now_ns or self._restored_ns, self.config)
 
     def lost(self, requests: int) -> None:
         """Note that ``requests`` were forwarded but never read in the current minute."""
@@ -194,6 +215,7 @@ class Engine:
         self.coming.save(snapshot)
         save_understanding(snapshot, self.traces)
         save_incidents(snapshot, self.book, self.changes, self.exemplars)
+        self.mixes.save(snapshot)
         return snapshot
 
     def resume(self, snapshot: Snapshot, now_ns: int) -> Kept:
@@ -213,6 +235,7 @@ class Engine:
         self.coming.restore(snapshot)
         restore_understanding(snapshot, self.traces)
         restore_incidents(snapshot, self.book, self.changes, self.exemplars)
+        self.mixes.restore(snapshot)
         self._lost, self._taken, self._unwatched_until_ns = snapshot.facts["engine.requests"]
         self.now_ns = snapshot.taken_ns
         self._tick_number = self.now_ns // int(self.config.detect.tick * NS_PER_S)
@@ -253,43 +276,14 @@ class Engine:
             requests=settled.requests,
         )
         self.exemplars.take(offers_of(settled.calls, scores, settled.requests, counted))
-        seen = [command for change in settled.changes for command in self._note(change)]
-        return [*self._see_changes(), *seen, *self._note_leaks()]
-
-    def _note(self, change: Change) -> list[Command]:
-        """Keep a change for triage and tell of it."""
-        self.changes.note(change)
-        detail = f"{change.kind.replace('_', ' ')} {change.after}"
-        detail += f" on {change.scope.label()}" if change.scope.route else ""
-        detail += f", after {change.before}" if change.before else ""
-        seen_ns = max(change.time_ns, self.now_ns)
-        return [Event(EventName.CHANGE_SEEN, seen_ns, None, change, detail=detail)]
-
-    def _note_leaks(self) -> list[Command]:
-        """Tell of the first leak of an arm: a fact for the timeline that wakes nobody."""
-        commands: list[Command] = []
-        for hit in self.intake.leaks.take_first_hits():
-            detail = f"first pii_leak hit on {hit.arm.label()}, trace {hit.trace_id or 'unknown'}"
-            seen_ns = max(hit.time_ns, self.now_ns)
-            commands.append(Event(EventName.LEAK_NOTED, seen_ns, None, detail=detail))
-        return commands
-
-    def _see_changes(self) -> list[Command]:
-        commands: list[Command] = []
-        for record in self.scopes.take_newcomers():
-            family = self.comparisons.families.get(record.scope.family())
-            if family is None or record.scope not in family.arms:
-                continue
-            change = self.changes.see_arm(
-                record.scope, record.first_seen_ns, found_running=record.found_running
-            )
-            if change is not None:
-                detail = f"{change.after} seen on {record.scope.label()}" + (
-                    f", where {change.before} served" if change.before else ""
-                )
-                seen_ns = record.first_seen_ns
-                commands.append(Event(EventName.CHANGE_SEEN, seen_ns, None, change, detail=detail))
-        return commands
+        self.contrast.take(settled.calls)
+        self.mixes.take(settled.calls)
+        changes = [*settled.changes, *self.changes.see_rubrics(scores)]
+        return [
+            *self.news.of_arms(self.scopes.take_newcomers()),
+            *self.news.of_changes(changes, self.now_ns),
+            *self.news.of_leaks(self.intake.leaks.take_first_hits(), self.now_ns),
+        ]
 
     def _tick(self, boundary_ns: int) -> list[Command]:
         self.now_ns = max(self.now_ns, boundary_ns)
@@ -338,6 +332,7 @@ class Engine:
             self.comparisons.forget(record.scope)
             self.intake.forget(record.scope)
             self.exemplars.forget(record.scope)
+            self.contrast.forget(record.scope)
         self.comparisons.incident_families = troubled
         self.judge.incident_rows = {
             row
@@ -373,6 +368,7 @@ class Engine:
             wants=wants,
             most_scopes=most_scopes,
             is_lossy=self.is_lossy,
+            coming=self.coming,
         )
 
     def counters(self) -> dict[str, float]:

@@ -84,7 +84,8 @@ def main(path: str, kind: str, step: str, url: str, status_url: str) -> None:
     ledger.record(commands, effects_of(commands, settings, time.time_ns()))
     if step == "recorded":
         die()
-    asyncio.run(Executor(Dying(ledger.outbox, step), settings, told).run())
+    executor = Executor(Dying(ledger.outbox, step), settings, told, threads=ledger.threads)
+    asyncio.run(executor.run())
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ def test_a_notification_goes_to_every_notifier_under_a_key_of_its_own() -> None:
         "time": event().as_json()["time"],
         "detail": "it happened",
         "incident": incident().as_json(),
+        "dedup_key": incident().dedup_key,
     }
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.actions.receiver import SECRET
 from tripswitch.actions.backoff import Pace
 from tripswitch.actions.executor import Executor
 from tripswitch.config.model import Config
+from tripswitch.store.threads import SqliteThreads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from tripswitch.actions.call import Call
     from tripswitch.model.messages import RollbackOutcome
     from tripswitch.model.outbox import Outbox
+
+# One attempt, and no other while a test lasts.
+ONCE = Pace(rollback_first_s=600.0, rollback_cap_s=600.0, idle_s=0.1)
 
 FAST = Pace(
     rollback_first_s=0.01,
@@ -51,6 +55,7 @@ async def running(
     outcomes: list[RollbackOutcome],
     now_ns: Callable[[], int] = time.time_ns,
     on_call: Callable[[Call], None] = lambda _call: None,
+    pace: Pace = FAST,
 ) -> AsyncIterator[Executor]:
     """Run an executor until the block ends; it fails the test when `run` raised."""
     executor = Executor(
@@ -58,7 +63,8 @@ async def running(
         settings,
         outcomes.append,
         now_ns,
-        pace=FAST,
+        threads=threads_beside(outbox),
+        pace=pace,
         share=lambda: 0.5,
         on_call=on_call,
     )
@@ -68,6 +74,11 @@ async def running(
     finally:
         await executor.close(grace_s=0.0)
         await task
+
+
+def threads_beside(outbox: Any) -> SqliteThreads:
+    """Return the threads in the database of ``outbox``."""
+    return SqliteThreads(outbox._database)
 
 
 async def until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:

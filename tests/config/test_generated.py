@@ -11,6 +11,7 @@ import yaml
 
 from tripswitch.config.fields import leaves
 from tripswitch.config.loading import load_config
+from tripswitch.config.message_sections import WebhookNotifier
 from tripswitch.config.problems import ERROR_CODES, WARNING_CODES
 from tripswitch.config.reference import json_schema, reference_text
 from tripswitch.config.sample import sample_text, yaml_text
@@ -78,6 +79,7 @@ def test_every_example_in_the_sample_is_valid_once_uncommented(tmp_path: Path) -
     file = tmp_path / "uncommented.yaml"
     file.write_text("\n".join(lines), "utf-8")
     config = load_config([file], {"TRIPSWITCH_WEBHOOK_SECRET": SECRET})
+    assert isinstance(config.notify[0], WebhookNotifier)
     assert config.notify[0].secret.get_secret_value() == SECRET
     assert config.rollback.targets[0].routes == ["/chat/refund"]
     assert config.detect.routes["/chat/refund"].eval_score.page_points == 4

@@ -65,9 +65,10 @@ def test_nothing_is_no_baseline() -> None:
 
 def test_the_same_hour_counts_once_the_table_is_known() -> None:
     rings = Rings(2)
+    rings.learn_by_hour(0)
     night, day = 3, 14
     for hour, mean, count in ((night, 0.3, 600), (day, 0.1, 2_400)):
-        rings.by_hour[0, hour] = [
+        rings.hours_of(0)[hour] = [
             count,
             mean * count,
             mean * count,

@@ -167,6 +167,9 @@ def test_a_ring_holds_of_buckets_what_it_holds_of_values(
     values: list[tuple[int, tuple[int, int]]], passed: int
 ) -> None:
     one_by_one, at_once = Rings(capacity=4), Rings(capacity=4)
+    for rings in (one_by_one, at_once):
+        for row in range(4):
+            rings.learn_by_hour(row)
     sums: dict[tuple[int, int], list[float]] = {}
     for rings in (one_by_one, at_once):
         rings.advance(START_NS)

@@ -138,7 +138,7 @@ class Watched(Stand):
         rings, series = self.scopes.rings, self.scopes.records[scope].series
         of_measure = series[self.roster.measure(row)]
         # Within the hours of these streams the hour-of-day table is not settled yet.
-        assert rings.by_hour[of_measure, :, 0].sum() < 5 * KEEN.min_baseline
+        assert rings.hours_of(of_measure)[:, 0].sum() < 5 * KEEN.min_baseline
         n, s = (float(value) for value in rings.moments[of_measure, :2])
         if self.roster.kind[row] == Kind.TOKENS:
             raw, successes = series[TOKENS_RAW], series[TOKENS_OF_SUCCESS]

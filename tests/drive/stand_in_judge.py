@@ -17,11 +17,12 @@ from typing import Any
 
 from tripswitch.config.model import Config
 from tripswitch.detect.validity import Kept
-from tripswitch.drive.judge import Judged
 from tripswitch.drive.judge_process import run_judge
+from tripswitch.drive.judged import Judged
 from tripswitch.drive.session import Arrival, Session
 from tripswitch.genai.sightings import Evaluation
 from tripswitch.model.incident import Change, Incident, RollbackPlan
+from tripswitch.model.instruction import Instruction, InstructionError, Opening
 from tripswitch.model.messages import Command, RollbackOutcome
 from tripswitch.model.snapshot import Snapshot
 
@@ -67,6 +68,14 @@ class RecordingSession:
         """Keep them."""
         self.posted_changes.extend(changes)
         return []
+
+    def instruct(self, instruction: Instruction) -> list[Command]:
+        """Refuse: nothing is ever open here."""
+        raise InstructionError(f"no open incident has the id {instruction.incident_id}")
+
+    def open_by_hand(self, opening: Opening) -> list[Command]:
+        """Refuse: nothing is judged here."""
+        raise InstructionError(f"{opening.sentence}: not here")
 
     def explain(self, texts: Sequence[str], most: int) -> dict[str, Any]:
         """Return what was asked."""

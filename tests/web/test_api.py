@@ -12,8 +12,11 @@ from starlette.applications import Starlette
 
 from tests.web.asking import ask
 from tripswitch.errors import LedgerError
+from tripswitch.model.instruction import Act, InstructionError
 from tripswitch.otlp.tokens import BearerTokens
-from tripswitch.web.api import LONGEST_LIMIT, MAX_POST_BYTES, Pages, api_app
+from tripswitch.web.answering import MAX_POST_BYTES
+from tripswitch.web.api import LONGEST_LIMIT, Pages, api_app
+from tripswitch.web.incidents_api import IncidentPages
 
 JSON = {"content-type": "application/json"}
 TOKEN = "a-token-of-the-deploy-script"
@@ -44,8 +47,74 @@ def app(
         events=events,
         post_scores=take,
         post_changes=take,
+        of_incidents=of_incidents(broken=broken),
     )
     return api_app(pages, tokens=lambda: tokens, loopback_only=loopback_only)
+
+
+def of_incidents(*, broken: bool) -> IncidentPages:
+    def instruct(incident_id: str, act: Act, document: Any) -> dict[str, Any]:
+        if document == {"by": "nobody"}:
+            raise InstructionError("nothing to approve")
+        if not isinstance(document, dict):
+            raise ValueError("expected a JSON object")  # noqa: TRY004 - the API knows no other
+        return {"incident": incident_id, "events": [act.value]}
+
+    def incident(incident_id: str) -> dict[str, Any] | None:
+        if broken:
+            raise LedgerError("the disk is gone", hint="look at it")
+        return {"incident": {"id": incident_id}} if incident_id == "inc_1" else None
+
+    return IncidentPages(
+        incident=incident,
+        audit=lambda: {"whole": True},
+        instruct=instruct,
+        open=lambda document: {"incident": document, "events": ["incident.opened"]},
+        admits=lambda header: header == f"Bearer {TOKEN}",
+    )
+
+
+ADMITTED = JSON | {"authorization": f"Bearer {TOKEN}"}
+
+
+def test_one_incident_and_the_audit_are_read_without_a_token() -> None:
+    assert ask(app(), "/v1/incidents/inc_1").json() == {"incident": {"id": "inc_1"}}
+    assert ask(app(), "/v1/incidents/other").status_code == 404
+    assert ask(app(broken=True), "/v1/incidents/inc_1").status_code == 503
+    assert ask(app(), "/v1/audit").json() == {"whole": True}
+
+
+@pytest.mark.parametrize("path", ["/v1/incidents", "/v1/incidents/inc_1/approve"])
+def test_what_people_want_done_needs_a_token(path: str) -> None:
+    for headers in (JSON, JSON | {"authorization": "Bearer other"}):
+        answer = ask(app(), path, method="POST", body=b'{"by": "ada"}', headers=headers)
+        assert answer.status_code == 401
+    answer = ask(app(), path, method="POST", body=b'{"by": "ada"}', headers=ADMITTED)
+    assert answer.status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("act", "body", "status", "sentence"),
+    [
+        ("approve", b'{"by": "nobody"}', 409, "nothing to approve"),
+        ("approve", b"[]", 400, "expected a JSON object"),
+        ("approve", b"{", 400, "not JSON"),
+        ("explode", b"{}", 404, "expected one of acknowledge"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_words(
+    act: str, body: bytes, status: int, sentence: str
+) -> None:
+    path = f"/v1/incidents/inc_1/{act}"
+    answer = ask(app(), path, method="POST", body=body, headers=ADMITTED)
+    assert answer.status_code == status
+    assert sentence in answer.json()["error"]
+
+
+def test_a_form_of_a_browser_changes_nothing() -> None:
+    headers = ADMITTED | {"content-type": "text/plain"}
+    path = "/v1/incidents/inc_1/approve"
+    assert ask(app(), path, method="POST", body=b"{}", headers=headers).status_code == 415
 
 
 def post(
@@ -99,7 +168,7 @@ def test_a_ledger_that_cannot_be_read_is_503() -> None:
 
 
 def test_what_is_for_reading_takes_no_posts_and_the_other_way_round() -> None:
-    for path in ("/v1/status", "/v1/telemetry", "/v1/incidents", "/v1/events"):
+    for path in ("/v1/status", "/v1/telemetry", "/v1/audit", "/v1/events"):
         assert ask(app(), path, method="POST").status_code == 405
     for path in ("/v1/scores", "/v1/changes"):
         assert ask(app(), path).status_code == 405

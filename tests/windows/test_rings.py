@@ -64,6 +64,8 @@ steps = st.lists(
 
 def begun(minute: int = START_MINUTE, capacity: int = 4) -> Rings:
     rings = Rings(capacity)
+    for row in range(capacity):
+        rings.learn_by_hour(row)
     rings.advance(minute * NS_PER_MINUTE)
     return rings
 
@@ -214,7 +216,7 @@ def test_a_frozen_series_neither_learns_nor_forgets() -> None:
 
 def hour_table(rings: Rings, row: int = 0) -> dict[int, float]:
     """Return the samples by hour of day where there are any."""
-    counts = rings.by_hour[row, :, 0]
+    counts = rings.hours_of(row)[:, 0]
     return {int(hour): float(counts[hour]) for hour in np.flatnonzero(counts)}
 
 

@@ -7,20 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Standard Webhooks, "Deliverability and reliability": the waits after the first attempt.
-_MINUTE_S = 60.0
-_HOUR_S = 3600.0
-NOTIFY_WAITS_S = (
-    5.0,
-    5 * _MINUTE_S,
-    30 * _MINUTE_S,
-    2 * _HOUR_S,
-    5 * _HOUR_S,
-    10 * _HOUR_S,
-    14 * _HOUR_S,
-    20 * _HOUR_S,
-    24 * _HOUR_S,
-)
+# A page is worth nothing hours late, so a notifier that is down is asked every five minutes whether
+# it is back; all that waits for it rests meanwhile, so this is one call at a time.
+NOTIFY_WAITS_S = (5.0, 15.0, 60.0, 120.0, 300.0)
 
 MAX_RETRY_AFTER_S = 300.0
 

@@ -1,9 +1,9 @@
 """From what the engine asks for to what is to be called: commands become effects.
 
-A `Notify` becomes one effect for each configured notifier, a `Rollback` one for its target. The
+A `Notify` becomes one effect for each notifier that hears it, a `Rollback` one for its target. The
 body is settled here, once, so that each retry sends the same bytes. Receivers expect about 20 KB
 (Standard Webhooks, "payload size"); lists and texts are shortened until it fits, but never what a
-receiver acts on: the action id, the scope and the versions.
+receiver acts on: the action id, the scope and the versions, and the dedup key.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ from __future__ import annotations
 import json
 import math
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
+from tripswitch.actions.notify.routing import hearers
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_S
+from tripswitch.model.incident import RollbackState
 from tripswitch.model.messages import Event, Notify, Rollback
 from tripswitch.model.outbox import Effect, EffectKind, EffectState
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from tripswitch.config.model import Config
     from tripswitch.model.messages import Command
     from tripswitch.model.scope import Scope
+    from tripswitch.model.threads import Threads
 
 MAX_BODY_BYTES = 20_000
 
@@ -29,46 +33,111 @@ MAX_BODY_BYTES = 20_000
 _BOUNDS = ((1000, 20), (400, 10), (120, 5), (40, 2))
 
 # The Standard Webhooks schedule ends after about three days.
-_NOTIFY_NOT_AFTER_NS = 72 * NS_PER_HOUR
+NOTIFY_NOT_AFTER_NS = 72 * NS_PER_HOUR
 _MAX_SUBJECT_PART = 200
 
+# What somebody who must not know the details of a security incident is told instead of them.
+_VEIL: dict[str, Any] = {
+    "signal": "security",
+    "rubric": None,
+    "estimate": None,
+    "baseline": None,
+    "samples": None,
+    "evidence": None,
+    "why": "a security incident; its details are with the security reviewers",
+    "signals": [],
+    "exemplars": [],
+    "changes": [],
+    "tenants": [],
+    "triage": None,
+    "confirmations": [],
+    "waiver": None,
+}
 
-def effects_of(commands: Sequence[Command], config: Config, now_ns: int) -> list[Effect]:
+
+def effects_of(
+    commands: Sequence[Command], config: Config, now_ns: int, threads: Threads | None = None
+) -> list[Effect]:
     """Return the effects that ``commands`` ask for, in their order; events ask for none.
 
     ``now_ns`` is the wall time: effects are due at once, a rollback is given up
-    ``rollback.not_after`` later and a notification after three days.
+    ``rollback.not_after`` later and a notification after three days. ``threads`` knows who was
+    told of an episode before. Raises `LedgerError` when it cannot be read.
     """
     effects: list[Effect] = []
+    told: dict[str, set[str]] = {}
     for command in commands:
         if isinstance(command, Notify):
-            effects.extend(
-                _notification(command, notifier.name, now_ns) for notifier in config.notify
-            )
+            effects.extend(_notifications(command, config, now_ns, threads, told))
         elif isinstance(command, Rollback):
             not_after_ns = now_ns + int(config.rollback.not_after * NS_PER_S)
             effects.append(_rollback(command, now_ns, not_after_ns))
     return effects
 
 
-def _notification(command: Notify, notifier: str, now_ns: int) -> Effect:
+def _notifications(
+    command: Notify,
+    config: Config,
+    now_ns: int,
+    threads: Threads | None,
+    told: dict[str, set[str]],
+) -> list[Effect]:
+    """Return the effects of one `Notify`; ``told`` is who was told of each episode until now."""
     event = command.event
+    thread = "" if event.incident is None else event.incident.dedup_key
+    if thread and thread not in told:
+        told[thread] = set() if threads is None else threads.hearing(thread)
+    hearing = hearers(event, config, told.get(thread, ()))
+    if thread:
+        told[thread].update(each.name for each in hearing)
+    bodies = {veiled: _told(event, config, veiled) for veiled in {one.is_veiled for one in hearing}}
+    return [
+        Effect(
+            key=f"{command.key}/{hearer.name}",
+            kind=EffectKind.NOTIFY,
+            target=hearer.name,
+            type=f"tripswitch.{event.name.value}.v1",
+            subject=_subject(event),
+            body=bodies[hearer.is_veiled],
+            occurred_ns=event.time_ns,
+            state=EffectState.PENDING,
+            attempts=0,
+            due_ns=now_ns,
+            not_after_ns=now_ns + NOTIFY_NOT_AFTER_NS,
+            thread=thread,
+        )
+        for hearer in hearing
+    ]
+
+
+def _told(event: Event, config: Config, veiled: bool) -> str:
     data = event.as_json()
     if data["change"] is None:
         del data["change"]
-    return Effect(
-        key=f"{command.key}/{notifier}",
-        kind=EffectKind.NOTIFY,
-        target=notifier,
-        type=f"tripswitch.{event.name.value}.v1",
-        subject=_subject(event),
-        body=_body(data, {}),
-        occurred_ns=event.time_ns,
-        state=EffectState.PENDING,
-        attempts=0,
-        due_ns=now_ns,
-        not_after_ns=now_ns + _NOTIFY_NOT_AFTER_NS,
-    )
+    exact: dict[str, Any] = {}
+    if event.incident is not None:
+        exact = {"dedup_key": event.incident.dedup_key}
+        links = _links(event, config.notifications.link)
+        if links:
+            exact["links"] = links
+    if veiled:
+        data["incident"].update(_VEIL)
+        if not event.name.value.startswith("rollback."):
+            data["detail"] = _VEIL["why"]
+    return _body(data, exact)
+
+
+def _links(event: Event, base: str) -> dict[str, str]:
+    """Return where a person goes on from a message; approving takes a page, never a link alone."""
+    incident = event.incident
+    if not base or incident is None:
+        return {}
+    name = quote(incident.id[:_MAX_SUBJECT_PART], safe="", errors="replace")
+    page = f"{base.rstrip('/')}/incidents/{name}"
+    links = {"incident": page}
+    if incident.rollback is not None and incident.rollback.state is RollbackState.PROPOSED:
+        links["approve"] = f"{page}#rollback"
+    return links
 
 
 def _rollback(command: Rollback, now_ns: int, not_after_ns: int) -> Effect:
@@ -91,7 +160,7 @@ def _rollback(command: Rollback, now_ns: int, not_after_ns: int) -> Effect:
         key=command.key,
         kind=EffectKind.ROLLBACK,
         target=plan.target,
-        type="tripswitch.rollback.requested.v1",
+        type=f"tripswitch.rollback.{'undo' if plan.undoes else 'requested'}.v1",
         subject=_subject(event, plan.pointer._replace(prompt_version=plan.from_version)),
         body=_body(data, exact),
         occurred_ns=event.time_ns,

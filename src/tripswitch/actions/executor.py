@@ -23,6 +23,8 @@ from tripswitch.actions.backoff import Pace
 from tripswitch.actions.call import Call
 from tripswitch.actions.carry_out import carry_out, with_kept
 from tripswitch.actions.exchange import open_client
+from tripswitch.actions.notify.delivery import Delivery
+from tripswitch.actions.notify.opening import Means, Notifiers
 from tripswitch.actions.targets import open_targets
 from tripswitch.errors import LedgerError
 from tripswitch.model.clocktext import NS_PER_S
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from tripswitch.actions.attempt import Attempt
     from tripswitch.config.model import Config
+    from tripswitch.model.threads import Threads
 
 _LOG = structlog.get_logger(__name__)
 
@@ -43,12 +46,12 @@ _SHORTEST_WAIT_S = 0.01
 
 
 class Executor:
-    """Calls targets and notifiers for the effects of ``outbox``.
+    """Calls targets and notifiers for the effects of ``outbox``; ``threads`` is beside it.
 
     ``on_outcome`` is told what became of each rollback, on the event loop, after it is recorded;
     "unknown" may be followed by the other two. ``now_ns`` is the wall clock, ``share`` a random
-    number from 0 to 1 for the back-off. ``on_call`` is told of every attempt. ``counters`` counts
-    by (metric, kind, target, result).
+    number from 0 to 1 for the back-off. ``on_call`` is told of every attempt; ``chart_of`` gives
+    the chart of an incident as PNG. ``counters`` counts by (metric, kind, target, result).
     Raises `ConfigError` when an address or a secret in ``config`` cannot be used.
     """
 
@@ -59,9 +62,11 @@ class Executor:
         on_outcome: Callable[[RollbackOutcome], None],
         now_ns: Callable[[], int] = time.time_ns,
         *,
+        threads: Threads,
         pace: Pace | None = None,
         share: Callable[[], float] = random.random,
         on_call: Callable[[Call], None] = lambda _call: None,
+        chart_of: Callable[[str], bytes | None] = lambda _incident_id: None,
     ) -> None:
         self.counters: Counter[tuple[str, str, str, str]] = Counter()
         self._outbox = outbox
@@ -71,7 +76,18 @@ class Executor:
         self._share = share
         self._on_call = on_call
         self._client = open_client()
-        self._targets, self._notifiers = open_targets(config, self._client, outbox.instance, now_ns)
+        self._targets = open_targets(config, self._client, outbox.instance, now_ns)
+        self.delivery = Delivery(
+            outbox,
+            threads,
+            Notifiers(config, Means(self._client, outbox.instance, now_ns, chart_of)),
+            config,
+            now_ns=now_ns,
+            pace=self._pace,
+            share=share,
+            note=self._note,
+            counters=self.counters,
+        )
         self._rollback_enabled = config.rollback.enabled
         self._gone: set[Lane] = set()
         self._told_unknown: set[str] = set()
@@ -87,6 +103,7 @@ class Executor:
     async def run(self) -> None:
         """Carry out effects until `close` is called; what a crash left behind comes first."""
         self._stopped.clear()
+        keeping = asyncio.create_task(self.delivery.keep())
         try:
             while not self._closing:
                 self._wake.clear()
@@ -98,6 +115,8 @@ class Executor:
                     continue
             await self._end_lanes(self._grace_s)
         finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
             await self._end_lanes(grace_s=0.0)
             await self._client.aclose()
             self._stopped.set()
@@ -109,6 +128,7 @@ class Executor:
     def reload(self, config: Config) -> None:
         """Take the kill switch from a new configuration; it holds from the next attempt on."""
         self._rollback_enabled = config.rollback.enabled
+        self.delivery.reload(config)
 
     async def close(self, grace_s: float = 5.0) -> None:
         """Start nothing new, let calls under way finish for ``grace_s``, and end `run`.
@@ -130,15 +150,15 @@ class Executor:
                 recovered = self._outbox.recover(now_ns)
                 self.counters["actions_recovered_total", "", "", ""] += recovered
                 self._recovered_ns = now_ns
-            for effect in self._outbox.due(now_ns, _MAX_LANES, self._lanes.keys()):
+            resting = self.delivery.resting(now_ns)
+            for effect in self._outbox.due(now_ns, _MAX_LANES, {*self._lanes, *resting}):
                 lane = (effect.kind, effect.target)
                 self._lanes[lane] = asyncio.create_task(self._work(effect, lane))
-            next_ns = self._outbox.next_due_ns(self._lanes.keys())
+            next_ns = self._outbox.next_due_ns({*self._lanes, *resting})
         except LedgerError as error:
             self._count_ledger_error(error)
             return self._pace.ledger_retry_s
-        if next_ns is None:
-            return self._pace.idle_s
+        next_ns = min([idle_ns + now_ns if next_ns is None else next_ns, *resting.values()])
         return min(max((next_ns - now_ns) / NS_PER_S, _SHORTEST_WAIT_S), self._pace.idle_s)
 
     async def _work(self, effect: Effect, lane: Lane) -> None:
@@ -162,7 +182,7 @@ class Executor:
     async def _carried_out(self, effect: Effect) -> steps.Step | None:
         """Try an effect once; None when somebody else has taken it."""
         if effect.kind is EffectKind.NOTIFY:
-            return await self._notified(effect)
+            return await self.delivery.carry_out(effect)
         if effect.state is EffectState.UNKNOWN:
             return await self._read_back(effect)
         return await self._rolled_back(effect)
@@ -215,23 +235,6 @@ class Executor:
             snapshot,
             now_ns=self._now_ns(),
             wait_s=self._pace.rollback_wait_s(self._read_backs[effect.key], self._share()),
-        )
-
-    async def _notified(self, effect: Effect) -> steps.Step | None:
-        notifier = self._notifiers.get(effect.target)
-        reason = self._reason_against(effect, configured=notifier is not None)
-        if notifier is None or reason:
-            return steps.refused(effect, reason)
-        if not self._outbox.begin(effect.key):
-            return None
-        start_ns = self._now_ns()
-        attempt = await notifier.send(effect)
-        self._note(effect, attempt, start_ns)
-        return steps.after_notification(
-            effect,
-            attempt,
-            now_ns=self._now_ns(),
-            wait_s=self._pace.notify_wait_s(effect.attempts + 1, self._share()),
         )
 
     def _reason_against(self, effect: Effect, *, configured: bool) -> str:

@@ -19,16 +19,19 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = (
     "check",
+    "comms",
     "demo",
     "explain",
+    "incidents",
     "inspect",
+    "postmortem",
     "replay",
     "run",
     "schema",
     "spool",
     "status",
 )
-"""Each is a function of that name in a module of that name."""
+"""Each is a function, or a group of commands, of that name in a module of that name."""
 
 
 def app_of(names: Sequence[str] = COMMANDS) -> typer.Typer:
@@ -45,7 +48,11 @@ def app_of(names: Sequence[str] = COMMANDS) -> typer.Typer:
     app.callback()(_no_options)
     for name in names:
         module = importlib.import_module(f"tripswitch.cli.{name}")
-        app.command(name)(getattr(module, name))
+        command = getattr(module, name)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
     return app
 
 

@@ -1,10 +1,13 @@
-"""Asking a running tripswitch for a page of its API."""
+"""Asking a running tripswitch for a page of its API, and telling it what people want."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tripswitch.errors import TripswitchError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DEFAULT_API: Final = "http://127.0.0.1:8317"
 
@@ -33,3 +36,41 @@ def ask(api: str, path: str, *, or_else: str = "") -> dict[str, Any]:
             + (f" {or_else}" if or_else else ""),
         ) from error
     return content
+
+
+def tell(api: str, path: str, document: dict[str, Any], token: str) -> dict[str, Any]:
+    """Post ``document`` to the API with a bearer token; return its JSON answer.
+
+    Raises TripswitchError, in the API's words where it refused.
+    """
+    import httpx
+
+    url = f"{api.rstrip('/')}{path}"
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    try:
+        response = httpx.post(
+            url, json=document, headers=headers, timeout=_TIMEOUT_S, trust_env=False
+        )
+        content: dict[str, Any] = response.json()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise TripswitchError(
+            f'no answer from "{url}": {error}',
+            hint="is `tripswitch run` up, and is --api its telemetry.api.endpoint?",
+        ) from error
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        raise TripswitchError(
+            "a token is needed to change something",
+            hint="give --state with the sidecar's storage.directory, or --token",
+        )
+    if response.is_error:
+        raise TripswitchError(str(content.get("error", f"status {response.status_code}")))
+    return content
+
+
+def token_for(token: str, state: Path) -> str:
+    """Return ``token``, or the one that the sidecar keeps in its state folder; empty for none."""
+    if token:
+        return token
+    from tripswitch.drive.api_tokens import StateToken
+
+    return StateToken(state).read()

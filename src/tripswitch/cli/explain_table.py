@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tripswitch.cli.status import printable
 from tripswitch.detect.explanation import minutes_phrase
-from tripswitch.detect.signals import ABSOLUTE, SIGNALS, Rule
+from tripswitch.detect.signals import ABSOLUTE, SIGNALS, TELEMETRY_LOST, Rule
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -111,7 +111,9 @@ def _cells(signal: dict[str, Any]) -> dict[str, str]:
 def _value(signal: dict[str, Any], value: float | None) -> str:
     if value is None:
         return "-"
-    rule = _RULES[signal["signal"]]
+    rule = _RULES.get(signal["signal"])
+    if rule is None:
+        return f"{value:,.3g} /min"
     if rule is Rule.RATIO:
         dollar = "$" if signal["signal"] == "cost_per_success" else ""
         return f"{dollar}{value:,.4g}"
@@ -122,9 +124,13 @@ def _value(signal: dict[str, Any], value: float | None) -> str:
 
 
 def _line(signal: dict[str, Any]) -> str:
-    line, rule = signal["line"]["page"], _RULES[signal["signal"]]
+    line, rule = signal["line"]["page"], _RULES.get(signal["signal"])
     if line is None:
         return "-"
+    if signal["signal"] == TELEMETRY_LOST:
+        return f"{line:g} min"
+    if rule is None:
+        return f"-{100 * line:g} %"
     if rule is Rule.RATIO:
         return f"x {1 + line:g}"
     if rule is Rule.LEAKS:

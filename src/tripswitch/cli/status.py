@@ -29,6 +29,9 @@ def status(
     for incident in now["incidents"]:
         line = f"{incident['state']} {incident['severity']} {incident['shape']} {incident['id']}"
         console.print(printable(f"{line}: {incident['why']}"), markup=False, highlight=False)
+    for due in now.get("due", []):
+        line = f"due by {due['due']}: {due['what']} of {due['incident']}"
+        console.print(printable(line), markup=False, highlight=False)
     if not now["incidents"]:
         console.print("no open incident", markup=False)
 

@@ -14,13 +14,16 @@ from pydantic import Field
 
 from tripswitch.config.detect_sections import Detect
 from tripswitch.config.evaluations_section import EvaluationRule
+from tripswitch.config.evidence_section import Evidence
+from tripswitch.config.notifications_section import Notifications
 from tripswitch.config.notifier_sections import Notifier
+from tripswitch.config.papers_section import Comms, Postmortem
 from tripswitch.config.prices_section import Prices
 from tripswitch.config.quantities import DurationS, SizeBytes
 from tripswitch.config.read_section import Read
+from tripswitch.config.rollback_section import Rollback
 from tripswitch.config.section import LIVE, Section
 from tripswitch.config.spool_section import Spool
-from tripswitch.config.target_sections import Target
 from tripswitch.config.telemetry_section import Telemetry
 from tripswitch.config.wire_sections import Exporters, Forward, Receivers
 
@@ -76,33 +79,6 @@ class Incidents(Section):
     )
 
 
-class Rollback(Section):
-    """What may be rolled back, and by whom."""
-
-    enabled: bool = Field(
-        True,
-        description="The kill switch: false stops every automatic rollback within one tick.",
-        json_schema_extra=LIVE,
-    )
-    targets: list[Target] = Field(default_factory=list, description="Who is asked to roll back.")
-    confirm_within: DurationS = Field(
-        600.0,
-        gt=0,
-        le=86_400,
-        description=(
-            "How soon after the call the spans must show the bad version gone; otherwise people "
-            "are told that the rollback did not take."
-        ),
-        json_schema_extra=LIVE,
-    )
-    not_after: DurationS = Field(
-        1800.0,
-        gt=0,
-        le=7 * 86_400,
-        description="A rollback that could not be delivered for this long is given up and paged.",
-    )
-
-
 class Fleet(Section):
     """How many sidecars see a route."""
 
@@ -117,10 +93,19 @@ class Fleet(Section):
 
 
 class Storage(Section):
-    """Where state is kept."""
+    """Where state is kept, and for how long."""
 
     directory: str = Field(
         "state", description="Folder of the ledger and the snapshot; made when missing."
+    )
+    retain: DurationS = Field(
+        90 * 86_400.0,
+        ge=3600,
+        le=10 * 365 * 86_400,
+        description=(
+            "How long resolved incidents, their timeline and what was called for them are kept."
+        ),
+        json_schema_extra=LIVE,
     )
 
 
@@ -156,8 +141,18 @@ class Config(Section):
     windows: Windows = Field(default_factory=Windows, description="How much is kept in memory.")
     detect: Detect = Field(default_factory=Detect, description="When something is wrong.")
     incidents: Incidents = Field(default_factory=Incidents, description="The life of an incident.")
+    comms: Comms = Field(default_factory=Comms, description="Status updates about a page.")
+    postmortem: Postmortem = Field(
+        default_factory=Postmortem, description="When postmortems are due."
+    )
     notify: list[Notifier] = Field(default_factory=list, description="Who is told.")
+    notifications: Notifications = Field(
+        default_factory=Notifications, description="Who is told what, in how many messages."
+    )
     rollback: Rollback = Field(default_factory=Rollback, description="What may be rolled back.")
+    evidence: Evidence = Field(
+        default_factory=Evidence, description="Spans that an incident keeps."
+    )
     fleet: Fleet = Field(default_factory=Fleet, description="How many sidecars see a route.")
     storage: Storage = Field(default_factory=Storage, description="Where state is kept.")
     clock: Clock = Field(default_factory=Clock, description="What time it is.")

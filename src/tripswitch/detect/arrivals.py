@@ -92,6 +92,21 @@ class Arrivals:
             why=why,
         )
 
+    @property
+    def usual(self) -> float:
+        """OTLP requests a minute, as they came lately."""
+        return self._usual
+
+    @property
+    def minutes_seen(self) -> int:
+        """Of the last hour before any silence, the minutes in which something came."""
+        return sum(self._full)
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether so much came steadily that silence says something."""
+        return self._is_steady()
+
     def pass_gap(self, minutes: int) -> None:
         """Let minutes pass in which nobody watched: they were neither silent nor good."""
         self.silent_minutes = self.lossy_minutes = self.good_minutes = self._lost = 0

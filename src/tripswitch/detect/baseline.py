@@ -71,7 +71,7 @@ def own_history(rings: Rings, rows: Rows, now_hour: int, fewest: int) -> Baselin
     chosen = np.where(settled[:, None], whole, rings.moments[rows])
     base = from_moments(chosen)
     effect = from_moments(rings.moments[rows]).design_effect
-    hour = rings.by_hour[rows, now_hour % 24]
+    hour = rings.learnt_at(rows, now_hour % 24)
     shrunk = (hour[:, 1] + _SHRINK_SAMPLES * base.mean) / (hour[:, 0] + _SHRINK_SAMPLES)
     base.mean = np.where(settled, shrunk, base.mean)
     base.design_effect = effect

@@ -13,6 +13,7 @@ from tripswitch.detect.signals import CALLS, TELEMETRY_LOST, TRAFFIC_DROP
 from tripswitch.detect.traffic import Drop, TrafficWatch
 from tripswitch.model.clocktext import NS_PER_MINUTE
 from tripswitch.model.incident import Severity, Shape
+from tripswitch.model.scope import Scope
 from tripswitch.model.snapshot import Snapshot
 from tripswitch.model.verdict import Comparison, Finding, Verdict
 from tripswitch.windows.scopes import OVERFLOW, Scopes
@@ -30,7 +31,13 @@ class Coming:
         self.comparisons = comparisons
         self.arrivals = Arrivals()
         self.traffic = TrafficWatch(scopes.max_scopes)
+        self.told: list[Verdict] = []
         self._marked: set[int] = set()
+
+    @property
+    def due_minute(self) -> int:
+        """The last absolute minute whose calls were counted."""
+        return self.scopes.rings.now_minute - 1 - _LAG_MINUTES
 
     def pass_minute(
         self,
@@ -58,7 +65,8 @@ class Coming:
         self._count(due, detect, is_marked=is_marked)
         verdicts = [] if is_marked else self._drops(due, detect)
         told = self.arrivals.verdict(now_ns, detect.telemetry_lost.page_after)
-        return verdicts if told is None else [told]
+        self.told = verdicts if told is None else [told]
+        return self.told
 
     def pass_gap(self, last_minute: int, now_minute: int, detect: Detect) -> None:
         """Let the minutes pass in which nobody watched: they teach and prove nothing."""
@@ -150,11 +158,20 @@ def _told(drop: Drop, page_share: float) -> Verdict:
         evidence=drop.evidence,
         onset_ns=drop.onset_minute * NS_PER_MINUTE,
         is_common=True,
-        why=(
-            f"traffic_drop on {drop.scope.label()} is {drop.calls:,.0f} calls where "
-            f"{drop.expected:,.0f} were expected at this time of the week, {100 * share:.0f} % "
-            f"(line {100 * page_share:g} %), over {drop.minutes} min, evidence "
-            f"{min(drop.evidence, 1e12):.3g} (acts at 1)"
+        why=traffic_sentence(
+            drop.scope, drop.calls, drop.expected, drop.minutes, drop.evidence, page_share
         ),
         measured=drop.scope,
+    )
+
+
+def traffic_sentence(
+    scope: Scope, calls: float, expected: float, minutes: int, evidence: float, page_share: float
+) -> str:
+    """Return what is told of the traffic of a scope."""
+    share = calls / expected if expected > 0 else 1.0
+    return (
+        f"traffic_drop on {scope.label()} is {calls:,.0f} calls where {expected:,.0f} were "
+        f"expected at this time of the week, {100 * share:.0f} % (line {100 * page_share:g} %), "
+        f"over {minutes} min, evidence {min(evidence, 1e12):.3g} (acts at 1)"
     )

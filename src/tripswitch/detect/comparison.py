@@ -13,9 +13,11 @@ import numpy as np
 
 from tripswitch.config.detect_sections import Detect
 from tripswitch.detect.baseline import from_moments, ratio_of
+from tripswitch.detect.before import was_beyond_line
 from tripswitch.detect.families import Candidates, Family, Traffic, control_of, version_before
 from tripswitch.detect.family_yardsticks import FamilyYardsticks
 from tripswitch.detect.lines import lines_of
+from tripswitch.detect.rollups import Rollups
 from tripswitch.detect.roster import NONE, Roster
 from tripswitch.detect.signals import LEAK_TRACE, RATIOS, Kind, kinds_of
 from tripswitch.detect.upstreams import Upstreams
@@ -36,8 +38,10 @@ class Comparisons:
         self.families: dict[Scope, Family] = {}
         self.yardsticks = FamilyYardsticks(scopes, roster)
         self.upstreams = Upstreams(scopes, self.families)
+        self.rollups = Rollups(scopes, roster, self)
         self.measured_minute = -1
         self.watching_since_ns = 0
+        self._compared: dict[Scope, tuple[ScopeRecord | None, int, int]] = {}
 
     @property
     def incident_families(self) -> set[Scope]:
@@ -63,6 +67,7 @@ class Comparisons:
             if (record.scope, measure_, kind) in self.roster.by_key:
                 continue
             raw, of_success = self._companions(record, measure_, kind)
+            self.scopes.rings.learn_by_hour(self.scopes.row(record, measure_))
             self.roster.add(
                 record,
                 measure_,
@@ -105,6 +110,7 @@ class Comparisons:
     def forget(self, scope: Scope) -> None:
         """Drop a scope that made way."""
         self.roster.drop_scope(scope)
+        self._compared.pop(scope, None)
         family = self.families.get(scope.family())
         if family is not None:
             family.forget(scope)
@@ -136,6 +142,8 @@ class Comparisons:
         detect: Detect,
     ) -> None:
         control = control_of(candidates, record, detect.control_cohorts)
+        if self._is_as_before(record, control, rows):
+            return
         held = self.roster.control[rows].tolist()
         for row, series_before in zip(rows, held, strict=True):
             series = NONE
@@ -143,15 +151,36 @@ class Comparisons:
                 series = control.series.get(self.roster.measure(row), NONE)
             if series != series_before:
                 self._set_control(row, series, record, control, now_ns, detect)
-        if control is not None or now_ns - record.first_seen_ns > _PREVIOUS_LASTS_NS:
-            for row in rows:
-                self.roster.previous_samples[row] = 0.0
+                if control is not None:
+                    self._look_before(row, version_before(family, record), control)
+        if control is not None:
+            self.roster.previous_samples[rows] = 0.0
+            self._compared[record.scope] = (control, len(control.series), len(rows))
             return
-        unknown = [row for row in rows if self.roster.previous_samples[row] == 0]
-        before = version_before(family, record) if unknown else None
-        if before is not None:
-            for row in unknown:
-                self._set_previous(row, before)
+        self._compared.pop(record.scope, None)
+        is_young = now_ns - record.first_seen_ns <= _PREVIOUS_LASTS_NS
+        is_known = bool(np.all(self.roster.previous_samples[rows]))
+        before = version_before(family, record) if is_young and not is_known else None
+        self.compare_before(record, before, now_ns)
+
+    def _is_as_before(
+        self, record: ScopeRecord, control: ScopeRecord | None, rows: list[int]
+    ) -> bool:
+        """Return whether all of a scope is compared with the very control it was before."""
+        known = self._compared.get(record.scope)
+        if known is None or control is None or known[0] is not control:
+            return False
+        return known[1:] == (len(control.series), len(rows))
+
+    def compare_before(self, record: ScopeRecord, before: ScopeRecord | None, now_ns: int) -> None:
+        """Compare a young version with the one ``before`` it, as far as that is not done yet."""
+        rows = self.roster.by_scope.get(record.scope, [])
+        if now_ns - record.first_seen_ns > _PREVIOUS_LASTS_NS:
+            self.roster.previous_samples[rows] = 0.0
+        elif before is not None and not record.found_running:
+            for row in rows:
+                if self.roster.previous_samples[row] == 0:
+                    self._set_previous(row, before)
 
     def _set_control(
         self,
@@ -184,11 +213,21 @@ class Comparisons:
             weight = min(1.0, 1000.0 / seen[0]) if seen[0] > 0 else 0.0
             roster.control_n[row], roster.control_s[row] = seen[0] * weight, seen[1] * weight
 
+    def _look_before(
+        self, row: int, before: ScopeRecord | None, control: ScopeRecord | None
+    ) -> None:
+        """Note whether the version before was as bad already against the same reference."""
+        if before is not None and was_beyond_line(
+            self.scopes.rings, self.roster, row, before, control
+        ):
+            self.roster.bad_before[row] = True
+
     def _set_previous(self, row: int, before: ScopeRecord) -> None:
         """Freeze what the version before looked like, as the baseline of this row."""
         series = before.series.get(self.roster.measure(row))
         if series is None:
             return
+        self._look_before(row, before, None)
         rings, roster = self.scopes.rings, self.roster
         base = from_moments(rings.history(np.array([series])))
         roster.previous_samples[row] = base.samples[0]

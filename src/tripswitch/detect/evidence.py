@@ -84,19 +84,22 @@ class EDetector:
 
         ``inject`` and ``cap`` are per minute and per row; ``tick_minutes`` is the tick's length.
         """
-        summed = self._minute_sum[rows] + increments
-        lowest = np.minimum(self._minute_low[rows], summed)
+        # Taking is some times faster than indexing with rows.
+        summed = self._minute_sum.take(rows, axis=0) + increments
+        lowest = np.minimum(self._minute_low.take(rows, axis=0), summed)
         self._minute_sum[rows], self._minute_low[rows] = summed, lowest
         allowed = np.minimum(summed, lowest + cap[:, None])
-        gain = np.maximum(allowed - self._applied[rows], _LOWEST_INCREMENT)
+        gain = np.maximum(allowed - self._applied.take(rows, axis=0), _LOWEST_INCREMENT)
         self._applied[rows] = allowed
-        fed = self.bets[rows] + (inject * tick_minutes)[:, None]
+        fed = self.bets.take(rows, axis=0) + (inject * tick_minutes)[:, None]
         self.bets[rows] = np.minimum(fed * np.exp(gain), _CEILING)
-        path = self._path[rows] + gain
-        lower = path <= self._path_minimum[rows]
+        path = self._path.take(rows, axis=0) + gain
+        lowest_path = self._path_minimum.take(rows, axis=0)
+        since_ns = self._path_minimum_ns.take(rows, axis=0)
+        since_ns[path <= lowest_path] = now_ns
         self._path[rows] = path
-        self._path_minimum[rows] = np.where(lower, path, self._path_minimum[rows])
-        self._path_minimum_ns[rows] = np.where(lower, now_ns, self._path_minimum_ns[rows])
+        self._path_minimum[rows] = np.minimum(path, lowest_path)
+        self._path_minimum_ns[rows] = since_ns
 
     def close_minute(self) -> None:
         """Let the cap's minute end."""
@@ -106,7 +109,12 @@ class EDetector:
 
     def evidence(self, rows: Rows) -> Floats:
         """Return E of ``rows``; E >= 1 is a crossing."""
-        return np.asarray(self.bets[rows].sum(axis=1) / BETS)
+        # Six columns one after the other are faster than sums along so short an axis.
+        bets = self.bets.take(rows, axis=0)
+        total = bets[:, 0].copy()
+        for column in range(1, BETS):
+            total += bets[:, column]
+        return np.asarray(total / BETS)
 
     def lower(self, rows: Rows, factor: float) -> None:
         """Let the evidence of ``rows`` be what a budget of ``factor`` times, below 1, had given.

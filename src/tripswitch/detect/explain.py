@@ -32,7 +32,8 @@ class Account:
     signal's own: mean score, share, tokens or dollars by success. ``fewest`` is how many samples a
     verdict needs, ``fewest_events`` and ``fewest_traces`` how many events and traces;
     ``usual_share`` is what is always normal of what must be rare; ``is_falling`` says that a rate
-    that fell is meant; ``slow_multiple`` is what slow means as a multiple of the usual p99.
+    that fell is meant; ``slow_multiple`` is what slow means as a multiple of the usual p99;
+    ``rolled_up`` counts what is rolled up in the scope, 0 where it is no roll-up.
     """
 
     finding: Finding
@@ -57,6 +58,7 @@ class Account:
     evidence: float
     is_falling: bool
     is_common: bool
+    rolled_up: int = 0
 
 
 def sentence(account: Account) -> str:
@@ -83,7 +85,10 @@ def sentence(account: Account) -> str:
             f"{against}, where {account.fewest} are needed"
         )
     everywhere = ""
-    if account.is_common:
+    if account.rolled_up:
+        what = "routes and arms" if account.scope.route is None else "arms"
+        everywhere = f" over {account.rolled_up} {what} together"
+    elif account.is_common:
         where = "on all routes through it" if account.scope.route is None else "in every arm"
         everywhere = f" {where} at once"
     return (

@@ -14,8 +14,10 @@ from typing import Final
 import numpy as np
 
 from tripswitch.config.detect_sections import Detect
+from tripswitch.detect.coming import Coming
 from tripswitch.detect.decision import PAGE, Decision
 from tripswitch.detect.explain import SLOW_WORDS
+from tripswitch.detect.explain_coming import explain_telemetry, explain_traffic
 from tripswitch.detect.findings import Findings
 from tripswitch.detect.judge import Judge
 from tripswitch.detect.outlook import Outlook, baseline_minutes, outlook_of, per_minute_of
@@ -83,8 +85,12 @@ def explain(
     wants: Callable[[Scope], bool],
     most_scopes: int,
     is_lossy: bool,
+    coming: Coming | None = None,
 ) -> Explained:
-    """Explain the rows of the scopes that are wanted, of the ``most_scopes`` worst among them."""
+    """Explain the rows of the scopes that are wanted, of the ``most_scopes`` worst among them.
+
+    With ``coming`` their traffic too, and, of the scope that is not narrowed, telemetry as a whole.
+    """
     roster = judge.roster
     badness = _badness(judge, rows, decision)
     by_scope: dict[Scope, list[int]] = {}
@@ -97,17 +103,42 @@ def explain(
         for scope, found in by_scope.items()
         if wants(scope)
     ]
+    of_coming = {} if coming is None else _of_coming(coming, detect, wants, is_lossy=is_lossy)
+    # What rows show comes first where nothing of these has regressed.
+    wanted += [
+        (-float(one.verdict.finding is Finding.REGRESSED) * 3, _texts(scope), scope)
+        for scope, one in of_coming.items()
+        if scope not in by_scope
+    ]
     wanted.sort()
     explained = Explained(len(wanted), max(0, len(wanted) - most_scopes))
     for _, _, scope in wanted[:most_scopes]:
-        found = sorted(by_scope[scope], key=lambda index: -badness[index])
-        explained.scopes.append(
-            (
-                scope,
-                [_one(judge, findings, rows, decision, detect, index, is_lossy) for index in found],
-            )
-        )
+        found = sorted(by_scope.get(scope, ()), key=lambda index: -badness[index])
+        told = [_one(judge, findings, rows, decision, detect, index, is_lossy) for index in found]
+        told += [of_coming[scope]] if scope in of_coming else []
+        explained.scopes.append((scope, told))
     return explained
+
+
+def _of_coming(
+    coming: Coming, detect: Detect, wants: Callable[[Scope], bool], *, is_lossy: bool
+) -> dict[Scope, Explanation]:
+    """Return what is told of traffic and telemetry, by the scope that it is told of."""
+    told: dict[Scope, Explanation] = {}
+    for scope in filter(wants, [*coming.traffic.rows, Scope()]):
+        if scope == Scope():
+            parts, own = explain_telemetry(coming, detect, is_lossy=is_lossy), 0.0
+        else:
+            found = explain_traffic(coming, scope, detect, is_lossy=is_lossy)
+            if found is None:
+                continue
+            parts, own = found, float(coming.traffic.evidence()[coming.traffic.rows[scope]])
+        verdict, outlook, missing, line = parts
+        own = min(own, _MOST_EVIDENCE)
+        told[scope] = Explanation(
+            verdict, line, math.inf, own, 0.0, 0.0, 0.0, 0.0, 0, 0, outlook, missing
+        )
+    return told
 
 
 def _badness(judge: Judge, rows: Rows, decision: Decision) -> list[float]:

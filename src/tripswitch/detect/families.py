@@ -29,7 +29,8 @@ class Family:
     """Everything one prompt does on a route. Keys of the maps are scopes of that width.
 
     ``leaves`` are an arm's scopes by model and provider, ``references`` every scope without a
-    version (a population, or one narrowed to a model) that a scope can be compared with.
+    version (a population, or one narrowed to a model) that a scope can be compared with, and
+    ``rollups`` those that its arms are added up in.
     ``moved_minutes`` is for how long a yardstick has seemed another one;
     ``tells_refusals_apart`` says that evaluations call some refusals legitimate or not.
     """
@@ -39,6 +40,7 @@ class Family:
     arms: dict[Scope, ScopeRecord] = field(default_factory=dict)
     leaves: dict[Scope, dict[Scope, ScopeRecord]] = field(default_factory=dict)
     references: dict[Scope, ScopeRecord] = field(default_factory=dict)
+    rollups: dict[Scope, ScopeRecord] = field(default_factory=dict)
     yardsticks: dict[Measure, Yardstick] = field(default_factory=dict)
     moved_minutes: dict[Measure, int] = field(default_factory=dict)
     tells_refusals_apart: bool = False
@@ -48,6 +50,7 @@ class Family:
         self.arms.pop(scope, None)
         self.leaves.pop(scope, None)
         self.references.pop(scope, None)
+        self.rollups.pop(scope, None)
         for leaves in self.leaves.values():
             leaves.pop(scope, None)
 

@@ -65,7 +65,8 @@ class FamilyYardsticks:
 
     def _is_suspect(self, family: Family, measure_: Measure) -> bool:
         """Return whether any evidence of the family in this measure is building up."""
-        scopes = [*family.arms, *(leaf for leaves in family.leaves.values() for leaf in leaves)]
+        scopes = [*family.arms, *family.rollups]
+        scopes += [leaf for leaves in family.leaves.values() for leaf in leaves]
         rows = [
             row
             for scope in scopes
@@ -80,6 +81,7 @@ class FamilyYardsticks:
 
     def _drop_counted(self, family: Family, measure_: Measure, now_ns: int) -> None:
         records = [*family.arms.values(), *family.references.values()]
+        records += [one for one in family.rollups.values() if one.scope not in family.references]
         for leaves in family.leaves.values():
             records.extend(leaves.values())
         for record in records:

@@ -11,6 +11,7 @@ from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.decision import LOOK, NOTHING, PAGE, Decision
 from tripswitch.detect.explain import Account, sentence
 from tripswitch.detect.lines import lines_of
+from tripswitch.detect.narrowest import Narrowest
 from tripswitch.detect.point_rule import WINDOW_MINUTES, WINDOW_TEXT
 from tripswitch.detect.roster import Roster
 from tripswitch.detect.signals import SIGNALS, Kind, Rule
@@ -19,7 +20,6 @@ from tripswitch.model.incident import Severity
 from tripswitch.model.scope import Scope
 from tripswitch.model.verdict import Comparison, Finding, Verdict
 from tripswitch.windows.rings import Rows
-from tripswitch.windows.scopes import Measure
 
 _SERVED_NS: Final = NS_PER_MINUTE
 # An arm that serves no more says nothing of now, whatever its windows still show.
@@ -35,6 +35,7 @@ class Findings:
         self.roster = roster
         self.comparisons = comparisons
         self.upstreams = comparisons.upstreams
+        self.narrowest = Narrowest(roster, comparisons)
 
     def regressed(
         self, rows: Rows, decision: Decision, detect: Detect, now_ns: int, *, is_lossy: bool
@@ -47,7 +48,7 @@ class Findings:
             for index in np.flatnonzero(decision.level > NOTHING)
             if self._is_served(int(rows[index]), now_ns)
         ]
-        narrowest = self._narrowest(hot, rows, decision)
+        narrowest = self.narrowest.of(hot, rows, decision)
         verdicts = [self.verdict(rows, decision, index, detect) for index in narrowest]
         return sorted(
             verdicts,
@@ -61,36 +62,6 @@ class Findings:
             ),
         )
 
-    def _narrowest(self, hot: list[int], rows: Rows, decision: Decision) -> list[int]:
-        """Return ``hot`` without the scopes that are not to be told of.
-
-        Of an arm and its models the smallest scope whose siblings are quiet counts: a model when
-        the arm's other models are well, else the arm.
-        """
-        by_key = {self.roster.key(int(rows[index])): index for index in hot}
-        dropped = set()
-        for (scope, measure, kind), index in by_key.items():
-            arm = by_key.get((scope.arm(), measure, kind))
-            if scope == scope.arm() or arm is None:
-                continue
-            family = self.comparisons.families.get(scope.family())
-            others = {} if family is None else family.leaves.get(scope.arm(), {})
-            is_shared = any(
-                self._is_loud((other, measure, kind), rows, decision)
-                for other in others
-                if other != scope
-            )
-            dropped.add(index if is_shared else arm)
-        return [index for index in hot if index not in dropped]
-
-    def _is_loud(self, key: tuple[Scope, Measure, Kind], rows: Rows, decision: Decision) -> bool:
-        row = self.roster.by_key.get(key)
-        if row is None or not self.roster.judged[row]:
-            return False
-        index = int(np.searchsorted(rows, row))
-        is_known = decision.is_comparable[index] and decision.window[index] >= 0
-        return bool(is_known) and self._shows_it(row, decision, index)
-
     def _is_served(self, row: int, now_ns: int) -> bool:
         """Return whether a row's scope has had traffic lately.
 
@@ -98,7 +69,11 @@ class Findings:
         """
         scope = self.roster.scopes[row]
         record = None if scope is None else self.comparisons.scopes.records.get(scope)
-        return record is not None and now_ns - record.last_seen_ns <= _SERVED_NS
+        if record is None:
+            return False
+        rollup = self.comparisons.rollups.of(scope)
+        members = [record] if rollup is None else rollup.members
+        return any(now_ns - one.last_seen_ns <= _SERVED_NS for one in members)
 
     def verdict(
         self,
@@ -118,7 +93,9 @@ class Findings:
         assert scope is not None
         level = int(decision.level[index])
         comparison, reference = self._reference(row, decision, index)
-        is_common = level > NOTHING and self._is_common(row, rows, decision, index)
+        rollup = self.comparisons.rollups.of(scope)
+        is_wide = rollup is not None and not rollup.is_version
+        is_common = level > NOTHING and (is_wide or self._is_common(row, rows, decision, index))
         reading = decision.reading
         value, usual = float(reading.value[index]), float(reading.usual[index])
         if signal.rule is Rule.SCORE:
@@ -127,9 +104,11 @@ class Findings:
         page_line, look_line = float(roster.line_page[row]), float(roster.line_look[row])
         line = look_line if level == LOOK and np.isfinite(look_line) else page_line
         window = int(decision.window[index])
-        blamed = scope.family() if is_common else scope
+        blamed = scope.family() if is_common and scope.route is not None else scope
         upstream = None
-        if level > NOTHING and not decision.is_control[index]:
+        if rollup is not None and rollup.is_upstream:
+            blamed = upstream = scope
+        elif level > NOTHING and not decision.is_control[index]:
             upstream = self.upstreams.of(blamed)
             shared = self._shared_upstream(row, rows, decision, upstream)
             if shared is not None:
@@ -157,6 +136,7 @@ class Findings:
             evidence=float(decision.evidence[index]),
             is_falling=signal.is_mirrored,
             is_common=is_common,
+            rolled_up=0 if rollup is None else len(rollup.members),
         )
         severity = {LOOK: Severity.INVESTIGATE, PAGE: Severity.PAGE}.get(level)
         return Verdict(
@@ -182,6 +162,7 @@ class Findings:
             why=sentence(account),
             measured=scope,
             upstream=upstream,
+            was_bad_before=bool(roster.bad_before[row]),
         )
 
     def _window_text(self, row: int, window: int) -> str:
@@ -228,14 +209,8 @@ class Findings:
                 proven_worse = decision.level[other] > NOTHING or decision.evidence[other] >= 1
                 siblings.append(not proven_worse)
             else:
-                siblings.append(self._shows_it(candidate, decision, other))
+                siblings.append(self.narrowest.shows_it(candidate, decision, other))
         return bool(siblings) and all(siblings)
-
-    def _shows_it(self, row: int, decision: Decision, index: int) -> bool:
-        """Return whether a row without a control is bad, too, be it proven or not."""
-        if self.roster.is_absolute[row]:
-            return bool(decision.level[index] > NOTHING)
-        return bool(decision.reading.estimate[index] >= self.roster.line_page[row] / 2)
 
     def _shared_upstream(
         self, row: int, rows: Rows, decision: Decision, upstream: Scope | None
@@ -268,7 +243,7 @@ class Findings:
                     if decision.level[other] > NOTHING:
                         return None
                 elif decision.window[other] >= 0:
-                    votes.append(self._shows_it(candidate, decision, other))
+                    votes.append(self.narrowest.shows_it(candidate, decision, other))
             if votes and sum(votes) >= _MOST_SHARE * len(votes):
                 return shared
         return None
@@ -278,10 +253,12 @@ class Findings:
         roster, scopes = self.roster, self.comparisons.scopes
         family = self.comparisons.families.get(scope.family())
         oldest_ns = (scopes.rings.now_minute - _SIBLING_MINUTES) * NS_PER_MINUTE
+        rollup = self.comparisons.rollups.of(scope)
+        own = {scope.arm()} if rollup is None else {member.scope for member in rollup.members}
         return [
             candidate
             for arm, record in (family.arms if family is not None else {}).items()
-            if arm != scope.arm() and record.last_seen_ns >= oldest_ns
+            if arm not in own and record.last_seen_ns >= oldest_ns
             for candidate in roster.by_scope.get(arm, ())
             if roster.kind[candidate] == roster.kind[row]
             and roster.rubrics[candidate] == roster.rubrics[row]

@@ -16,9 +16,10 @@ import numpy.typing as npt
 from tripswitch.config.detect_sections import Detect
 from tripswitch.detect.baseline import Baseline, from_moments, own_history, ratio_of
 from tripswitch.detect.comparison import Comparisons
-from tripswitch.detect.decision import Decision, decide
+from tripswitch.detect.decision import NOTHING, PAGE, Decision, decide
 from tripswitch.detect.evidence import MINUTES_A_MONTH
 from tripswitch.detect.nulls import against_baseline, against_control, mirror, null_means
+from tripswitch.detect.point_rule import WINDOWS
 from tripswitch.detect.roster import NONE, SUSPICIOUS, Roster
 from tripswitch.detect.signals import Rule, rules_of
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
@@ -50,8 +51,11 @@ class Judge:
         nothing to the evidence.
         """
         roster, rings = self.roster, self.scopes.rings
+        rollups = self.comparisons.rollups
+        rollups.refresh(now_ns, detect)
         rows = roster.rows()
         fresh = rings.take_fresh()
+        rollups.feed(fresh)
         if minute_crossed or len(self.own.samples) != len(rows):
             self._refresh(rows, now_ns, detect)
         base = self.baseline(rows, detect)
@@ -63,7 +67,46 @@ class Judge:
             for detector in roster.detectors.values():
                 detector.close_minute()
         decision = decide(self, rows, base, detect, minute_crossed=minute_crossed)
+        # What is too little to judge a member by is enough to see which of them changed.
+        own, before = self.own, roster.previous_samples[rows]
+        choices = [base.samples > 0, before > own.samples]
+        rollups.compare(
+            rows,
+            np.select(choices, [base.samples, before], own.samples),
+            np.select(choices, [base.mean, roster.previous_mean[rows]], own.mean),
+        )
+        self._doubt_rollups(rows, decision, now_ns, minute_crossed=minute_crossed)
         return rows, decision
+
+    def _doubt_rollups(
+        self, rows: Rows, decision: Decision, now_ns: int, *, minute_crossed: bool
+    ) -> None:
+        """Take back what roll-ups show and their members do not; forget what is over.
+
+        A member that was bad alone has left its evidence there, which nobody's recovery drops.
+        """
+        rollups, roster = self.comparisons.rollups, self.roster
+        if not rollups.known:
+            return
+        for index in np.flatnonzero(decision.level > NOTHING).tolist():
+            row = int(rows[index])
+            rollup = rollups.of(roster.scopes[row])
+            if rollup is None:
+                continue
+            is_page = decision.level[index] == PAGE
+            line = float((roster.line_page if is_page else roster.line_look)[row])
+            window = WINDOWS[int(decision.window[index])]
+            if not rollups.is_shown(rollup, row, window, line):
+                decision.level[index] = NOTHING
+        if not minute_crossed:
+            return
+        over = decision.reading.estimate < np.minimum(roster.line_look, roster.line_page)[rows] / 2
+        for name in ("page_own", "look_own"):
+            detector = roster.detectors[name]
+            for index in np.flatnonzero(over & (detector.evidence(rows) >= 1)).tolist():
+                row = int(rows[index])
+                if rollups.of(roster.scopes[row]) is not None:
+                    detector.start(row, 0.0, now_ns)
 
     def baseline(self, rows: Rows, detect: Detect) -> Baseline:
         """Return what each row without control is compared with: the version before or its past.
@@ -175,9 +218,10 @@ class Judge:
         if not compared.any():
             return
         chosen = rows[compared]
-        pending = roster.pending[chosen]
-        pending[:, 0] += fresh[roster.series[chosen]]
-        pending[:, 1] += fresh[roster.control[chosen]]
+        # Whole rows are taken some times faster than they are indexed.
+        pending = _taken(roster.pending, chosen)
+        pending[:, 0] += _taken(fresh, roster.series[chosen])
+        pending[:, 1] += _taken(fresh, roster.control[chosen])
         self._close_stratum(pending)
         mirrored, kind = roster.mirrored[chosen], roster.kind[chosen]
         page = np.zeros((len(chosen), 6))
@@ -194,12 +238,12 @@ class Judge:
             suspect = mirror(pending[:, 0, stratum], mirrored)
             control = mirror(pending[:, 1, stratum], mirrored)
             gain_page, gain_look = against_control(suspect, control, turned, kind)
-            page += np.where(paired[:, None], gain_page, 0.0)
-            look += np.where(paired[:, None], gain_look, 0.0)
-            counted = np.where(paired[:, None], pending[:, 1, stratum, :2], 0.0)
+            page += gain_page * paired[:, None]
+            look += gain_look * paired[:, None]
+            counted = pending[:, 1, stratum, :2] * paired[:, None]
             roster.control_n[chosen] += counted[:, 0]
             roster.control_s[chosen] += counted[:, 1]
-            pending[paired, :, stratum] = 0.0
+            pending[:, :, stratum] *= ~paired[:, None, None]
         roster.pending[chosen] = pending
         full = roster.control_n[chosen] > _CONTROL_MEMORY
         roster.control_n[chosen[full]] /= 2
@@ -230,10 +274,10 @@ class Judge:
         The slot of the minute that will open next is the one of the oldest open minute.
         """
         oldest = (self.scopes.rings.now_minute + 1) % STRATA
-        unpaired = (pending[:, 0, oldest, 0] == 0) | (pending[:, 1, oldest, 0] == 0)
-        moved = np.where(unpaired[:, None, None], pending[:, :, oldest], 0.0)
-        pending[:, :, STRATA] += moved
-        pending[:, :, oldest] -= moved
+        left = pending[:, :, oldest, 0] > 0
+        unpaired = np.flatnonzero(left[:, 0] != left[:, 1])
+        pending[unpaired, :, STRATA] += pending[unpaired, :, oldest]
+        pending[unpaired, :, oldest] = 0.0
 
     def _step(
         self,
@@ -288,6 +332,11 @@ class Judge:
             roster.detectors["page_own"].start(row, share * detect.alpha_start, now_ns)
             roster.detectors["look_own"].start(row, share * detect.alpha_investigate, now_ns)
             roster.own_mode[row] = mode[index]
+
+
+def _taken(array: Floats, rows: Rows) -> Floats:
+    """Return a copy of some rows of an array of any shape."""
+    return array.reshape(len(array), -1).take(rows, axis=0).reshape(-1, *array.shape[1:])
 
 
 _PREVIOUS: Final = 1

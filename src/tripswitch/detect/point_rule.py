@@ -88,7 +88,9 @@ def read_means(
 ) -> Reading:
     """Return the reading of plain means: scores and rates. ``effect`` is the design effect."""
     n, mean, error2 = _mean_and_error2(rings.window(rows, window), effect)
-    control = rings.window(np.maximum(reference.rows, 0), window)
+    control = np.zeros((len(rows), 3))
+    compared = reference.is_control.nonzero()[0]
+    control[compared] = rings.window(reference.rows[compared], window)
     ny, control_mean, control_error2 = _mean_and_error2(control, effect)
     usual = np.where(reference.is_control, control_mean, reference.mean)
     usual_error2 = np.where(reference.is_control, control_error2, reference.standard_error**2)

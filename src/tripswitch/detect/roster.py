@@ -34,7 +34,8 @@ class Roster:
     spent by success, ``raw`` also that of leaks (their traces), else -1;
     ``control*`` the same of the control, -1 without one. ``pending`` (R, 2, 5, 3) holds unpaired
     arrivals of suspect and control by stratum. ``previous_*`` is the frozen baseline taken from
-    the version before, samples 0 without one. ``held_*`` count minutes. ``*_share`` is the part of
+    the version before, samples 0 without one; ``bad_before`` says that this one was beyond the line
+    already. ``held_*`` count minutes. ``*_share`` is the part of
     the start budget that the running evidence began with: 1 the first time, half as much each time
     the comparison is begun anew, so that all of them together spend it twice at most.
     """
@@ -80,6 +81,7 @@ class Roster:
         "is_rate",
         "is_absolute",
         "seen_start",
+        "bad_before",
     )
     GIVEN: Final = ("used", "kind", "series", "mirrored", "two_sided", "is_rate", "is_absolute")
     """What a row is made with and never changes: of the code, not of what was seen."""
@@ -130,6 +132,7 @@ class Roster:
         self.is_rate: npt.NDArray[np.bool_]
         self.is_absolute: npt.NDArray[np.bool_]
         self.seen_start: npt.NDArray[np.bool_]
+        self.bad_before: npt.NDArray[np.bool_]
         for name in self._INTS:
             setattr(self, name, np.full(64, NONE, dtype=np.int64))
         for name in self._FLOATS:
@@ -192,6 +195,7 @@ class Roster:
         self.is_absolute[row] = signal.rule in ABSOLUTE
         self.two_sided[row] = is_two_sided
         self.seen_start[row] = not record.found_running
+        self.bad_before[row] = False
         self.pending[row] = 0.0
         self.set_lines(row, lines)
         for detector in self.detectors.values():

@@ -56,6 +56,7 @@ def save_detection(snapshot: Snapshot, judge: Judge) -> None:
     """Put families, rows, evidence and the baselines in force into ``snapshot``."""
     _save_families(snapshot, judge.comparisons)
     judge.comparisons.upstreams.save(snapshot)
+    judge.comparisons.rollups.save(snapshot)
     _save_roster(snapshot, judge.roster)
     for name in _BASELINE:
         snapshot.arrays[f"judge.own.{name}"] = getattr(judge.own, name).copy()
@@ -72,6 +73,7 @@ def restore_detection(snapshot: Snapshot, judge: Judge, detect: Detect) -> Taken
     by_id = {record.id: record for record in judge.scopes.records.values()}
     _restore_families(snapshot, judge.comparisons, by_id)
     judge.comparisons.upstreams.restore(snapshot)
+    judge.comparisons.rollups.restore(snapshot, by_id)
     taken = _restore_roster(snapshot, judge, detect)
     judge.incident_rows = set(snapshot.facts["judge.incident_rows"])
     if not taken.unplaced and not taken.added:

@@ -24,7 +24,7 @@ QUARTERS_A_WEEK: Final = 7 * 24 * 4
 RHOS: Final[Floats] = np.array([0.6, 0.3, 0.08])
 """The bets: so much of the null's traffic is left."""
 NULL_SHARE: Final = 0.65
-_FEWEST_WEEKS: Final = 2
+FEWEST_WEEKS: Final = 2
 _MINUTES_KEPT: Final = 60
 _STILL_MINUTES: Final = 5
 _DAY: Final = 1 - 1 / 1440
@@ -33,7 +33,7 @@ _SUSPICIOUS: Final = 0.1
 _CAP_MINUTES: Final = 3
 _SHRINK_MINUTES: Final = 120
 # Until the over-dispersion has been seen for a while, nobody knows what a drop is.
-_FEWEST_SEEN: Final = 240
+FEWEST_SEEN: Final = 240
 _LEVELS: Final = (0.1, 10.0)
 
 
@@ -47,6 +47,24 @@ class Drop:
     minutes: int
     evidence: float
     onset_minute: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is seen of one route: calls and what was expected over ``minutes``, and the evidence.
+
+    ``weeks`` went into what is expected now, ``minutes_seen`` into the over-dispersion ``spread``;
+    ``is_known`` says that both are enough.
+    """
+
+    calls: float
+    expected: float
+    minutes: int
+    evidence: float
+    weeks: int
+    minutes_seen: float
+    spread: float
+    is_known: bool
 
 
 class TrafficWatch:
@@ -177,6 +195,26 @@ class TrafficWatch:
                 found.append(Drop(scopes[row], calls, expected, minutes, evidence, onset))
         return sorted(found, key=lambda drop: tuple(part or "" for part in drop.scope))
 
+    def seen(self, row: int, minute: int, min_expected: float) -> Seen:
+        """Return what was seen of a row up to an absolute minute."""
+        for minutes in (15, _MINUTES_KEPT):
+            calls, expected = self._sums(row, minute, minutes)
+            if expected >= min_expected:
+                break
+        around = (minute // 15 + np.arange(-1, 2)) % QUARTERS_A_WEEK
+        weeks = int(self.weeks[row, around].min())
+        surprise, minutes_seen = self._state[row, 4:6].tolist()
+        return Seen(
+            calls,
+            expected,
+            minutes,
+            float(self.evidence()[row]),
+            weeks,
+            minutes_seen,
+            max(surprise / max(minutes_seen, 1.0), 1.0),
+            weeks >= FEWEST_WEEKS and minutes_seen >= FEWEST_SEEN,
+        )
+
     def save(self, snapshot: Snapshot) -> None:
         """Put what is expected, and all evidence, into ``snapshot``."""
         size = len(self.rows) + len(self._free)
@@ -220,7 +258,7 @@ class TrafficWatch:
     def _bet(
         self, minute: int, calls: Floats, likely: Floats, spread: Floats, alpha: float
     ) -> None:
-        some = (likely > 0) & (self._state[:, 5] >= _FEWEST_SEEN)
+        some = (likely > 0) & (self._state[:, 5] >= FEWEST_SEEN)
         gain = (calls[:, None] * np.log(RHOS) + (1 - RHOS) * NULL_SHARE * likely[:, None]) / spread[
             :, None
         ]
@@ -246,7 +284,7 @@ class TrafficWatch:
         """Return calls a minute of earlier weeks, and where enough weeks are known."""
         around = (quarter + np.arange(-1, 2)) % QUARTERS_A_WEEK
         mean = self.table[:, around].astype(np.float64) @ np.array([0.25, 0.5, 0.25])
-        known = (self.weeks[:, around] >= _FEWEST_WEEKS).all(axis=1)
+        known = (self.weeks[:, around] >= FEWEST_WEEKS).all(axis=1)
         return mean, np.asarray(known)
 
     def _close_quarter(self, quarter: int) -> None:

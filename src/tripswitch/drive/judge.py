@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
@@ -20,26 +20,29 @@ from tripswitch.config.loading import load_config, with_reloadable
 from tripswitch.drive.link import SIGNAL_OF, RecordKind
 from tripswitch.drive.logs import configure_logs, place_of
 from tripswitch.drive.own_traces import OwnTraces
-from tripswitch.drive.posted import read_changes, read_scores
+from tripswitch.drive.posted import read_changes, read_instruction, read_opening, read_scores
 from tripswitch.drive.session import Arrival
 from tripswitch.errors import ConfigError, LedgerError
+from tripswitch.incidents.due import MOST_AWAITED
+from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_S
+from tripswitch.model.drift import Drift
 from tripswitch.model.incident import RollbackState
+from tripswitch.model.messages import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from tripswitch.config.model import Config
-    from tripswitch.detect.validity import Kept
     from tripswitch.drive.config_edits import ConfigEdits
+    from tripswitch.drive.evidence import EvidenceKeeper
     from tripswitch.drive.inbox import Inbox
+    from tripswitch.drive.judged import Judged
     from tripswitch.drive.link import Record
     from tripswitch.drive.posted import Refused
     from tripswitch.drive.snapshots import Snapshots
-    from tripswitch.genai.sightings import Evaluation
-    from tripswitch.model.incident import Change, Incident, RollbackPlan
+    from tripswitch.model.instruction import Act
     from tripswitch.model.messages import Command, RollbackOutcome
-    from tripswitch.model.snapshot import Snapshot
     from tripswitch.store.ledger import Ledger
 
 HEARTBEAT_S = 1.0
@@ -49,58 +52,15 @@ _MOST_UNRECORDED = 10_000
 
 _EXECUTOR_GRACE_S = 3.0
 
+# Twice the longest time that postmortem.publish_within may be, for those resolved late.
+_POSTMORTEM_NS = 180 * 24 * NS_PER_HOUR
+
 # Spans of the last calls are worth this much of the time there is to stop.
 _OWN_TRACES_S = 1.0
 
 _log = structlog.get_logger(__name__)
 
 _T = TypeVar("_T")
-
-
-class Judged(Protocol):
-    """What the judge asks of a session: the engine with its reader, without any I/O."""
-
-    def restore(self, incidents: Sequence[Incident], past_plans: Sequence[RollbackPlan]) -> None:
-        """Take up what was open when the last judge ended, and what was ever rolled back."""
-
-    def feed(self, arrivals: Sequence[Arrival]) -> list[Command]:
-        """Judge forwarded requests of traces and logs."""
-
-    def advance(self, now_ns: int) -> list[Command]:
-        """Let wall time pass up to ``now_ns``."""
-
-    def outcome(self, outcome: RollbackOutcome) -> list[Command]:
-        """Take in what became of a rollback."""
-
-    def scores(self, evaluations: Sequence[Evaluation], now_ns: int) -> None:
-        """Take scores that came by the API."""
-
-    def changes(self, changes: Sequence[Change]) -> list[Command]:
-        """Take changes that were posted."""
-
-    def explain(self, texts: Sequence[str], most: int) -> dict[str, Any]:
-        """Return why the scopes asked for are judged as they are, as JSON. Raises ValueError."""
-
-    def telemetry(self) -> dict[str, Any]:
-        """Return what is understood of the telemetry, as JSON."""
-
-    def lost(self, requests: int) -> None:
-        """Mark the current minute: so many of its requests were forwarded but never read."""
-
-    def snapshot(self) -> Snapshot:
-        """Return all that is known now."""
-
-    def resume(self, snapshot: Snapshot, now_ns: int) -> Kept:
-        """Be what ``snapshot`` was, before anything else."""
-
-    def reload(self, config: Config) -> Kept:
-        """Use ``config`` from the next tick on; return what became of the evidence."""
-
-    def counters(self) -> dict[str, float]:
-        """Return numbers for the metrics page, by name."""
-
-    def status(self) -> dict[str, Any]:
-        """Return scopes, signals, estimates and verdicts as JSON."""
 
 
 class Judge:
@@ -113,27 +73,36 @@ class Judge:
         ledger: Ledger,
         inbox: Inbox,
         snapshots: Snapshots | None = None,
+        evidence: EvidenceKeeper | None = None,
     ) -> None:
         self.config = config
         self.session = session
         self._snapshots = snapshots
+        self._evidence = evidence
+        self._pruned_ns = 0
         self._faults_before = 0
         self._ledger = ledger
         self._inbox = inbox
         self._own_traces = OwnTraces(config.telemetry.otlp)
         self._executor = Executor(
-            ledger.outbox, config, self._take_outcome, on_call=self._own_traces.record
+            ledger.outbox,
+            config,
+            self._take_outcome,
+            threads=ledger.threads,
+            on_call=self._own_traces.record,
         )
         self._unrecorded: list[Command] = []
         self._consumed = 0
         self._counts = {
             "api_changes_total": 0,
+            "api_instructions_total": 0,
             "api_scores_total": 0,
             "judge_batches_total": 0,
             "judge_errors_total": 0,
             "judge_requests_total": 0,
             "ledger_errors_total": 0,
             "ledger_dropped_commands_total": 0,
+            "ledger_pruned_rows_total": 0,
             "config_reloads_total;process=judge": 0,
             "config_reload_failures_total;process=judge": 0,
             "config_last_reload_ok;process=judge": 1,
@@ -144,7 +113,9 @@ class Judge:
         if self._snapshots is not None:
             self._snapshots.resume(self.session, time.time_ns())
         incidents = self._ledger.open_incidents()
-        self.session.restore(incidents, self._ledger.past_rollbacks())
+        after_ns = time.time_ns() - _POSTMORTEM_NS
+        resolved = self._ledger.resolved_pages(after_ns, MOST_AWAITED)
+        self.session.restore([*resolved, *incidents], self._ledger.past_rollbacks())
         # What follows happens now, not when the first tick or request comes.
         self._record(self.session.advance(time.time_ns()))
         undecided = [
@@ -231,6 +202,30 @@ class Judge:
         self._counts["api_changes_total"] += len(changes)
         return _taken(len(changes), refused)
 
+    def instruct(self, incident_id: str, act: Act, document: Any) -> dict[str, Any]:
+        """Do what a person wants of an incident; return it as it stands then.
+
+        Raises ValueError for what cannot be read, InstructionError for what cannot be done.
+        """
+        instruction = read_instruction(document, incident_id, act)
+        return self._instructed(lambda: self.session.instruct(instruction), incident_id)
+
+    def open_incident(self, document: Any) -> dict[str, Any]:
+        """Open an incident by hand; raises as `instruct` does."""
+        opening = read_opening(document)
+        return self._instructed(lambda: self.session.open_by_hand(opening), "")
+
+    def _instructed(self, step: Callable[[], list[Command]], incident_id: str) -> dict[str, Any]:
+        self._counts["api_instructions_total"] += 1
+        commands = step()
+        self._record(commands)
+        events = [command for command in commands if isinstance(command, Event)]
+        if events and events[-1].incident is not None:
+            found: dict[str, Any] | None = events[-1].incident.as_json()
+        else:
+            found = self._ledger.incident(incident_id)
+        return {"incident": found, "events": [event.name.value for event in events]}
+
     def counters(self) -> dict[str, float]:
         """Return everything this process counts; labels follow a name as ``;label=value``."""
         counts: dict[str, float] = dict(self._guarded(self.session.counters) or {})
@@ -241,6 +236,8 @@ class Judge:
             counts[f"own_spans_total;result={result}"] = count
         if self._snapshots is not None:
             counts |= self._snapshots.counts
+        if self._evidence is not None:
+            counts |= self._evidence.counts
         return counts | self._counts | {"ledger_unrecorded_commands": len(self._unrecorded)}
 
     async def _judge_batches(self) -> None:
@@ -262,6 +259,8 @@ class Judge:
                 arrivals.append(Arrival(record.body, record.received_ns, signal))
         if not arrivals:
             return
+        if self._evidence is not None:
+            self._evidence.take(arrivals, self.config.evidence)
         self._counts["judge_batches_total"] += 1
         self._counts["judge_requests_total"] += len(arrivals)
         commands = self._guarded(lambda: self.session.feed(arrivals))
@@ -275,12 +274,24 @@ class Judge:
             tick_s = self.config.detect.tick
             await asyncio.sleep(tick_s - time.time() % tick_s)
             self._record(self._guarded(lambda: self.session.advance(time.time_ns())) or [])
+            self._guarded(self._prune)
 
     async def _keep_snapshots(self) -> None:
         if self._snapshots is not None:
             await self._snapshots.keep(
                 self.session, self._is_sound, lambda: self.config.detect.tick
             )
+
+    def _prune(self) -> None:
+        """Forget what is past its time, once an hour."""
+        now_ns = time.time_ns()
+        if now_ns - self._pruned_ns < NS_PER_HOUR:
+            return
+        self._pruned_ns = now_ns
+        retain_ns = int(self.config.storage.retain * NS_PER_S)
+        self._counts["ledger_pruned_rows_total"] += self._ledger.prune(now_ns - retain_ns)
+        if self._evidence is not None:
+            self._evidence.prune(now_ns, self.config.evidence)
 
     def _write_last_snapshot(self) -> None:
         assert self._snapshots is not None
@@ -315,11 +326,16 @@ class Judge:
         if not self._unrecorded:
             return
         try:
-            effects = effects_of(self._unrecorded, self.config, time.time_ns())
+            effects = effects_of(
+                self._unrecorded, self.config, time.time_ns(), self._ledger.threads
+            )
             self._ledger.record(self._unrecorded, effects)
         except LedgerError as error:
             self._counts["ledger_errors_total"] += 1
             _log.error("ledger_refused", waiting=len(self._unrecorded), error=str(error))
+            # Series come again with the next look at the rings, and are the largest by far.
+            said = [one for one in self._unrecorded if not isinstance(one, Drift)]
+            self._unrecorded[:] = said
             excess = max(0, len(self._unrecorded) - _MOST_UNRECORDED)
             self._counts["ledger_dropped_commands_total"] += excess
             del self._unrecorded[:excess]
@@ -330,7 +346,10 @@ class Judge:
         else:
             if effects:
                 self._executor.wake()
-        self._unrecorded.clear()
+        recorded, self._unrecorded = self._unrecorded, []
+        if self._evidence is not None:
+            follow = self._evidence.follow
+            self._record(self._guarded(lambda: follow(recorded, self.config)) or [])
 
     def _guarded(self, step: Callable[[], _T]) -> _T | None:
         """Return what ``step`` returns; None, counted and logged, when it has a fault."""

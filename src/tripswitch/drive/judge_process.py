@@ -21,23 +21,26 @@ import structlog
 
 from tripswitch.config.endpoints import is_loopback, split_endpoint
 from tripswitch.config.loading import files_read, load_config
-from tripswitch.drive.api_tokens import ApiTokens
+from tripswitch.drive.api_tokens import ApiTokens, StateToken, admits
 from tripswitch.drive.config_edits import ConfigEdits
+from tripswitch.drive.evidence import EvidenceKeeper
 from tripswitch.drive.inbox import Inbox
 from tripswitch.drive.judge import Judge
 from tripswitch.drive.logs import configure_logs
 from tripswitch.drive.process import seek_cycles_seldom, settle_memory
 from tripswitch.drive.snapshots import Snapshots
 from tripswitch.errors import ConfigError, TripswitchError
+from tripswitch.store.evidence import Vault
 from tripswitch.store.ledger import Ledger
 from tripswitch.web.api import Pages, api_app
+from tripswitch.web.incidents_api import IncidentPages
 from tripswitch.web.listener import Listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tripswitch.config.model import Config
-    from tripswitch.drive.judge import Judged
+    from tripswitch.drive.judged import Judged
 
 LEDGER_FILE = "ledger.sqlite"
 
@@ -76,7 +79,8 @@ async def _judge(
     with Ledger(path) as ledger:
         inbox = await Inbox.open(link)
         snapshots = Snapshots(path.parent)
-        judge = Judge(config, open_session(config), ledger, inbox, snapshots)
+        evidence = EvidenceKeeper(Vault(path.parent), ledger)
+        judge = Judge(config, open_session(config), ledger, inbox, snapshots, evidence)
         judge.restore()
         api = await _serve_api(config, judge, ledger)
         settle_memory()
@@ -98,6 +102,12 @@ async def _serve_api(config: Config, judge: Judge, ledger: Ledger) -> Listener |
     if not endpoint:
         return None
     host, _ = split_endpoint(endpoint)
+    try:
+        tokens = ApiTokens(lambda: judge.config.telemetry.api.auth)
+    except ConfigError as error:
+        _log.error("api_not_listening", problems=str(error))
+        return None
+    own_token = StateToken(Path(config.storage.directory)).made()
     pages = Pages(
         status=judge.session.status,
         explain=judge.session.explain,
@@ -106,9 +116,15 @@ async def _serve_api(config: Config, judge: Judge, ledger: Ledger) -> Listener |
         events=ledger.events,
         post_scores=judge.post_scores,
         post_changes=judge.post_changes,
+        of_incidents=IncidentPages(
+            incident=ledger.incident_file,
+            audit=ledger.audit,
+            instruct=judge.instruct,
+            open=judge.open_incident,
+            admits=lambda header: admits(header, tokens, own_token),
+        ),
     )
     try:
-        tokens = ApiTokens(lambda: judge.config.telemetry.api.auth)
         app = api_app(pages, tokens=tokens, loopback_only=is_loopback(host))
         return await Listener.start(app, endpoint, "telemetry.api.endpoint")
     except ConfigError as error:

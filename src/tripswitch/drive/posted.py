@@ -1,4 +1,4 @@
-"""What comes by the API instead of OTLP: scores of calls, and changes that people make.
+"""What comes by the API instead of OTLP: scores, changes that people make, and what they want done.
 
 Items are checked one by one; a bad one is refused with its place and what was wanted, the others
 are taken. Texts are cut to what a fact may hold.
@@ -14,13 +14,15 @@ from pydantic import (
     Field,
     ValidationError,
     ValidationInfo,
+    field_validator,
     model_validator,
 )
 
 from tripswitch.genai.coercion import MAX_TEXT
 from tripswitch.genai.sightings import Evaluation
 from tripswitch.model.clocktext import NS_PER_S, ns_of
-from tripswitch.model.incident import Change
+from tripswitch.model.incident import Change, Shape
+from tripswitch.model.instruction import Act, Instruction, Opening, Trigger
 from tripswitch.model.scope import Scope
 
 MAX_ITEMS: Final = 10_000
@@ -103,6 +105,76 @@ class PostedChange(_Item):
         if info.context is not None and at_ns > info.context + _CLOCK_SKEW_NS:
             raise ValueError("time: is ahead of this machine's clock by more than 5 minutes")
         return self
+
+
+class PostedInstruction(_Item):
+    """Who wants something done, why, and where to see more."""
+
+    by: Annotated[str, Field(min_length=1, max_length=200)]
+    note: Annotated[str, Field(max_length=2_000)] = ""
+    link: Annotated[str, Field(max_length=2_000)] = ""
+
+    @field_validator("link")
+    @classmethod
+    def _is_for_the_web(cls, link: str) -> str:
+        if link and not link.startswith(("http://", "https://")):
+            raise ValueError("expected http:// or https://")
+        return link
+
+
+class PostedScope(_Item):
+    """The slice of the traffic that an incident opened by hand is about."""
+
+    route: Name | None = None
+    prompt_name: Name | None = None
+    prompt_version: Name | None = None
+    cohort: Name | None = None
+    request_model: Name | None = None
+    provider: Name | None = None
+
+
+class PostedOpening(_Item):
+    """An incident that a person opens."""
+
+    by: Annotated[str, Field(min_length=1, max_length=200)]
+    sentence: Annotated[str, Field(min_length=1, max_length=2_000)]
+    scope: PostedScope = PostedScope()
+    trigger: Trigger | None = None
+    shape: Shape = Shape.GUARDRAIL_REGRESSION
+    traces: Annotated[
+        list[Annotated[str, Field(pattern=r"^[0-9a-fA-F]{32}$")]], Field(max_length=20)
+    ] = []
+
+    def opening(self) -> Opening:
+        """Return it as the engine takes it."""
+        return Opening(
+            Scope(**self.scope.model_dump()),
+            self.sentence,
+            self.by,
+            self.trigger,
+            self.shape,
+            tuple(trace.lower() for trace in self.traces),
+        )
+
+
+def read_instruction(document: Any, incident_id: str, act: Act) -> Instruction:
+    """Return what is wanted of an incident. Raises ValueError with what was wrong."""
+    posted = _read_one(document, PostedInstruction)
+    return Instruction(incident_id, act, posted.by, posted.note, posted.link)
+
+
+def read_opening(document: Any) -> Opening:
+    """Return the incident that a person opens. Raises ValueError with what was wrong."""
+    return _read_one(document, PostedOpening).opening()
+
+
+def _read_one(document: Any, kind: type[Item]) -> Item:
+    if not isinstance(document, dict):
+        raise ValueError("expected a JSON object")  # noqa: TRY004 - the API knows no other
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        raise ValueError(_sentence(error)) from None
 
 
 class Refused(NamedTuple):

@@ -18,6 +18,7 @@ def status_of(engine: Engine) -> dict[str, Any]:
 
     ``scopes`` is a list in order of route, prompt, version, cohort; each has ``scope`` (the six
     fields), ``calls_15m`` and ``signals``, one entry a signal, rubric and direction, in that order.
+    ``due`` is what people owe the readers of a page, soonest first.
     """
     by_scope: dict[Scope, list[Verdict]] = {}
     for verdict in engine.verdicts():
@@ -42,6 +43,7 @@ def status_of(engine: Engine) -> dict[str, Any]:
                 engine.book.open.values(), key=lambda tracked: tracked.incident.detected_at_ns
             )
         ],
+        "due": engine.follower.reminders.outlook(engine.config),
     }
 
 

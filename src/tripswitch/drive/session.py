@@ -19,7 +19,8 @@ from tripswitch.genai.sightings import Evaluation, Sighted
 from tripswitch.genai.understand import DEFAULT_COHORTS, Understanding
 from tripswitch.model.clocktext import NS_PER_S
 from tripswitch.model.incident import Change, Incident, RollbackPlan
-from tripswitch.model.messages import Command, Confirmed, RollbackOutcome
+from tripswitch.model.instruction import Instruction, Opening
+from tripswitch.model.messages import Command, RollbackOutcome
 from tripswitch.model.snapshot import Snapshot
 from tripswitch.otlp.delivery import Signal
 
@@ -99,9 +100,13 @@ class Session:
         """Take in what became of a rollback."""
         return self.engine.outcome(outcome)
 
-    def confirm(self, confirmed: Confirmed) -> list[Command]:
-        """Take in what a person confirmed."""
-        return self.engine.confirm(confirmed)
+    def instruct(self, instruction: Instruction) -> list[Command]:
+        """Take in what a person wants. Raises InstructionError where nothing can follow."""
+        return self.engine.instruct(instruction)
+
+    def open_by_hand(self, opening: Opening) -> list[Command]:
+        """Open an incident that a person knows of. Raises InstructionError as `instruct` does."""
+        return self.engine.open_by_hand(opening)
 
     def scores(self, evaluations: Sequence[Evaluation], now_ns: int) -> None:
         """Take scores that came by the API."""

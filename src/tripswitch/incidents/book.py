@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from tripswitch.config.model import Incidents
 from tripswitch.detect.signals import SECURITY
+from tripswitch.incidents.owed import Owed
 from tripswitch.incidents.recovery import Recovery
+from tripswitch.incidents.triage import triage_by_hand
 from tripswitch.model.clocktext import NS_PER_S
 from tripswitch.model.incident import (
     Change,
@@ -23,15 +27,23 @@ from tripswitch.model.incident import (
     RollbackPlan,
     RollbackState,
     Severity,
+    undo_key,
 )
+from tripswitch.model.instruction import Opening
 from tripswitch.model.messages import Command, Event, EventName, Notify
 from tripswitch.model.scope import Scope
 from tripswitch.model.verdict import Comparison, Verdict
 
 _MOST_CLOSED: Final = 1_000
+# As many as the ledger keeps.
+_MOST_ROLLBACKS: Final = 10_000
 
 QUIET_EVENTS: Final = frozenset(
-    {EventName.CHANGE_SEEN, EventName.LEAK_NOTED, EventName.INCIDENT_UPDATED}
+    {
+        EventName.CHANGE_SEEN,
+        EventName.LEAK_NOTED,
+        EventName.EVIDENCE_SEALED,
+    }
 )
 """Events that are recorded but wake nobody."""
 
@@ -41,7 +53,11 @@ class Tracked:
     """An open incident with what the engine needs to follow it.
 
     ``called_ns`` is when its rollback was answered (or may have been), ``share_before`` the bad
-    version's share of its population then; ``confirmations`` is what people confirmed so far.
+    version's share of its population then, ``confirmed_ns`` when the spans showed the traffic
+    moved; ``blaming`` is the verdict that a rollback was planned on, ``tried`` the rungs and
+    targets that are behind, ``families`` those whose traffic went through a provider that failed.
+    ``is_overdue``, ``is_unrecovered`` and ``is_hold_over`` have been told;
+    ``drift_step`` is where it stood when its series were last taken.
     """
 
     incident: Incident
@@ -49,8 +65,14 @@ class Tracked:
     recovery: Recovery | None = None
     called_ns: int | None = None
     share_before: float = 1.0
+    confirmed_ns: int | None = None
+    blaming: Verdict | None = None
+    tried: set[tuple[str, str]] = field(default_factory=set)
+    families: set[Scope] = field(default_factory=set)
     is_overdue: bool = False
-    confirmations: set[str] = field(default_factory=set)
+    is_unrecovered: bool = False
+    is_hold_over: bool = False
+    drift_step: str = ""
 
 
 class Subject(NamedTuple):
@@ -70,7 +92,9 @@ class Book:
         self.open: dict[Subject, Tracked] = {}
         self.remembered: dict[str, Tracked] = {}
         self.episodes: dict[Subject, tuple[int, int]] = {}
-        self.past_rollbacks: set[tuple[str, Scope, str]] = set()
+        self.past_rollbacks: OrderedDict[str, RollbackPlan] = OrderedDict()
+        self.owed: dict[str, Owed] = {}
+        self.on_resolved: Callable[[Incident], None] | None = None
 
     def key_of(self, verdict: Verdict) -> Subject:
         """Return the subject whose incident a verdict belongs to."""
@@ -79,6 +103,15 @@ class Book:
             # What a provider does to all is told once, and not again of each.
             if upstream == verdict.scope or Subject(upstream, security) in self.open:
                 return Subject(upstream, security)
+        for subject, tracked in self.open.items():
+            # What was said of a provider holds for those that it served, also once they left it.
+            if (
+                verdict.scope.family() in tracked.families
+                and tracked.incident.shape is verdict.shape
+                and verdict.comparison is not Comparison.CONTROL
+                and subject.security == security
+            ):
+                return subject
         arm = Subject(verdict.scope.arm(), security)
         family = Subject(verdict.scope.family(), security)
         return family if verdict.is_common or family in self.open else arm
@@ -100,12 +133,16 @@ class Book:
         return None
 
     def by_rollback(self, key: str) -> Tracked | None:
-        """Return the open incident whose rollback has this idempotency key."""
+        """Return the open incident whose rollback, or its way back, has this idempotency key."""
         for tracked in self.open.values():
             plan = tracked.incident.rollback
-            if plan is not None and plan.key == key:
+            if plan is not None and key in (plan.key, undo_key(plan.key)):
                 return tracked
         return None
+
+    def episodes_of(self, verdict: Verdict) -> int:
+        """Return the number of the episode of a verdict's subject, 1 for the first."""
+        return max(1, self.episodes.get(self.key_of(verdict), (1, 0))[0])
 
     def restore(self, incidents: list[Incident], past_plans: list[RollbackPlan]) -> list[Incident]:
         """Take up incidents that were open before a restart, and what was rolled back before.
@@ -117,6 +154,8 @@ class Book:
         order = {incident_id: number for number, incident_id in enumerate(remembered)}
         for incident in sorted(incidents, key=lambda one: order.get(one.id, len(order))):
             if incident.state is IncidentState.RESOLVED:
+                if self.on_resolved is not None:
+                    self.on_resolved(incident)
                 continue
             scope = incident.scope.arm() if incident.scope.prompt_version else incident.scope
             key = Subject(scope, incident.security)
@@ -133,9 +172,13 @@ class Book:
         return [tracked.incident for tracked in remembered.values()]
 
     def note_rollback(self, plan: RollbackPlan) -> None:
-        """Remember a rollback that went out, so that it never goes out again."""
-        if plan.state not in (RollbackState.PROPOSED, RollbackState.WITHHELD):
-            self.past_rollbacks.add((plan.target, plan.pointer, plan.from_version))
+        """Remember a rollback that went out or was decided upon: it never goes out again."""
+        if plan.state in (RollbackState.PROPOSED, RollbackState.WITHHELD) or plan.undoes:
+            return
+        self.past_rollbacks[plan.key] = plan
+        self.past_rollbacks.move_to_end(plan.key)
+        while len(self.past_rollbacks) > _MOST_ROLLBACKS:
+            self.past_rollbacks.popitem(last=False)
 
     def open_incident(
         self,
@@ -183,6 +226,42 @@ class Book:
         self._note_episode(key, episode, now_ns + quiet_ns)
         return tracked
 
+    def open_by_hand(self, opening: Opening, now_ns: int, settings: Incidents) -> Tracked | None:
+        """Open an incident that a person knows of; None where one of that subject is open."""
+        security = opening.trigger is not None
+        key = Subject(opening.scope, security)
+        if key in self.open:
+            return None
+        episode, quiet_until_ns = self.episodes.get(key, (0, 0))
+        if episode == 0 or now_ns > quiet_until_ns:
+            episode += 1
+        what = "by hand" if opening.trigger is None else opening.trigger.value
+        incident = Incident(
+            id=_incident_id(key, f"{opening.shape.value} {what}", now_ns),
+            shape=opening.shape,
+            signal=what,
+            rubric=None,
+            severity=Severity.PAGE,
+            state=IncidentState.OPEN,
+            security=security,
+            scope=opening.scope,
+            episode=episode,
+            onset_ns=now_ns,
+            detected_at_ns=now_ns,
+            estimate=0.0,
+            baseline=0.0,
+            samples=0,
+            evidence=0.0,
+            why=opening.sentence,
+            signals=(what,),
+            exemplars=opening.traces,
+            opened_by=opening.by,
+            triage=triage_by_hand(opening.trigger, opening.sentence),
+        )
+        tracked = self.open[key] = Tracked(incident)
+        self._note_episode(key, episode, now_ns + int(settings.quiet_period * NS_PER_S))
+        return tracked
+
     def join(self, tracked: Tracked, verdict: Verdict) -> bool:
         """Add a verdict to an open incident; return whether its signal is new there."""
         key = _verdict_key(verdict)
@@ -218,6 +297,8 @@ class Book:
     def close(self, key: Subject, now_ns: int, settings: Incidents) -> None:
         """Take a resolved incident off the book; the quiet period begins."""
         tracked = self.open.pop(key)
+        if self.on_resolved is not None:
+            self.on_resolved(tracked.incident)
         quiet_ns = int(settings.quiet_period * NS_PER_S)
         self._note_episode(key, tracked.incident.episode, now_ns + quiet_ns)
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tripswitch.model.clocktext import NS_PER_HOUR
 from tripswitch.model.incident import Change
 from tripswitch.model.scope import Scope
 from tripswitch.model.snapshot import Snapshot
 
+if TYPE_CHECKING:
+    from tripswitch.model.scores import Scores
+
 _MOST_POPULATIONS: Final = 20_000
 _MOST_CHANGES: Final = 1_000
 _LOOK_BACK_NS: Final = 24 * NS_PER_HOUR
+_MOST_RUBRICS: Final = 2_000
 
 
 class ChangeLog:
@@ -21,6 +25,7 @@ class ChangeLog:
     def __init__(self) -> None:
         self._serving: OrderedDict[Scope, str | None] = OrderedDict()
         self._changes: deque[Change] = deque(maxlen=_MOST_CHANGES)
+        self._rubrics: dict[str, None] = {}
 
     def see_arm(self, arm: Scope, first_seen_ns: int, *, found_running: bool) -> Change | None:
         """Note that ``arm`` was seen for the first time; return the change, if it is one."""
@@ -35,6 +40,25 @@ class ChangeLog:
         change = Change("prompt_version", first_seen_ns, arm, before, arm.prompt_version)
         self._changes.append(change)
         return change
+
+    def see_rubrics(self, scores: Scores) -> list[Change]:
+        """Return the evaluators that speak in another version than before.
+
+        Another version is another series, ``name (version)``, see `genai.appraisal`.
+        """
+        found = []
+        for row, rubric in enumerate(scores.rubric):
+            if rubric in self._rubrics or len(self._rubrics) >= _MOST_RUBRICS:
+                continue
+            name, opening, _ = rubric.partition(" (")
+            before = [known for known in self._rubrics if known.partition(" (")[0] == name]
+            self._rubrics[rubric] = None
+            if opening and before:
+                scope = scores.scopes.distinct[int(scores.scopes.codes[row])]
+                moment_ns = int(scores.end[row])
+                change = Change("evaluator", moment_ns, Scope(scope.route), before[-1], rubric)
+                found.append(change)
+        return found
 
     def note(self, change: Change) -> None:
         """Note a change that was seen otherwise, or posted."""
@@ -52,6 +76,7 @@ class ChangeLog:
             ]
             for change in self._changes
         ]
+        snapshot.facts["changes.rubrics"] = list(self._rubrics)
         snapshot.facts["changes.serving"] = [
             [snapshot.number(scope), version] for scope, version in self._serving.items()
         ]
@@ -62,6 +87,7 @@ class ChangeLog:
             scope = snapshot.scope(number)
             if scope is not None:
                 self._changes.append(Change(kind, time_ns, scope, before, after))
+        self._rubrics = dict.fromkeys(snapshot.facts.get("changes.rubrics", ()))
         for number, version in snapshot.facts["changes.serving"]:
             scope = snapshot.scope(number)
             if scope is not None:

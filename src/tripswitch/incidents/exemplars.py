@@ -8,9 +8,9 @@ tenant first, so that three traces tell three stories.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tripswitch.model.calls import FloatColumn, IntColumn, Text
 from tripswitch.model.clocktext import NS_PER_MINUTE
@@ -31,13 +31,14 @@ _NO_BAR: Final = float("-inf")
 
 
 class Exemplar(NamedTuple):
-    """One bad call: its badness 0..1 and where to find it."""
+    """One bad call: its badness, where to find it, and the facts that tell its story."""
 
     badness: float
     trace_id: str
     tenant: str | None
     session: str | None
     end_ns: int
+    facts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -60,6 +61,7 @@ class Offers:
     trace_id: Sequence[str]
     tenant: Sequence[Text]
     session: Sequence[Text] | None = None
+    facts: Callable[[int], tuple[tuple[str, str], ...]] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -73,6 +75,7 @@ class Offers:
             self.tenant[row],
             None if self.session is None else self.session[row],
             int(self.end_ns[index]),
+            () if self.facts is None else self.facts(row),
         )
 
 
@@ -198,6 +201,17 @@ class Exemplars:
                 chosen.append(exemplar)
         return tuple(exemplar.trace_id for exemplar in chosen)
 
+    def facts(self, scope: Scope, trace_id: str) -> tuple[tuple[str, str], ...]:
+        """Return all that is known of one exemplar's call, each fact once, in a fixed order."""
+        found: dict[tuple[str, str], None] = {}
+        for arm, buckets in self._arms.items():
+            if _covers(scope, arm):
+                for key in sorted(buckets):
+                    for exemplar in buckets[key].worst:
+                        if exemplar.trace_id == trace_id:
+                            found |= dict.fromkeys(exemplar.facts)
+        return tuple(found)
+
     def tenants(
         self, scope: Scope, signals: tuple[str, ...], onset_ns: int, most: int = 20
     ) -> tuple[tuple[str, int], ...]:
@@ -246,7 +260,7 @@ class Exemplars:
             if arm is not None:
                 self._arms[arm] = {
                     (signal, minutes): _Bucket(
-                        [Exemplar(*one) for one in worst], Counter(dict(tenants))
+                        [_exemplar_of(one) for one in worst], Counter(dict(tenants))
                     )
                     for signal, minutes, worst, tenants in buckets
                 }
@@ -254,6 +268,11 @@ class Exemplars:
     def forget(self, arm: Scope) -> None:
         """Drop an arm that made way."""
         self._arms.pop(arm, None)
+
+
+def _exemplar_of(kept: list[Any]) -> Exemplar:
+    exemplar = Exemplar(*kept)
+    return exemplar._replace(facts=tuple((name, value) for name, value in exemplar.facts))
 
 
 def _in_order(offers: Sequence[Offers]) -> list[tuple[Offers, int]]:

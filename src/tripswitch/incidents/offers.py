@@ -6,17 +6,21 @@ and rubrics beyond those that an arm may have take no room.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import numpy as np
 
 from tripswitch.detect.counted import Counted
 from tripswitch.detect.signals import SLOW, TTFT
+from tripswitch.incidents.contrast import TraceFact, call_facts, value_at
 from tripswitch.incidents.exemplars import Offers
 from tripswitch.model.calls import Calls, FloatColumn, IntColumn, Text
 from tripswitch.model.requests import Requests
 from tripswitch.model.scope import Scope
 from tripswitch.model.scores import Scores
+
+_LONGEST_FACT: Final = 200
 
 
 def offers_of(
@@ -51,6 +55,7 @@ def _of_requests(requests: Requests, counted: Counted, kind: slice) -> Offers:
         requests.end,
         requests.trace_id,
         requests.tenant,
+        facts=lambda row: _request_facts(requests, row),
     )
 
 
@@ -92,6 +97,7 @@ def _of_calls(calls: Calls, counted: Counted, kind: slice) -> Offers:
         calls.trace_id,
         calls.tenant,
         calls.session,
+        facts=lambda row: call_facts(calls, row),
     )
 
 
@@ -118,7 +124,41 @@ def _of_scores(scores: Scores, counted: Counted, kind: slice) -> Offers:
         scores.end,
         scores.trace_id,
         scores.tenant,
+        facts=lambda row: _score_facts(scores, row),
     )
+
+
+def _request_facts(requests: Requests, row: int) -> tuple[TraceFact, ...]:
+    scopes = requests.by_scope()
+    found = _scope_facts(scopes.distinct[int(scopes.codes[row])])
+    found.append(("request latency", f"{float(requests.latency[row]):.3g} s"))
+    for name, column, form in (
+        ("request tokens", requests.tokens, ".0f"),
+        ("request cost", requests.cost_usd, ".4g"),
+    ):
+        if len(column) and np.isfinite(column[row]):
+            found.append((name, format(float(column[row]), form)))
+    if requests.error[row]:
+        found.append(("error", (value_at(requests.error_class, row) or "yes")[:_LONGEST_FACT]))
+    return tuple(found)
+
+
+def _score_facts(scores: Scores, row: int) -> tuple[TraceFact, ...]:
+    scope = scores.scopes.distinct[int(scores.scopes.codes[row])]
+    name = (scores.rubric[row] or scores.signal[row])[:_LONGEST_FACT]
+    return (*_scope_facts(scope), ("score", f"{name}: {float(scores.score[row]):.2f}"))
+
+
+def _scope_facts(scope: Scope) -> list[TraceFact]:
+    named = (
+        ("route", scope.route),
+        ("prompt", scope.prompt_name),
+        ("version", scope.prompt_version),
+        ("cohort", scope.cohort),
+        ("model", scope.request_model),
+        ("provider", scope.provider),
+    )
+    return [(name, value[:_LONGEST_FACT]) for name, value in named if value]
 
 
 def _offers(
@@ -131,6 +171,8 @@ def _offers(
     trace_id: Sequence[str],
     tenant: Sequence[Text],
     session: Sequence[Text] | None = None,
+    *,
+    facts: Callable[[int], tuple[TraceFact, ...]],
 ) -> Offers:
     codes = counted.codes[chosen]
     arms: dict[Scope, int] = {}
@@ -153,4 +195,5 @@ def _offers(
         trace_id,
         tenant,
         session,
+        facts,
     )

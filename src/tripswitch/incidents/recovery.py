@@ -17,6 +17,7 @@ proven. Minutes are taken two minutes late, so that spans on their way are in.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Container
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -201,6 +202,15 @@ class Recovery:
         known = {(proof.watched.kind, proof.watched.row) for proof in self.proofs}
         self.proofs.extend(Proof(item) for item in watched if (item.kind, item.row) not in known)
 
+    def drop(self, emptied: Container[str | None]) -> None:
+        """Forget the proofs of tools that were switched off: nothing can be proven of them."""
+        self.proofs = [
+            proof
+            for proof in self.proofs
+            if proof.watched.kind not in (Kind.TOOL_SLOW, Kind.TOOL_ERROR)
+            or proof.watched.name.partition(":")[2] not in emptied
+        ]
+
     def advance(self, rings: Rings, window_minutes: int) -> None:
         """Feed every minute that is complete by now."""
         oldest_kept = rings.now_minute - rings.minute.shape[1] + 1
@@ -213,6 +223,17 @@ class Recovery:
     def is_proven(self, window_minutes: int) -> bool:
         """Return whether every signal is proven back; nothing watched proves nothing."""
         return bool(self.proofs) and all(proof.is_proven(window_minutes) for proof in self.proofs)
+
+    def is_well(self) -> bool:
+        """Return whether every signal was inside its line at the last look."""
+        return all(proof.good_minutes > 0 for proof in self.proofs)
+
+    def is_failing(self) -> bool:
+        """Return whether some signal was outside its line at the last look, with enough samples."""
+        return any(
+            proof.good_minutes == 0 and proof.samples >= proof.watched.lines.samples
+            for proof in self.proofs
+        )
 
     def sentence(self, window_minutes: int) -> str:
         """Return how far the proof is, signal by signal."""

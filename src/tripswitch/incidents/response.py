@@ -1,7 +1,9 @@
-"""Response: from a verdict, an outcome or a person's word to what is said and done about it.
+"""Response: from a verdict or an outcome to what is said and done about it.
 
-A verdict opens an incident, joins one or raises one to a page; a page plans a rollback, and a plan
-that may act by itself becomes a command. What the spans show of it later is seen to in `follow`.
+A verdict opens an incident, joins one or raises one to a page; a page is triaged and plans a
+rollback, and a plan that may act by itself becomes a command. One that did not help makes way for
+the next rung of the ladder. What the spans show of it is seen to in `follow`, what people decide in
+`decisions`.
 """
 
 from __future__ import annotations
@@ -9,24 +11,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tripswitch.config.model import Config
-from tripswitch.detect.comparison import Comparisons
-from tripswitch.detect.families import serving_version
 from tripswitch.incidents.book import Book, Tracked, emit, with_rollback
 from tripswitch.incidents.changes import ChangeLog
+from tripswitch.incidents.contrast import Contrast
 from tripswitch.incidents.exemplars import Exemplars
+from tripswitch.incidents.facts import FactFinder, Facts
 from tripswitch.incidents.follow import Follower
-from tripswitch.incidents.plan import Facts, plan_rollback
-from tripswitch.model.incident import RollbackState, Severity
-from tripswitch.model.messages import (
-    Command,
-    Confirmed,
-    Event,
-    EventName,
-    Rollback,
-    RollbackOutcome,
-)
-from tripswitch.model.verdict import Comparison, Verdict
-from tripswitch.windows.scopes import Scopes
+from tripswitch.incidents.plan import plan_rollback
+from tripswitch.incidents.triage import Circumstances, triage
+from tripswitch.model.incident import RollbackPlan, RollbackState, Severity, undo_key
+from tripswitch.model.messages import Command, Event, EventName, Rollback, RollbackOutcome
+from tripswitch.model.scope import Scope
+from tripswitch.model.verdict import Verdict
 
 
 class Responder:
@@ -34,19 +30,19 @@ class Responder:
 
     def __init__(
         self,
-        scopes: Scopes,
-        comparisons: Comparisons,
         book: Book,
         follower: Follower,
         changes: ChangeLog,
         exemplars: Exemplars,
+        contrast: Contrast,
+        fact_finder: FactFinder,
     ) -> None:
-        self.scopes = scopes
-        self.comparisons = comparisons
         self.book = book
         self.follower = follower
         self.changes = changes
         self.exemplars = exemplars
+        self.contrast = contrast
+        self.fact_finder = fact_finder
 
     def respond(self, verdict: Verdict, now_ns: int, config: Config) -> list[Command]:
         """Return what follows from one verdict that something regressed."""
@@ -62,42 +58,74 @@ class Responder:
         if verdict.severity is Severity.PAGE and tracked.incident.severity is not Severity.PAGE:
             self.book.escalate(tracked, verdict)
             self._refresh_exemplars(tracked, config)
+            plan = self._triage(tracked, verdict, now_ns, config)
             commands += emit(EventName.INCIDENT_ESCALATED, now_ns, tracked, verdict.why)
-            commands += self._plan(tracked, verdict, now_ns, config)
+            commands += self._carry(tracked, plan, now_ns)
         elif verdict.severity is Severity.PAGE and is_blame_new:
             # What paged by itself, a leak, is blamed on an arm once its control is proven better.
-            commands += self._plan(tracked, verdict, now_ns, config)
+            plan = self._triage(tracked, verdict, now_ns, config)
+            commands += self._carry(tracked, plan, now_ns)
         return commands
 
-    def outcome(self, outcome: RollbackOutcome, now_ns: int) -> list[Command]:
+    def outcome(self, outcome: RollbackOutcome, now_ns: int, config: Config) -> list[Command]:
         """Take in what became of a rollback; an outcome of no open incident changes nothing."""
         tracked = self.book.by_rollback(outcome.key)
         plan = None if tracked is None else tracked.incident.rollback
         if tracked is None or plan is None:
             return []
+        if outcome.key != plan.key:
+            return self._undo_outcome(tracked, plan, outcome, now_ns)
         states = {
             "acknowledged": (RollbackState.ACKNOWLEDGED, EventName.ROLLBACK_ACKNOWLEDGED),
             "unknown": (RollbackState.UNKNOWN, EventName.ROLLBACK_UNKNOWN),
             "failed": (RollbackState.FAILED, EventName.ROLLBACK_FAILED),
         }
         state, name = states[outcome.state]
-        if plan.state in (state, RollbackState.CONFIRMED):
+        if plan.state in (state, RollbackState.CONFIRMED) or plan.state in _PAST_THE_CALL:
             return []
         with_rollback(tracked, state, outcome.detail)
+        self._remember(tracked)
         if state is not RollbackState.FAILED:
             self.follower.start_after_call(tracked, now_ns)
-        return emit(name, now_ns, tracked, outcome.detail)
+            return emit(name, now_ns, tracked, outcome.detail)
+        return emit(name, now_ns, tracked, outcome.detail) + self.climb(tracked, now_ns, config)
 
-    def confirm(self, confirmed: Confirmed, now_ns: int, config: Config) -> list[Command]:
-        """Take a person's word; a recovered incident with every confirmation is resolved."""
-        tracked = self.book.by_id(confirmed.incident_id)
-        if tracked is None:
+    def climb(self, tracked: Tracked, now_ns: int, config: Config) -> list[Command]:
+        """Plan the next rung, because this one was not to be had or did not help."""
+        plan, verdict = tracked.incident.rollback, tracked.blaming
+        if plan is None or verdict is None:
             return []
-        tracked.confirmations.add(confirmed.what)
-        link = f" ({confirmed.link})" if confirmed.link else ""
-        detail = f"{confirmed.what.replace('_', ' ')}, confirmed by {confirmed.by}{link}"
-        commands = emit(EventName.INCIDENT_UPDATED, now_ns, tracked, detail)
-        return commands + self.follower.resolve_if_complete(tracked, now_ns, config.incidents)
+        tracked.tried.add((plan.path, plan.target))
+        facts = self.fact_finder.facts(verdict, config, now_ns)
+        following = plan_rollback(verdict, facts, config, now_ns, tracked.tried)
+        if following is None:
+            return []
+        tracked.incident = replace(
+            tracked.incident, rollbacks=(*tracked.incident.rollbacks, plan), rollback=None
+        )
+        tracked.called_ns = tracked.confirmed_ns = None
+        tracked.is_overdue = tracked.is_unrecovered = tracked.is_hold_over = False
+        return self._carry(tracked, following, now_ns)
+
+    def _undo_outcome(
+        self, tracked: Tracked, plan: RollbackPlan, outcome: RollbackOutcome, now_ns: int
+    ) -> list[Command]:
+        assert outcome.key == undo_key(plan.key)
+        if plan.state is not RollbackState.UNDOING:
+            return []
+        if outcome.state == "acknowledged":
+            with_rollback(tracked, RollbackState.UNDONE, outcome.detail)
+            self._remember(tracked)
+            detail = f"taken back, {plan.from_version} serves again: {outcome.detail}"
+            return emit(EventName.ROLLBACK_UNDONE, now_ns, tracked, detail)
+        name = (
+            EventName.ROLLBACK_UNKNOWN if outcome.state == "unknown" else EventName.ROLLBACK_FAILED
+        )
+        if outcome.state == "failed":
+            # Where it was before somebody asked for the way back.
+            with_rollback(tracked, RollbackState.CONFIRMED, outcome.detail)
+        detail = f"the way back is {outcome.state}: {outcome.detail}"
+        return emit(name, now_ns, tracked, detail)
 
     def _open(self, verdict: Verdict, now_ns: int, config: Config) -> list[Command]:
         name = f"{verdict.signal}:{verdict.rubric}" if verdict.rubric else verdict.signal
@@ -112,9 +140,14 @@ class Responder:
             tenants=self.exemplars.tenants(verdict.scope, (name,), verdict.onset_ns),
             changes=self.changes.before(verdict.scope, now_ns),
         )
-        commands = emit(EventName.INCIDENT_OPENED, now_ns, tracked, verdict.why)
+        if verdict.is_common and verdict.scope.route is None:
+            through = self.fact_finder.comparisons.upstreams.through(verdict.scope)
+            tracked.families = {scope.family() for scope in through}
+        plan = None
         if verdict.severity is Severity.PAGE:
-            commands += self._plan(tracked, verdict, now_ns, config)
+            plan = self._triage(tracked, verdict, now_ns, config)
+        commands = emit(EventName.INCIDENT_OPENED, now_ns, tracked, verdict.why)
+        commands += self._carry(tracked, plan, now_ns)
         self.follower.start(tracked, now_ns)
         return commands
 
@@ -130,15 +163,39 @@ class Responder:
             or incident.tenants,
         )
 
-    def _plan(
+    def _triage(
         self, tracked: Tracked, verdict: Verdict, now_ns: int, config: Config
-    ) -> list[Command]:
-        facts = self._facts(verdict)
-        if facts is None or tracked.incident.rollback is not None:
-            return []
-        plan = plan_rollback(verdict, facts, config, now_ns)
+    ) -> RollbackPlan | None:
+        """Say in the incident what is known of a page; return the plan that fits, if one does."""
+        facts = self.fact_finder.facts(verdict, config, now_ns)
+        plan = None
+        if tracked.incident.rollback is None:
+            plan = plan_rollback(verdict, facts, config, now_ns)
+            if plan is not None:
+                tracked.blaming = verdict
+        around = Circumstances(
+            facts=facts,
+            changes=self.changes.before(verdict.scope, now_ns, most=50),
+            exemplars=self.exemplars,
+            contrast=self.contrast,
+            arms=self._well(verdict, facts),
+        )
+        found = triage(tracked.incident, verdict, plan or tracked.incident.rollback, around)
+        tracked.incident = replace(tracked.incident, triage=found)
+        return plan
+
+    def _well(self, verdict: Verdict, facts: Facts) -> list[Scope]:
+        """Return the arms that serve the same prompt and are not the one to blame."""
+        family = self.fact_finder.comparisons.families.get(verdict.scope.family())
+        arms = [] if family is None else [arm for arm in family.arms if arm != verdict.scope.arm()]
+        good = [arm for arm in arms if arm.prompt_version == facts.good_version]
+        return good or arms or [verdict.scope.arm()]
+
+    def _carry(self, tracked: Tracked, plan: RollbackPlan | None, now_ns: int) -> list[Command]:
+        """Put a plan into its incident, tell of it, and command it where it may go."""
         if plan is None:
             return []
+        plan = replace(plan, incident_id=tracked.incident.id)
         tracked.incident = replace(tracked.incident, rollback=plan)
         text = f"{plan.target}: {plan.from_version} back to {plan.to_version} on "
         text += f"{plan.pointer.label()} ({plan.state.value}"
@@ -151,17 +208,14 @@ class Responder:
             commands.append(Rollback(plan.key, plan, event))
         return commands
 
-    def _facts(self, verdict: Verdict) -> Facts | None:
-        arm = self.scopes.records.get(verdict.scope.arm())
-        family = self.comparisons.families.get(verdict.scope.family())
-        if arm is None or family is None or verdict.reference is None:
-            return None
-        good = verdict.reference.prompt_version
-        if verdict.comparison is Comparison.CONTROL and good is None:
-            good = serving_version(family, self.scopes, verdict.reference.population())
-        return Facts(
-            good_version=good,
-            first_seen_ns=arm.first_seen_ns,
-            found_running=arm.found_running,
-            past=frozenset(self.book.past_rollbacks),
-        )
+    def _remember(self, tracked: Tracked) -> None:
+        if tracked.incident.rollback is not None:
+            self.book.note_rollback(tracked.incident.rollback)
+
+
+_PAST_THE_CALL = (
+    RollbackState.UNDOING,
+    RollbackState.UNDONE,
+    RollbackState.REVERTED,
+    RollbackState.RELEASED,
+)

@@ -12,6 +12,7 @@ from typing import Any
 from tripswitch.incidents.book import Book, Subject, Tracked
 from tripswitch.incidents.changes import ChangeLog
 from tripswitch.incidents.exemplars import Exemplars
+from tripswitch.incidents.owed import Owed
 from tripswitch.incidents.recovery import Recovery
 from tripswitch.model.incident import Incident, IncidentState, Severity, Shape
 from tripswitch.model.scope import Scope
@@ -29,6 +30,9 @@ def save_incidents(
         [snapshot.number(subject.scope), subject.security, *episode]
         for subject, episode in book.episodes.items()
     ]
+    snapshot.facts["incidents.owed"] = {
+        incident_id: owed.as_json() for incident_id, owed in book.owed.items()
+    }
     snapshot.facts["incidents.open"] = [
         _tracked_json(tracked, snapshot) for tracked in book.open.values()
     ]
@@ -48,6 +52,8 @@ def restore_incidents(
         if scope is not None:
             # None of those before security had incidents of its own was about it.
             book.episodes[Subject(scope, any(flags))] = (episode, quiet_until_ns)
+    for incident_id, fields in snapshot.facts.get("incidents.owed", {}).items():
+        book.owed[incident_id] = Owed(**fields)
     for kept in snapshot.facts["incidents.open"]:
         book.remembered[kept["id"]] = _tracked_of(kept, snapshot)
 
@@ -62,7 +68,13 @@ def _tracked_json(tracked: Tracked, snapshot: Snapshot) -> dict[str, Any]:
         "called_ns": tracked.called_ns,
         "share_before": tracked.share_before,
         "is_overdue": tracked.is_overdue,
-        "confirmations": sorted(tracked.confirmations),
+        "is_unrecovered": tracked.is_unrecovered,
+        "is_hold_over": tracked.is_hold_over,
+        "confirmed_ns": tracked.confirmed_ns,
+        "tried": sorted(map(list, tracked.tried)),
+        "families": [snapshot.number(family) for family in sorted(tracked.families, key=repr)],
+        "blaming": None if tracked.blaming is None else _verdict_json(tracked.blaming, snapshot),
+        "drift_step": tracked.drift_step,
         "recovery": None if tracked.recovery is None else tracked.recovery.as_json(),
         "verdicts": [_verdict_json(verdict, snapshot) for verdict in tracked.verdicts.values()],
     }
@@ -74,8 +86,16 @@ def _tracked_of(kept: dict[str, Any], snapshot: Snapshot) -> Tracked:
     tracked = Tracked(_placeholder(kept["id"], scope, state, security=security))
     tracked.called_ns, tracked.share_before = kept["called_ns"], kept["share_before"]
     tracked.is_overdue = kept["is_overdue"]
-    tracked.confirmations = set(kept["confirmations"])
+    tracked.is_unrecovered = kept.get("is_unrecovered", False)
+    tracked.is_hold_over = kept.get("is_hold_over", False)
+    tracked.confirmed_ns = kept.get("confirmed_ns")
+    tracked.tried = {(path, target) for path, target in kept.get("tried", ())}
+    families = (snapshot.scope(number) for number in kept.get("families", ()))
+    tracked.families = {family for family in families if family is not None}
+    tracked.drift_step = kept.get("drift_step", "")
     try:
+        blaming = kept.get("blaming")
+        tracked.blaming = None if blaming is None else _verdict_of(blaming, snapshot)
         recovery = kept["recovery"]
         tracked.recovery = None if recovery is None else Recovery.of_json(recovery)
         verdicts = [_verdict_of(verdict, snapshot) for verdict in kept["verdicts"]]

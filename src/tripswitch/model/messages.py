@@ -1,7 +1,9 @@
 """What goes into the engine and what comes out of it, besides the calls themselves.
 
-Into the engine: what was sighted in telemetry, ticks, `RollbackOutcome`, `Confirmed`.
-Out of the engine: `Event` (to be recorded, printed, shown), `Notify` and `Rollback` (to be done).
+Into the engine: what was sighted in telemetry, ticks, `RollbackOutcome`, and what people decide
+(`tripswitch.model.instruction`).
+Out of the engine: `Event` (to be recorded, printed, shown), `Drift` (to be kept), `Notify` and
+`Rollback` (to be done).
 A command carries its idempotency key; doing it twice under one key must be the same as once.
 """
 
@@ -12,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from tripswitch.model.clocktext import rfc3339
+from tripswitch.model.drift import Drift
 from tripswitch.model.incident import Change, Incident, RollbackPlan
 
 
@@ -23,20 +26,35 @@ class EventName(StrEnum):
     INCIDENT_OPENED = "incident.opened"
     INCIDENT_UPDATED = "incident.updated"
     INCIDENT_ESCALATED = "incident.escalated"
+    INCIDENT_ACKNOWLEDGED = "incident.acknowledged"
+    INCIDENT_CONFIRMED = "incident.confirmed"
+    INCIDENT_UNRECOVERED = "incident.unrecovered"
     ROLLBACK_PLANNED = "rollback.planned"
     ROLLBACK_ACKNOWLEDGED = "rollback.acknowledged"
     ROLLBACK_UNKNOWN = "rollback.unknown"
     ROLLBACK_FAILED = "rollback.failed"
     ROLLBACK_CONFIRMED = "rollback.confirmed"
+    ROLLBACK_APPROVED = "rollback.approved"
+    ROLLBACK_REJECTED = "rollback.rejected"
+    ROLLBACK_EXPIRED = "rollback.expired"
+    ROLLBACK_UNDO_PLANNED = "rollback.undo_planned"
+    ROLLBACK_UNDONE = "rollback.undone"
+    ROLLBACK_REVERTED = "rollback.reverted"
+    ROLLBACK_RELEASED = "rollback.released"
+    ROLLBACK_HOLD_OVER = "rollback.hold_over"
+    EVIDENCE_SEALED = "evidence.sealed"
     INCIDENT_RECOVERED = "incident.recovered"
     INCIDENT_RESOLVED = "incident.resolved"
+    COMMS_DUE = "comms.due"
+    POSTMORTEM_DUE = "postmortem.due"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened, with the incident as it stood then (None for a bare change).
 
-    ``detail`` is one sentence for the timeline.
+    ``detail`` is one sentence for the timeline. ``plan`` is a rollback whose incident is closed,
+    and of which something became known.
     """
 
     name: EventName
@@ -44,6 +62,7 @@ class Event:
     incident: Incident | None
     change: Change | None = None
     detail: str = ""
+    plan: RollbackPlan | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the fixed JSON of an event."""
@@ -66,14 +85,17 @@ class Notify:
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """Call the rollback target of ``plan``. ``event`` carries the incident that asks for it."""
+    """Call the rollback target of ``plan``. ``event`` carries the incident that asks for it.
+
+    A plan with ``undoes`` asks the target to take back what that other plan did.
+    """
 
     key: str
     plan: RollbackPlan
     event: Event
 
 
-Command = Event | Notify | Rollback
+Command = Event | Notify | Rollback | Drift
 
 OutcomeState = Literal["acknowledged", "failed", "unknown"]
 
@@ -85,13 +107,3 @@ class RollbackOutcome:
     key: str
     state: OutcomeState
     detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmed:
-    """A person's word that ``what`` holds for an incident; ``link`` points at the fix or post."""
-
-    incident_id: str
-    what: Literal["fix_in_review", "comms_closed"]
-    by: str
-    link: str = ""

@@ -49,6 +49,7 @@ class Effect:
     CloudEvents ``data``; ``type`` its CloudEvents type; ``subject`` its subject; ``occurred_ns``
     when the thing it tells of happened. ``attempts`` counts begun tries, ``due_ns`` is the wall
     time of the next one, ``not_after_ns`` the wall time after which it is no longer worth doing.
+    ``thread`` is the dedup key of the episode that a notification tells of, empty for none.
     ``kept`` is JSON that a rollback target recorded before it wrote, for an undo; empty when it
     wrote nothing.
     """
@@ -65,6 +66,7 @@ class Effect:
     due_ns: int
     not_after_ns: int
     last_result: str = ""
+    thread: str = ""
     kept: str = ""
 
 
@@ -89,15 +91,15 @@ class Outbox(Protocol):
     def put(self, effects: Sequence[Effect]) -> int:
         """Add effects whose key is not there yet; return how many were new.
 
-        News for a notifier makes its older, waiting notifications on that subject due as well.
+        News for a notifier makes its older, waiting notifications of that thread due as well.
         """
 
     def due(self, now_ns: int, limit: int, busy: Collection[Lane] = ()) -> list[Effect]:
         """Return the next pending or unknown effect of each lane that is not ``busy``.
 
         Only those with ``due_ns`` <= ``now_ns``; rollbacks first, then oldest first. A
-        notification waits for older ones to the same target on the same subject, so that
-        nobody hears "resolved" before "opened".
+        notification waits for older ones to the same target of the same thread (on the same
+        subject, where it has none), so that nobody hears "resolved" before "opened".
         """
 
     def next_due_ns(self, busy: Collection[Lane] = ()) -> int | None:
@@ -123,6 +125,9 @@ class Outbox(Protocol):
 
     def retry_at(self, key: str, state: EffectState, due_ns: int, result: str) -> bool:
         """Put an effect back, due later: pending (it certainly did not act) or unknown."""
+
+    def hurry(self, target: str, now_ns: int) -> int:
+        """Make every notification that waits for ``target`` due now; return how many waited."""
 
     def recover(self, now_ns: int) -> int:
         """Settle effects left ``sending`` by a process that died (module text); return how many."""

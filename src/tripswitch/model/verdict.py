@@ -36,6 +36,8 @@ class Verdict:
     the whole family, or all that goes through one provider, is hit, so that no single arm is to
     blame; ``scope`` is then what they have in common, and ``measured`` the one whose numbers these
     are. ``upstream`` is the provider (and model) that all its traffic goes through, if it is one.
+    ``was_bad_before`` says that the version before was beyond the line already, so that nothing may
+    act on its own.
     """
 
     finding: Finding
@@ -60,3 +62,4 @@ class Verdict:
     why: str
     measured: Scope = field(default_factory=Scope)
     upstream: Scope | None = None
+    was_bad_before: bool = False

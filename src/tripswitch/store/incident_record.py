@@ -13,6 +13,7 @@ from typing import Any
 
 from tripswitch.model.incident import (
     Change,
+    Confirmation,
     Incident,
     IncidentState,
     RollbackPlan,
@@ -21,6 +22,7 @@ from tripswitch.model.incident import (
     Shape,
 )
 from tripswitch.model.scope import Scope
+from tripswitch.model.triage import Cause, RankedChange, TraceFacts, Triage
 
 
 def json_text(value: Any) -> str:
@@ -51,13 +53,48 @@ def incident_of(record: str) -> Incident:
         "scope": Scope(*fields["scope"]),
         "signals": tuple(fields["signals"]),
         "exemplars": tuple(fields["exemplars"]),
-        "changes": tuple(
-            Change(**change | {"scope": Scope(*change["scope"])}) for change in fields["changes"]
-        ),
+        "changes": tuple(map(_change_of, fields["changes"])),
         "tenants": tuple((name, count) for name, count in fields["tenants"]),
         "rollback": None if plan is None else _plan_of(plan),
+        "rollbacks": tuple(map(_plan_of, fields.get("rollbacks", ()))),
+        "acknowledged": _confirmation_of(fields.get("acknowledged")),
+        "confirmations": tuple(
+            Confirmation(**confirmation) for confirmation in fields.get("confirmations", ())
+        ),
+        "waiver": _confirmation_of(fields.get("waiver")),
+        "triage": _triage_of(fields.get("triage")),
     }
     return Incident(**fields)
+
+
+def _change_of(fields: dict[str, Any]) -> Change:
+    return Change(**fields | {"scope": Scope(*fields["scope"])})
+
+
+def _confirmation_of(fields: dict[str, Any] | None) -> Confirmation | None:
+    return None if fields is None else Confirmation(**fields)
+
+
+def _triage_of(fields: dict[str, Any] | None) -> Triage | None:
+    if fields is None:
+        return None
+    fields |= {
+        "cause": Cause(fields["cause"]),
+        "changes": tuple(
+            RankedChange(_change_of(each["change"]), each["fit"], each["why"])
+            for each in fields["changes"]
+        ),
+        "traces": tuple(
+            TraceFacts(
+                each["trace_id"],
+                each["role"],
+                tuple((name, value) for name, value in each["facts"]),
+            )
+            for each in fields["traces"]
+        ),
+        "duties": tuple(fields["duties"]),
+    }
+    return Triage(**fields)
 
 
 def plan_record(plan: RollbackPlan) -> str:

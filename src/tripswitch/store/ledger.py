@@ -14,10 +14,13 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any, Self
 
-from tripswitch.model.incident import Incident, IncidentState, RollbackPlan
+from tripswitch.model.clocktext import rfc3339
+from tripswitch.model.drift import Drift
+from tripswitch.model.incident import Incident, IncidentState, RollbackPlan, undo_key
 from tripswitch.model.messages import Command, Event, OutcomeState, Rollback, RollbackOutcome
 from tripswitch.model.outbox import NEVER_NS, Effect, EffectState
 from tripswitch.store.database import Database
+from tripswitch.store.drift_table import drift_of, keep_drift, prune_drift
 from tripswitch.store.incident_record import (
     incident_of,
     incident_record,
@@ -26,6 +29,7 @@ from tripswitch.store.incident_record import (
     plan_record,
 )
 from tripswitch.store.outbox import SqliteOutbox, put_effects
+from tripswitch.store.threads import SqliteThreads, prune_threads
 
 if TYPE_CHECKING:
     import sqlite3
@@ -36,6 +40,9 @@ _ORIGIN = "0" * 64
 
 # A budget of rollbacks a day makes this several years; a plan is about half a kilobyte.
 _ROLLBACKS_KEPT = 10_000
+
+# An incident makes about a hundred; more is a stream that somebody feeds.
+_MOST_EVENTS = 5_000
 
 _OUTCOMES: dict[EffectState, OutcomeState] = {
     EffectState.DONE: "acknowledged",
@@ -59,6 +66,7 @@ class Ledger:
             self._database.close()
             raise
         self.outbox = SqliteOutbox(self._database, self.instance)
+        self.threads = SqliteThreads(self._database)
 
     def __enter__(self) -> Self:
         return self
@@ -86,8 +94,12 @@ class Ledger:
                     link = _append(connection, command, link)
                     if command.incident is not None:
                         _keep_incident(connection, command.incident)
+                    if command.plan is not None:
+                        _keep_plan(connection, command.plan)
                 elif isinstance(command, Rollback):
                     _keep_plan(connection, command.plan)
+                elif isinstance(command, Drift):
+                    keep_drift(connection, command)
             put_effects(connection, effects)
 
     def open_incidents(self) -> list[Incident]:
@@ -97,6 +109,18 @@ class Ledger:
             (IncidentState.RESOLVED.value,),
         )
         return [incident_of(row["record"]) for row in rows]
+
+    def resolved_pages(self, after_ns: int, limit: int) -> list[Incident]:
+        """Return the latest ``limit`` incidents that were resolved after a time, oldest first.
+
+        They are given to the engine again after a restart, because postmortems are still due.
+        """
+        rows = self._database.read(
+            """SELECT record FROM incidents WHERE state = ? AND resolved_at_ns > ?
+               ORDER BY resolved_at_ns DESC, id LIMIT ?""",
+            (IncidentState.RESOLVED.value, after_ns, limit),
+        )
+        return [incident_of(row["record"]) for row in reversed(rows)]
 
     def past_rollbacks(self) -> list[RollbackPlan]:
         """Return every plan that was ever made, in the state last recorded, oldest first.
@@ -131,6 +155,67 @@ class Ledger:
         )
         return [incident_of(row["record"]).as_json() for row in rows]
 
+    def incident(self, incident_id: str) -> dict[str, Any] | None:
+        """Return the JSON of one incident as it stands, None where there is none."""
+        rows = self._database.read("SELECT record FROM incidents WHERE id = ?", (incident_id,))
+        return incident_of(rows[0]["record"]).as_json() if rows else None
+
+    def timeline(self, incident_id: str) -> list[dict[str, Any]]:
+        """Return the events of one incident in order, each without the incident, with its link."""
+        rows = self._database.read(
+            "SELECT id, body, link FROM events WHERE incident_id = ? ORDER BY id LIMIT ?",
+            (incident_id, _MOST_EVENTS),
+        )
+        found = []
+        for row in rows:
+            event = json.loads(row["body"])
+            severity = event["incident"]["severity"]
+            event = {name: event[name] for name in ("event", "time", "detail")}
+            found.append({"id": row["id"], **event, "severity": severity, "link": row["link"]})
+        return found
+
+    def actions(self, keys: Sequence[str]) -> list[dict[str, Any]]:
+        """Return what was called under those keys, in order: target, state, attempts, result."""
+        found = []
+        for key in keys:
+            for row in self._database.read(
+                """SELECT key, kind, target, type, state, attempts, last_result, occurred_ns,
+                   finished_ns FROM outbox WHERE key = ?""",
+                (key,),
+            ):
+                action = dict(row)
+                for name in ("occurred", "finished"):
+                    moment_ns = action.pop(f"{name}_ns")
+                    action[name] = None if moment_ns is None else rfc3339(moment_ns)
+                found.append(action)
+        return found
+
+    def incident_file(self, incident_id: str) -> dict[str, Any] | None:
+        """Return all that is known of one incident: it, its timeline, what was called for it."""
+        found = self.incident(incident_id)
+        if found is None:
+            return None
+        plans = [*found["rollbacks"], *([found["rollback"]] if found["rollback"] else [])]
+        keys = [key for plan in plans for key in (plan["key"], undo_key(plan["key"]))]
+        return {
+            "incident": found,
+            "timeline": self.timeline(incident_id),
+            "actions": self.actions(keys),
+        }
+
+    def audit(self) -> dict[str, Any]:
+        """Return whether the chain is whole, how long it is, and where it breaks."""
+        broken_at = self.broken_link()
+        row = self._database.read("SELECT COUNT(*) AS n, MAX(id) AS last FROM events")[0]
+        tip = self._database.read("SELECT link FROM events ORDER BY id DESC LIMIT 1")
+        return {
+            "whole": broken_at is None,
+            "broken_at": broken_at,
+            "events": row["n"],
+            "last_event": row["last"],
+            "tip": tip[0]["link"] if tip else None,
+        }
+
     def events(self, after_id: int, limit: int) -> list[dict[str, Any]]:
         """Return up to ``limit`` events with an id above ``after_id``, in the order recorded.
 
@@ -140,6 +225,29 @@ class Ledger:
             "SELECT id, body FROM events WHERE id > ? ORDER BY id LIMIT ?", (after_id, limit)
         )
         return [{"id": row["id"], **json.loads(row["body"])} for row in rows]
+
+    def case(self, incident_id: str) -> dict[str, Any] | None:
+        """Return all that is known of one incident, None for an unknown one.
+
+        ``incident`` is its JSON, ``events`` its timeline in order (the first `_MOST_EVENTS`),
+        ``drift`` its signals by minute as `DriftSignal.as_json` gives them, ``calls`` the calls
+        of its rollbacks, as `actions` returns them.
+        """
+        rows = self._database.read("SELECT record FROM incidents WHERE id = ?", (incident_id,))
+        if not rows:
+            return None
+        incident = incident_of(rows[0]["record"])
+        events = self._database.read(
+            "SELECT id, body FROM events WHERE incident_id = ? ORDER BY id LIMIT ?",
+            (incident_id, _MOST_EVENTS),
+        )
+        plans = [plan for plan in (*incident.rollbacks, incident.rollback) if plan is not None]
+        return {
+            "incident": incident.as_json(),
+            "events": [{"id": row["id"], **json.loads(row["body"])} for row in events],
+            "drift": drift_of(self._database, incident_id),
+            "calls": self.actions([plan.key for plan in plans]),
+        }
 
     def broken_link(self) -> int | None:
         """Return the id of the first event that does not fit the chain, None when all do."""
@@ -173,6 +281,8 @@ class Ledger:
                 "DELETE FROM rollbacks WHERE seq <= (SELECT MAX(seq) FROM rollbacks) - ?",
                 (_ROLLBACKS_KEPT,),
             ).rowcount
+            gone += prune_threads(connection, before_ns)
+            prune_drift(connection)
             return gone + _prune_timeline(connection, before_ns)
 
     def _named_instance(self) -> str:
@@ -212,8 +322,9 @@ def _keep_incident(connection: sqlite3.Connection, incident: Incident) -> None:
             incident_record(incident),
         ),
     )
-    if incident.rollback is not None:
-        _keep_plan(connection, incident.rollback)
+    for plan in (*incident.rollbacks, incident.rollback):
+        if plan is not None:
+            _keep_plan(connection, plan)
 
 
 def _keep_plan(connection: sqlite3.Connection, plan: RollbackPlan) -> None:

@@ -23,18 +23,20 @@ if TYPE_CHECKING:
 
     from tripswitch.store.database import Database
 
-# An effect that may be touched: open, and no older notification on its subject still on its way.
+# An effect that may be touched: open, and no older notification of its thread (of its subject,
+# where it has no thread) still on its way.
 _OPEN = """
     o.state IN ('pending', 'unknown') AND NOT EXISTS (
         SELECT 1 FROM outbox e
         WHERE o.kind = 'notify' AND e.kind = 'notify' AND e.target = o.target
-          AND e.subject = o.subject AND e.seq < o.seq AND e.state IN ('pending', 'sending')
+          AND e.thread = o.thread AND (o.thread != '' OR e.subject = o.subject)
+          AND e.seq < o.seq AND e.state IN ('pending', 'sending')
     )
 """
 
-_COLUMNS = (
+EFFECT_COLUMNS = (
     "key, kind, target, type, subject, body, occurred_ns, state, attempts, due_ns, not_after_ns, "
-    "last_result, kept"
+    "last_result, thread, kept"
 )
 
 # An effect is mine to settle unless it is settled already, or somebody else is sending it.
@@ -63,13 +65,13 @@ class SqliteOutbox:
     def due(self, now_ns: int, limit: int, busy: Collection[Lane] = ()) -> list[Effect]:
         """Return the next due effect of each lane that is not busy, rollbacks first."""
         rows = self._database.read(
-            f"""SELECT {_COLUMNS} FROM outbox WHERE seq IN (
+            f"""SELECT {EFFECT_COLUMNS} FROM outbox WHERE seq IN (
                 SELECT MIN(o.seq) FROM outbox o WHERE o.due_ns <= ? AND {_OPEN}
                 GROUP BY o.kind, o.target
             ) ORDER BY kind = 'rollback' DESC, seq""",  # noqa: S608 - constants only
             (now_ns,),
         )
-        effects = [_effect(row) for row in rows]
+        effects = [effect_of(row) for row in rows]
         return [effect for effect in effects if (effect.kind, effect.target) not in busy][:limit]
 
     def next_due_ns(self, busy: Collection[Lane] = ()) -> int | None:
@@ -124,6 +126,15 @@ class SqliteOutbox:
                 WHERE {_MINE}""",  # noqa: S608 - constants only
             (state.value, _storable(result), due_ns, key, self._sender),
         )
+
+    def hurry(self, target: str, now_ns: int) -> int:
+        """Make what waits for a notifier due now; return how many waited."""
+        with self._database.write() as connection:
+            return connection.execute(
+                """UPDATE outbox SET due_ns = ? WHERE kind = 'notify' AND state = 'pending'
+                   AND target = ? AND due_ns > ?""",
+                (now_ns, target, now_ns),
+            ).rowcount
 
     def recover(self, now_ns: int) -> int:
         """Settle what dead senders left, due at once: unknown what may have gone, else pending."""
@@ -205,7 +216,8 @@ def put_effects(connection: sqlite3.Connection, effects: Sequence[Effect]) -> in
     added = 0
     for effect in effects:
         new = connection.execute(
-            f"""INSERT INTO outbox ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            f"""INSERT INTO outbox ({EFFECT_COLUMNS})
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (key) DO NOTHING""",  # noqa: S608 - constants only
             (
                 effect.key,
@@ -220,6 +232,7 @@ def put_effects(connection: sqlite3.Connection, effects: Sequence[Effect]) -> in
                 effect.due_ns,
                 effect.not_after_ns,
                 _storable(effect.last_result),
+                effect.thread,
                 _storable(effect.kept),
             ),
         ).rowcount
@@ -227,13 +240,21 @@ def put_effects(connection: sqlite3.Connection, effects: Sequence[Effect]) -> in
         if new and effect.kind is EffectKind.NOTIFY:
             connection.execute(
                 """UPDATE outbox SET due_ns = ? WHERE kind = 'notify' AND state = 'pending'
-                   AND target = ? AND subject = ? AND due_ns > ?""",
-                (effect.due_ns, effect.target, _storable(effect.subject), effect.due_ns),
+                   AND target = ? AND thread = ? AND (thread != '' OR subject = ?)
+                   AND due_ns > ?""",
+                (
+                    effect.due_ns,
+                    effect.target,
+                    effect.thread,
+                    _storable(effect.subject),
+                    effect.due_ns,
+                ),
             )
     return added
 
 
-def _effect(row: sqlite3.Row) -> Effect:
+def effect_of(row: sqlite3.Row) -> Effect:
+    """Return the effect of a row of `EFFECT_COLUMNS`."""
     fields = dict(row)
     return Effect(
         **fields | {"kind": EffectKind(fields["kind"]), "state": EffectState(fields["state"])}

@@ -54,7 +54,35 @@ _FIRST = (
     "CREATE INDEX outbox_by_subject ON outbox (target, subject, seq)",
 )
 
+_THREADS = (
+    "ALTER TABLE outbox ADD COLUMN thread TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX outbox_by_thread ON outbox (thread, target, seq)",
+    """CREATE TABLE threads (
+        notifier TEXT NOT NULL,
+        thread TEXT NOT NULL,
+        is_open INTEGER NOT NULL,
+        opened_ns INTEGER NOT NULL,
+        told_ns INTEGER NOT NULL,
+        in_group TEXT NOT NULL,
+        summary TEXT NOT NULL,
+        address TEXT NOT NULL,
+        remote TEXT NOT NULL,
+        PRIMARY KEY (notifier, thread)
+    )""",
+    "CREATE INDEX threads_by_group ON threads (notifier, in_group)",
+)
+
 # What a rollback target recorded before it wrote, for an undo.
 _KEPT = ("ALTER TABLE outbox ADD COLUMN kept TEXT NOT NULL DEFAULT ''",)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _KEPT)
+# What the signals around an incident measured.
+_DRIFT = (
+    """CREATE TABLE drift (
+        incident_id TEXT NOT NULL,
+        signal TEXT NOT NULL,
+        record TEXT NOT NULL,
+        PRIMARY KEY (incident_id, signal)
+    )""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _THREADS, _KEPT, _DRIFT)

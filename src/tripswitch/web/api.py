@@ -8,6 +8,8 @@
     POST /v1/scores                       a list of scores of calls
     POST /v1/changes                      a change, or a list of them
 
+and what `incidents_api` lists of single incidents.
+
 Numbers that JSON cannot say (NaN, infinity) are null. Errors are ``{"error": sentence}``. A post
 needs a bearer token where one is configured; without one it is taken from this machine alone, and
 only as ``application/json``, which no page of a browser may send here.
@@ -15,23 +17,23 @@ only as ``application/json``, which no page of a browser may send here.
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.responses import Response
 from starlette.routing import Route
 
 from tripswitch.errors import LedgerError
+from tripswitch.web.answering import BodyError, body_of, json_answer
+from tripswitch.web.incidents_api import IncidentPages, incident_routes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from tripswitch.otlp.tokens import BearerTokens
 
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT = 100
 LONGEST_LIMIT = 1000
-MAX_POST_BYTES: Final = 4 << 20
 
 _MOST_TEXTS: Final = 20
 _LONGEST_TEXTS: Final = 2000
@@ -58,6 +59,7 @@ class Pages:
     events: Callable[[int, int], list[dict[str, Any]]]
     post_scores: Callable[[Any], dict[str, Any]]
     post_changes: Callable[[Any], dict[str, Any]]
+    of_incidents: IncidentPages
 
 
 def api_app(pages: Pages, *, tokens: Tokens, loopback_only: bool) -> Starlette:
@@ -82,6 +84,7 @@ def api_app(pages: Pages, *, tokens: Tokens, loopback_only: bool) -> Starlette:
         ),
         _post("/v1/scores", pages.post_scores, tokens, loopback_only=loopback_only),
         _post("/v1/changes", pages.post_changes, tokens, loopback_only=loopback_only),
+        *incident_routes(pages.of_incidents),
     ]
     hosts = ["localhost", "127.0.0.1", "[::1]"] if loopback_only else ["*"]
     return Starlette(
@@ -92,11 +95,11 @@ def api_app(pages: Pages, *, tokens: Tokens, loopback_only: bool) -> Starlette:
 def _get(path: str, page: Page) -> Route:
     async def answer(request: Request) -> Response:
         try:
-            return _json(page(request))
+            return json_answer(page(request))
         except ValueError as error:
-            return _json({"error": str(error)}, status_code=400)
+            return json_answer({"error": str(error)}, status_code=400)
         except LedgerError as error:
-            return _json({"error": str(error)}, status_code=503)
+            return json_answer({"error": str(error)}, status_code=503)
 
     endpoint: Callable[[Request], Awaitable[Response]] = answer
     return Route(path, endpoint, methods=["GET"])
@@ -113,35 +116,18 @@ def _post(
         known = tokens()
         if known is None and not loopback_only:
             sentence = "set telemetry.api.auth: without a token only this machine may post"
-            return _json({"error": sentence}, status_code=403)
+            return json_answer({"error": sentence}, status_code=403)
         if known is not None and not known.admits(request.headers.get("authorization", "")):
-            return _json({"error": "a bearer token is needed"}, status_code=401)
-        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            return _json({"error": "send content-type: application/json"}, status_code=415)
-        body = bytearray()
-        async for piece in request.stream():
-            body += piece
-            if len(body) > MAX_POST_BYTES:
-                sentence = f"expected at most {MAX_POST_BYTES} bytes; send several lists"
-                return _json({"error": sentence}, status_code=413)
+            return json_answer({"error": "a bearer token is needed"}, status_code=401)
         try:
-            return _json(take(_parsed(bytes(body))), status_code=202)
+            return json_answer(take(await body_of(request)), status_code=202)
+        except BodyError as refused:
+            return json_answer({"error": refused.sentence}, status_code=refused.status)
         except ValueError as error:
-            return _json({"error": str(error)}, status_code=400)
+            return json_answer({"error": str(error)}, status_code=400)
 
     endpoint: Callable[[Request], Awaitable[Response]] = answer
     return Route(path, endpoint, methods=["POST"])
-
-
-def _parsed(body: bytes) -> Any:
-    """Return the JSON of a body. Raises ValueError with a sentence that quotes nothing of it."""
-    try:
-        return json.loads(body)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
-    except ValueError as error:
-        place = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
-        raise ValueError(f"not JSON{place}") from None
 
 
 def _limit(request: Request) -> int:
@@ -164,22 +150,3 @@ def _whole(request: Request, name: str, default: int, least: int, most: int) -> 
     if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
         raise ValueError(f'{name}: expected a whole number from {least} to {most}, got "{text}"')
     return int(text)
-
-
-def _json(content: Any, status_code: int = 200) -> Response:
-    return Response(
-        json.dumps(_finite(content), ensure_ascii=False, allow_nan=False),
-        status_code,
-        media_type="application/json",
-        headers={"cache-control": "no-store", "x-content-type-options": "nosniff"},
-    )
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _finite(member) for key, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(member) for member in value]
-    return value

@@ -49,7 +49,11 @@ class Rings:
 
     Array shapes, S being the capacity: ``minute`` (S, 15, 3), ``quarter`` (S, 24, 3), ``hour``
     (S, 24, 3), ``fresh`` (S, 5, 3) with index 4 of the second axis for the carry, ``moments``
-    (S, 6), ``by_hour`` (S, 24, 6). The last axis of the first four is (n, sum, sum of squares).
+    (S, 6). The last axis of the first four is (n, sum, sum of squares).
+
+    Of the larger part of all series nobody asks for the same hour of other days: ``by_hour``
+    (D, 24, 6) has an entry only for those that `learn_by_hour` named, ``place`` (S) says which. The
+    first entry is of nobody and stays empty.
 
     A ``frozen`` series (S) neither learns nor forgets; ``tainted`` (S, 24) marks the slots of
     `hour` in which it was frozen at any time, which are never learnt from.
@@ -61,7 +65,7 @@ class Rings:
         "hour",
         "fresh",
         "moments",
-        "by_hour",
+        "place",
         "frozen",
         "tainted",
     )
@@ -74,7 +78,9 @@ class Rings:
         self.hour: Floats = np.zeros((capacity, HOURS, 3))
         self.fresh: Floats = np.zeros((capacity, STRATA + 1, 3))
         self.moments: Floats = np.zeros((capacity, MOMENT_COLUMNS))
-        self.by_hour: Floats = np.zeros((capacity, 24, MOMENT_COLUMNS))
+        self.place: npt.NDArray[np.int32] = np.zeros(capacity, dtype=np.int32)
+        self.by_hour: Floats = np.zeros((1, 24, MOMENT_COLUMNS))
+        self._places = 1
         self.frozen: npt.NDArray[np.bool_] = np.zeros(capacity, dtype=np.bool_)
         self.tainted: npt.NDArray[np.bool_] = np.zeros((capacity, HOURS), dtype=np.bool_)
 
@@ -85,8 +91,13 @@ class Rings:
 
     @property
     def bytes_per_series(self) -> int:
-        """Return the memory one series takes here."""
+        """Return the memory one series takes here, without its hours of the day."""
         return sum(array.nbytes for array in self._arrays()) // self.capacity
+
+    @property
+    def bytes_by_hour(self) -> int:
+        """Return the memory that the hours of the day take of all series that have them."""
+        return int(self._places * self.by_hour[0].nbytes)
 
     def reserve(self, rows: int) -> None:
         """Grow to at least ``rows`` series, doubling; existing rows keep their place."""
@@ -99,10 +110,28 @@ class Rings:
             grown[: len(old)] = old
             setattr(self, name, grown)
 
+    def learn_by_hour(self, row: int) -> None:
+        """Keep the hours of the day of one series from now on."""
+        if self.place[row]:
+            return
+        if self._places == len(self.by_hour):
+            grown = np.zeros((max(64, 2 * self._places), 24, MOMENT_COLUMNS))
+            grown[: self._places] = self.by_hour
+            self.by_hour = grown
+        self.place[row], self._places = self._places, self._places + 1
+
+    def hours_of(self, row: int) -> Floats:
+        """Return the entries of one series by hour of the day, (24, 6), all empty for none."""
+        return np.asarray(self.by_hour[self.place[row]])
+
     def clear(self, row: int) -> None:
         """Forget everything about one series, so that its row can serve another."""
+        place = self.place[row]
         for array in self._arrays():
             array[row] = 0
+        # An entry stays with the row, so that there are never more than rows.
+        self.by_hour[place] = 0.0
+        self.place[row] = place
 
     def advance(self, now_ns: int) -> bool:
         """Move the clock to ``now_ns``; return whether a minute boundary was crossed.
@@ -157,6 +186,20 @@ class Rings:
             for column, added in enumerate(columns):
                 np.add.at(flat, first + column, added)
 
+    def add_fresh(self, rows: Rows, fresh: Floats) -> None:
+        """Add to each of ``rows``, all different, what arrived elsewhere since the last call.
+
+        ``fresh`` is as `take_fresh` returns it, shape (len(rows), 5, 3), and stays out of it. Of
+        the carry it is not known in which minute it ended; it counts before the open ones.
+        """
+        first = self.now_minute - (STRATA - 1)
+        minutes = [first + (slot - first) % STRATA for slot in range(STRATA)] + [first - 1]
+        for slot, minute in enumerate(minutes):
+            added = fresh[:, slot]
+            self.minute[rows, minute % MINUTES] += added
+            self.quarter[rows, minute // 15 % QUARTERS] += added
+            self.hour[rows, minute // 60 % HOURS] += added
+
     def take_fresh(self) -> Floats:
         """Return what arrived since the last call, shape (S, 5, 3), and start anew."""
         taken = self.fresh
@@ -183,6 +226,7 @@ class Rings:
         """Put the first ``rows`` series into ``snapshot``."""
         snapshot.facts["rings.now_minute"] = self.now_minute
         snapshot.put("rings", ((name, getattr(self, name)) for name in self.COLUMNS), rows)
+        snapshot.put("rings", [("by_hour", self.by_hour)], self._places)
 
     def restore(self, snapshot: Snapshot, rows: int) -> None:
         """Take the first ``rows`` series from ``snapshot``; a column that it lacks stays empty."""
@@ -193,6 +237,15 @@ class Rings:
             kept = snapshot.column(f"rings.{name}", column.shape[1:])
             if kept is not None:
                 column[:rows] = kept[:rows]
+        hours = snapshot.column("rings.by_hour", self.by_hour.shape[1:])
+        if hours is None:
+            self.place[:] = 0
+            return
+        if "rings.place" not in snapshot.arrays:
+            # From when every series had an entry.
+            self.place[:rows] = np.arange(1, rows + 1)
+            hours = np.concatenate([self.by_hour[:1], hours[:rows]])
+        self.by_hour, self._places = hours.copy(), len(hours)
 
     def last_minutes(self, row: int, count: int) -> Floats:
         """Return (n, s, q) of the last ``count`` minutes, oldest first, shape (count, 3)."""
@@ -206,7 +259,11 @@ class Rings:
 
     def learnt(self, rows: Rows) -> Floats:
         """Return the sums of `by_hour` over all hours of the day, shape (len(rows), 6)."""
-        return _summed(self.by_hour, rows)
+        return _summed(self.by_hour, self.place[rows].astype(np.int64))
+
+    def learnt_at(self, rows: Rows, hour: int) -> Floats:
+        """Return the entries of one hour of the day, shape (len(rows), 6)."""
+        return np.asarray(self.by_hour[self.place[rows], hour])
 
     def _open_minute(self, minute: int) -> None:
         thawed = ~self.frozen[:, None]
@@ -221,11 +278,11 @@ class Rings:
             hour = minute // 60
             # The hour before last is folded, so that a regression still being weighed has not
             # yet become its own baseline.
-            settled = self.hour[:, (hour - 2) % HOURS]
-            entry = self.by_hour[:, (hour - 2) % 24]
-            is_sound = thawed & ~self.tainted[:, (hour - 2) % HOURS, None]
-            decayed = entry * _HOUR_DECAY_PER_DAY + _moments_of(settled)
-            self.by_hour[:, (hour - 2) % 24] = np.where(is_sound, decayed, entry)
+            slot, learns = (hour - 2) % HOURS, np.flatnonzero(self.place)
+            learns = learns[~self.frozen[learns] & ~self.tainted[learns, slot]]
+            settled, into = self.hour[learns, slot], self.place[learns]
+            decayed = self.by_hour[into, slot] * _HOUR_DECAY_PER_DAY + _moments_of(settled)
+            self.by_hour[into, slot] = decayed
             self.hour[:, hour % HOURS] = 0
             self.tainted[:, hour % HOURS] = False
 
@@ -239,7 +296,9 @@ class Rings:
         first, hours = learnt // 60 - 1, minute // 60 - learnt // 60
         visits = np.full(24, hours // 24)
         visits[(first + np.arange(hours % 24)) % 24] += 1
-        self.by_hour *= np.where(thawed, _HOUR_DECAY_PER_DAY**visits, 1.0)[:, :, None]
+        learns = np.flatnonzero(self.place)
+        fading = self.place[learns[~self.frozen[learns]]]
+        self.by_hour[fading] *= (_HOUR_DECAY_PER_DAY**visits)[:, None]
 
     def _arrays(self) -> tuple[npt.NDArray[np.generic], ...]:
         return tuple(getattr(self, name) for name in self.COLUMNS)

@@ -101,7 +101,7 @@ class Traffic:
             f"chat {story.MODEL}",
             set_span_in_context(root, Context()),
             SpanKind.CLIENT,
-            _call_attributes(answer),
+            call_attributes(answer),
             start_time=call_start_ns,
         )
         if answer.score is not None:
@@ -130,7 +130,8 @@ class Traffic:
         self._provider.shutdown()
 
 
-def _call_attributes(answer: story.Answer) -> dict[str, AttributeValue]:
+def call_attributes(answer: story.Answer) -> dict[str, AttributeValue]:
+    """Return the attributes of the chat span of an answer; what failed has no response."""
     visit = answer.visit
     attributes: dict[str, AttributeValue] = {
         "gen_ai.operation.name": "chat",

@@ -1,0 +1,87 @@
+"""Incidents as text for a terminal; everything from telemetry is made harmless first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tripswitch.cli.status import printable
+
+
+def show_incidents(found: list[dict[str, Any]]) -> None:
+    """Print a table of incidents."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if not found:
+        console.print("no incident", markup=False)
+        return
+    table = Table("id", "detected", "state", "severity", "shape", "scope", "rollback", "why")
+    for each in found:
+        plan = each["rollback"]
+        cells = (
+            each["id"],
+            each["detected_at"][:19] + "Z",
+            each["state"],
+            each["severity"] + (" security" if each["security"] else ""),
+            each["shape"],
+            _scope(each["scope"]),
+            "-" if plan is None else f"{plan['from']} to {plan['to']}: {plan['state']}",
+            each["why"],
+        )
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    console.print(table)
+
+
+def show_incident(file: dict[str, Any]) -> None:
+    """Print one incident with its timeline."""
+    from rich.console import Console
+
+    console = Console()
+
+    def say(text: str = "") -> None:
+        console.print(printable(text), markup=False, highlight=False)
+
+    incident = file["incident"]
+    security = ", security" if incident["security"] else ""
+    say(f"{incident['id']}  {incident['shape']}, {incident['severity']}{security}")
+    say(f"state     {incident['state']}, since {incident['onset']}")
+    say(f"scope     {_scope(incident['scope'])}")
+    say(f"why       {incident['why']}")
+    triage = incident["triage"]
+    if triage is not None:
+        say(f"real      {triage['is_real']}")
+        say(f"cause     {triage['cause']}: {triage['sentence']}")
+        say(f"do        {triage['recommended']['path']}: {triage['recommended']['why']}")
+        for change in triage["changes"]:
+            say(f"changed   {change['kind']} {change['to']} ({change['why']})")
+        for trace in triage["traces"]:
+            facts = ", ".join(f"{name} {value}" for name, value in trace["facts"].items())
+            say(f"{trace['role']:<9} {trace['trace_id']} {facts}")
+        for duty in triage["duties"]:
+            say(f"duty      {duty}")
+    for plan in [*incident["rollbacks"], *([incident["rollback"]] if incident["rollback"] else [])]:
+        reason = f": {plan['reason']}" if plan["reason"] else ""
+        say(
+            f"rollback  {plan['path']} {plan['from']} to {plan['to']} by {plan['target']}, "
+            f"{plan['state']}{reason}"
+        )
+    tenants = ", ".join(f"{each['tenant']} {each['calls']}" for each in incident["tenants"])
+    if tenants:
+        say(f"tenants   {tenants}")
+    if incident["missing"]:
+        say(f"missing   {', '.join(incident['missing'])}")
+    say()
+    for event in file["timeline"]:
+        say(f"{event['time']}  {event['event']:<22} {event['detail']}")
+    for action in file["actions"]:
+        say(
+            f"{action['finished'] or action['occurred']}  called {action['target']:<15} "
+            f"{action['state']} after {action['attempts']} attempts: {action['last_result']}"
+        )
+
+
+def _scope(scope: dict[str, str | None]) -> str:
+    named = [f"{name}={value}" for name, value in scope.items() if value is not None]
+    return " ".join(named) or "everything"

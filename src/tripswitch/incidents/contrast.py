@@ -1,0 +1,130 @@
+"""Good calls lately, by arm: what an exemplar is held against, and the facts of a call in words.
+
+For the last minutes a few calls of every arm that neither failed nor refused are kept with their
+facts, bounded; prompt and answer are never among them.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tripswitch.model.calls import Calls
+    from tripswitch.model.scope import Scope
+
+_MOST_ARMS: Final = 2_000
+_KEPT: Final = 8
+_LONGEST_FACT: Final = 200
+_NS_PER_S: Final = 1e9
+
+TraceFact = tuple[str, str]
+
+T = TypeVar("T")
+
+
+class GoodCall(NamedTuple):
+    """One good call: where to find it, whose it was, how long its input was, its facts."""
+
+    trace_id: str
+    tenant: str | None
+    input_tokens: float
+    end_ns: int
+    facts: tuple[TraceFact, ...]
+
+
+class Contrast:
+    """The latest good calls by arm."""
+
+    def __init__(self) -> None:
+        self._arms: OrderedDict[Scope, deque[GoodCall]] = OrderedDict()
+
+    def take(self, calls: Calls) -> None:
+        """Keep the last good call of each scope of a batch."""
+        column = calls.by_scope()
+        codes = column.codes
+        # Of every scope its last row: the first one seen from behind.
+        _, last = np.unique(codes[::-1], return_index=True)
+        for reverse in last.tolist():
+            row = len(codes) - 1 - reverse
+            if value_at(calls.refusal, row) or value_at(calls.error_type, row):
+                continue
+            if value_at(calls.error_class, row):
+                continue
+            arm = column.distinct[int(codes[row])].arm()
+            known = self._arms.get(arm)
+            if known is None:
+                known = self._arms[arm] = deque(maxlen=_KEPT)
+                if len(self._arms) > _MOST_ARMS:
+                    self._arms.popitem(last=False)
+            tokens = float(calls.input_tokens[row]) if len(calls.input_tokens) else 0.0
+            known.append(
+                GoodCall(
+                    calls.trace_id[row],
+                    value_at(calls.tenant, row),
+                    tokens,
+                    int(calls.end[row]),
+                    call_facts(calls, row),
+                )
+            )
+
+    def nearest(self, arms: list[Scope], tenant: str | None) -> GoodCall | None:
+        """Return a good call of one of ``arms``, of the same tenant where there is one."""
+        found = [call for arm in arms for call in self._arms.get(arm, ())]
+        return max(
+            found,
+            key=lambda call: (call.tenant == tenant, call.end_ns, call.trace_id),
+            default=None,
+        )
+
+    def forget(self, arm: Scope) -> None:
+        """Drop an arm that made way."""
+        self._arms.pop(arm, None)
+
+
+def call_facts(calls: Calls, row: int) -> tuple[TraceFact, ...]:
+    """Return the facts of one call that tell its story, in order; what was not said is left out."""
+    found: list[TraceFact] = []
+
+    def add(name: str, value: object) -> None:
+        if value not in (None, "", "nan"):
+            found.append((name, str(value)[:_LONGEST_FACT]))
+
+    for name, texts in (
+        ("route", calls.route),
+        ("prompt", calls.prompt_name),
+        ("version", calls.prompt_version),
+        ("cohort", calls.cohort),
+        ("model", calls.request_model),
+        ("provider", calls.provider),
+        ("tenant", calls.tenant),
+    ):
+        add(name, value_at(texts, row))
+    if len(calls.start):
+        seconds = (int(calls.end[row]) - int(calls.start[row])) / _NS_PER_S
+        add("latency", f"{seconds:.3g} s")
+    for name, numbers in (("tokens in", calls.input_tokens), ("tokens out", calls.output_tokens)):
+        if len(numbers):
+            add(name, f"{float(numbers[row]):.0f}")
+    if value_at(calls.refusal, row):
+        add("refusal", value_at(calls.refusal_kind, row) or "yes")
+    add("finish", ", ".join((value_at(calls.finish_reasons, row) or [])[:3]))
+    add("error", value_at(calls.error_type, row) or value_at(calls.error_class, row))
+    for guardrail in (value_at(calls.guardrails, row) or [])[:3]:
+        add("guardrail", f"{guardrail.name}: {guardrail.verdict}")
+    for tool in (value_at(calls.tools, row) or [])[:3]:
+        failed = ", failed" if tool.error else ""
+        add("tool", f"{tool.name}: {tool.latency:.3g} s{failed}")
+    for score in (value_at(calls.evals, row) or [])[:3]:
+        said = score.label if score.score is None else f"{score.score:.2f}"
+        add("score", f"{score.name}: {said}")
+    return tuple(found)
+
+
+def value_at(column: Sequence[T], row: int) -> T | None:
+    """Return one value of a column, None where the column was left out."""
+    return column[row] if len(column) else None

@@ -1,0 +1,159 @@
+"""The mix of questions by population: whether the traffic changed when the version did.
+
+A version is not to blame for another mix of models, tenants or lengths of input. What one
+population was asked in the hour before a version came is compared with what it is asked since;
+a cohort that is new has no before, and there its control at the same time has to do.
+
+The distance is the total variation between two distributions, less what samples of that size show
+by chance (about half the sum of the standard errors over the bins).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tripswitch.model.clocktext import NS_PER_MINUTE
+from tripswitch.windows.rings import Floats
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tripswitch.model.calls import Calls, Text
+    from tripswitch.model.scope import Scope
+    from tripswitch.model.snapshot import Snapshot
+
+_SPAN_NS: Final = 10 * NS_PER_MINUTE
+_SPANS: Final = 12
+_BEFORE_SPANS: Final = 6
+_MOST_POPULATIONS: Final = 2_000
+_BINS: Final = 32
+_DIMENSIONS: Final = ("models", "tenants", "input lengths")
+_FEWEST_CALLS: Final = 100
+_SHIFT: Final = 0.25
+
+
+class MixLog:
+    """Counts by population, ten minutes, and dimension, in 32 bins each; two hours of them."""
+
+    def __init__(self) -> None:
+        self._counts: OrderedDict[Scope, dict[int, Floats]] = OrderedDict()
+        self._bins: dict[str, int] = {}
+
+    def take(self, calls: Calls) -> None:
+        """Count a batch of settled calls."""
+        if not len(calls):
+            return
+        column = calls.by_scope()
+        spans = calls.end // _SPAN_NS
+        bins = np.stack(
+            [
+                self._named(calls.request_model, len(calls)),
+                self._named(calls.tenant, len(calls)),
+                _lengths(calls.input_tokens, len(calls)),
+            ]
+        )
+        populations = [scope.population() for scope in column.distinct]
+        keys = column.codes * np.int64(1 << 32) + (spans - spans.min())
+        for key in np.unique(keys).tolist():
+            chosen = keys == key
+            code, span = key >> 32, int((key & 0xFFFFFFFF) + spans.min())
+            counts = self._of(populations[code], span)
+            for dimension in range(len(_DIMENSIONS)):
+                counts[dimension] += np.bincount(bins[dimension][chosen], minlength=_BINS)
+
+    def shift(self, population: Scope, since_ns: int) -> str:
+        """Say which dimension changed at ``since_ns`` and how much; empty where none did."""
+        spans = self._counts.get(population)
+        if not spans:
+            return ""
+        first = since_ns // _SPAN_NS
+        before = [spans[each] for each in spans if first - _BEFORE_SPANS <= each < first]
+        # The span in which the version came has calls of both.
+        since = [spans[each] for each in spans if each > first] or [
+            spans[each] for each in spans if each == first
+        ]
+        if not before or not since:
+            return ""
+        was, now = np.sum(before, axis=0), np.sum(since, axis=0)
+        for name, one, other in zip(_DIMENSIONS, was, now, strict=True):
+            distance = _distance(one, other)
+            if distance > _SHIFT:
+                return (
+                    f"{name} differ by {100 * distance:.0f} % of the calls "
+                    f"({int(one.sum())} before, {int(other.sum())} since)"
+                )
+        return ""
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Put the counts into ``snapshot``."""
+        kept: list[list[Any]] = []
+        for population, spans in self._counts.items():
+            counts = [[span, values.tolist()] for span, values in spans.items()]
+            kept.append([snapshot.number(population), counts])
+        snapshot.facts["mix"] = kept
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Know again what `save` put there; a snapshot of before had none."""
+        for number, counts in snapshot.facts.get("mix", ()):
+            population = snapshot.scope(number)
+            if population is not None:
+                self._counts[population] = {
+                    span: np.array(values, dtype=np.float64) for span, values in counts
+                }
+
+    def _of(self, population: Scope, span: int) -> Floats:
+        spans = self._counts.get(population)
+        if spans is None:
+            spans = self._counts[population] = {}
+            if len(self._counts) > _MOST_POPULATIONS:
+                self._counts.popitem(last=False)
+        counts = spans.get(span)
+        if counts is None:
+            counts = spans[span] = np.zeros((len(_DIMENSIONS), _BINS))
+            for old in [each for each in spans if each <= max(spans) - _SPANS]:
+                del spans[old]
+            if span not in spans:
+                return np.zeros((len(_DIMENSIONS), _BINS))
+        return counts
+
+    def _named(self, texts: Sequence[Text], count: int) -> Any:
+        """Return the bin of each text, by a hash that is the same in every process."""
+        if len(texts) != count:
+            return np.zeros(count, dtype=np.int64)
+        known = self._bins
+        found = []
+        for text in texts:
+            if text is None:
+                found.append(0)
+                continue
+            number = known.get(text)
+            if number is None:
+                if len(known) >= _MOST_POPULATIONS:
+                    known.clear()
+                number = zlib.crc32(text.encode("utf-8", "surrogatepass")) % (_BINS - 1) + 1
+                known[text] = number
+            found.append(number)
+        return np.array(found, dtype=np.int64)
+
+
+def _lengths(tokens: Floats, count: int) -> Any:
+    """Return a bin for each doubling of the input's length; the first for one not said."""
+    if len(tokens) != count:
+        return np.zeros(count, dtype=np.int64)
+    told = np.nan_to_num(np.log2(np.maximum(tokens, 1)) + 1, nan=0.0)
+    return np.clip(told, 0, _BINS - 1).astype(np.int64)
+
+
+def _distance(one: Floats, other: Floats) -> float:
+    """Return the total variation distance less the one that chance explains, 0..1."""
+    n, m = float(one.sum()), float(other.sum())
+    if n < _FEWEST_CALLS or m < _FEWEST_CALLS:
+        return 0.0
+    p, q = one / n, other / m
+    pooled = (one + other) / (n + m)
+    chance = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m)).sum()
+    return float(max(0.0, 0.5 * (np.abs(p - q).sum() - chance)))

@@ -1,0 +1,101 @@
+"""The part of the API that is about single incidents: what is known of one, what people want done.
+
+    GET  /v1/incidents/ID          one incident, with its timeline and what was called for it
+    POST /v1/incidents/ID/ACT      acknowledge, approve, reject, undo, release, fix_in_review,
+                                   comms_closed, waive, update_posted, postmortem_drafted or
+                                   postmortem_published, with {"by", "note", "link"}
+    POST /v1/incidents             open one by hand: {"by", "sentence", "scope", "trigger", ...}
+    GET  /v1/audit                 whether the chain of the timeline is whole
+
+What changes something needs a bearer token, always: one of ``telemetry.api.auth``, or the one that
+the sidecar keeps in its state folder for the people who may read it. What cannot be done is 409,
+with the reason in words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from starlette.routing import Route
+
+from tripswitch.errors import LedgerError
+from tripswitch.model.instruction import Act, InstructionError
+from tripswitch.web.answering import BodyError, body_of, json_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentPages:
+    """What is asked and told of incidents; ``instruct`` and ``open`` may raise InstructionError.
+
+    ``admits`` says whether an ``Authorization`` header may change something.
+    """
+
+    incident: Callable[[str], dict[str, Any] | None]
+    audit: Callable[[], dict[str, Any]]
+    instruct: Callable[[str, Act, Any], dict[str, Any]]
+    open: Callable[[Any], dict[str, Any]]
+    admits: Callable[[str], bool]
+
+
+def incident_routes(pages: IncidentPages) -> list[Route]:
+    """Return the routes over ``pages``."""
+
+    async def one(request: Request) -> Response:
+        try:
+            found = pages.incident(request.path_params["incident_id"])
+        except LedgerError as error:
+            return json_answer({"error": str(error)}, 503)
+        if found is None:
+            return json_answer({"error": "no incident has this id"}, 404)
+        return json_answer(found)
+
+    async def audit(_request: Request) -> Response:
+        try:
+            return json_answer(pages.audit())
+        except LedgerError as error:
+            return json_answer({"error": str(error)}, 503)
+
+    async def act(request: Request) -> Response:
+        try:
+            act = Act(request.path_params["act"])
+        except ValueError:
+            known = ", ".join(Act)
+            return json_answer({"error": f"expected one of {known}"}, 404)
+        incident_id = request.path_params["incident_id"]
+        return await _changed(
+            request, pages.admits, lambda document: pages.instruct(incident_id, act, document)
+        )
+
+    async def opened(request: Request) -> Response:
+        return await _changed(request, pages.admits, pages.open)
+
+    return [
+        Route("/v1/incidents", opened, methods=["POST"]),
+        Route("/v1/incidents/{incident_id}", one, methods=["GET"]),
+        Route("/v1/incidents/{incident_id}/{act}", act, methods=["POST"]),
+        Route("/v1/audit", audit, methods=["GET"]),
+    ]
+
+
+async def _changed(
+    request: Request, admits: Callable[[str], bool], change: Callable[[Any], dict[str, Any]]
+) -> Response:
+    if not admits(request.headers.get("authorization", "")):
+        return json_answer({"error": "a bearer token is needed"}, 401)
+    try:
+        return json_answer(change(await body_of(request)), 202)
+    except BodyError as refused:
+        return json_answer({"error": refused.sentence}, refused.status)
+    except InstructionError as error:
+        return json_answer({"error": str(error)}, 409)
+    except ValueError as error:
+        return json_answer({"error": str(error)}, 400)
+    except LedgerError as error:
+        return json_answer({"error": str(error)}, 503)
