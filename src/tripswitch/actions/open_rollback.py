@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tripswitch.actions.rollback.argo_rollouts import ArgoRollouts
 from tripswitch.actions.rollback.braintrust import BraintrustEnvironment
 from tripswitch.actions.rollback.flag_file import FlagFile
 from tripswitch.actions.rollback.futureagi import FutureagiLabel
@@ -17,7 +18,7 @@ from tripswitch.actions.rollback.phoenix import PhoenixTag
 from tripswitch.actions.rollback.unleash import UnleashFlag
 from tripswitch.actions.rollback.webhook import WebhookRollback
 from tripswitch.config.flag_targets import FlagFileTarget, UnleashTarget
-from tripswitch.config.gateway_targets import LitellmFileTarget, LitellmTarget
+from tripswitch.config.gateway_targets import ArgoRolloutsTarget, LitellmFileTarget, LitellmTarget
 from tripswitch.config.registry_targets import (
     BraintrustTarget,
     FutureagiTarget,
@@ -54,6 +55,8 @@ def open_target(
             return LitellmApi(target, client, now_ns)
         case LitellmFileTarget():
             return LitellmFile(target)
+        case ArgoRolloutsTarget():
+            return ArgoRollouts(target, client, now_ns)
         case RegistrySection():
             return _open_registry(target, client, now_ns)
         case _:

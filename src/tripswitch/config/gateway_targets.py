@@ -84,3 +84,47 @@ class LitellmTarget(LitellmSection):
     def does(self, rung: str) -> bool:
         """Return whether it may be asked for a rung: the cost breaker needs a key to limit."""
         return super().does(rung) and (rung != "cost_breaker" or bool(self.limited_key))
+
+
+class ArgoRolloutsTarget(TargetSection):
+    """An Argo Rollout that is under way, aborted through the Kubernetes API."""
+
+    serves: ClassVar[tuple[Rung, ...]] = ("cohort", "prompt_version")
+    is_verified: ClassVar[bool] = False
+
+    type: Literal["argo_rollouts"] = Field("argo_rollouts", description="Kind of target.")
+    name: str = Field("argo-rollouts", pattern=NAME, description="Name, unique.")
+    url: str = Field(
+        "https://kubernetes.default.svc",
+        description="Address of the Kubernetes API.",
+        json_schema_extra=NEEDED | WEB_URL,
+    )
+    token: SecretStr = Field(
+        SecretStr(""), description="Bearer token; write it as ${env:NAME}, or set token_file."
+    )
+    token_file: str = Field(
+        "",
+        description="File with the token, read anew for every call.",
+        examples=["/var/run/secrets/kubernetes.io/serviceaccount/token"],
+    )
+    ca_file: str = Field(
+        "",
+        description="Certificates of the API's authority; empty means the system's.",
+        examples=["/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"],
+    )
+    namespace: str = Field("default", min_length=1, description="The Rollout's namespace.")
+    rollout: str = Field(
+        "", description="The Rollout.", examples=["refund-bot"], json_schema_extra=NEEDED
+    )
+    version_label: str = Field(
+        "app.kubernetes.io/version",
+        min_length=1,
+        description="The label of its pods that says the prompt version.",
+    )
+    cohort: str = Field(
+        "canary", description="The cohort that its canary serves, as the spans say it."
+    )
+
+    def radius(self, cohort: str | None) -> Literal["cohort", "route", "global"]:
+        """Return how much moves: what the canary serves."""
+        return "cohort" if cohort is not None and cohort == self.cohort else "route"

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, SecretStr, Tag
 
 from tripswitch.config.flag_targets import FlagFileTarget, UnleashTarget
-from tripswitch.config.gateway_targets import LitellmFileTarget, LitellmTarget
+from tripswitch.config.gateway_targets import ArgoRolloutsTarget, LitellmFileTarget, LitellmTarget
 from tripswitch.config.registry_targets import (
     BraintrustTarget,
     FutureagiTarget,
@@ -88,6 +88,7 @@ Target = Annotated[
     | Annotated[UnleashTarget, Tag("unleash")]
     | Annotated[LitellmTarget, Tag("litellm")]
     | Annotated[LitellmFileTarget, Tag("litellm_file")]
+    | Annotated[ArgoRolloutsTarget, Tag("argo_rollouts")]
     | Annotated[MlflowTarget, Tag("mlflow")]
     | Annotated[PhoenixTarget, Tag("phoenix")]
     | Annotated[LangfuseTarget, Tag("langfuse")]

@@ -81,16 +81,22 @@ class Api:
         secrets: Mapping[str, str],
     ) -> None:
         checked = checked_url(url, place)
-        self._secrets = {name: text for name, text in secrets.items() if text}
+        self._secrets: dict[str, str] = {}
+        self._hidden: list[str] = []
+        self.renew(secrets)
         if checked.userinfo and "authorization" not in self._secrets:
             name, _, password = checked.userinfo.decode().partition(":")
-            self._secrets["authorization"] = basic(unquote(name), unquote(password))
-        self._hidden = [part for text in self._secrets.values() for part in _parts(text)]
+            self.renew({"authorization": basic(unquote(name), unquote(password))})
         self._base = checked.copy_with(userinfo=b"", query=None, fragment=None)
         self._root = str(self._base).rstrip("/")
         self._client = client
         self._now_ns = now_ns
         self._timeout_s = timeout_s
+
+    def renew(self, secrets: Mapping[str, str]) -> None:
+        """Take up new credentials; empty ones change nothing."""
+        self._secrets |= {name: text for name, text in secrets.items() if text}
+        self._hidden = [part for text in self._secrets.values() for part in _parts(text)]
 
     def request(
         self, method: str, path: Path, body: object = None, content_type: str = "application/json"
