@@ -19,7 +19,9 @@ from tripswitch.config.model import Config
 from tripswitch.detect.validity import Kept
 from tripswitch.drive.judge_process import run_judge
 from tripswitch.drive.judged import Judged
+from tripswitch.drive.overview import Overview
 from tripswitch.drive.session import Arrival, Session
+from tripswitch.engine import Engine
 from tripswitch.genai.sightings import Evaluation
 from tripswitch.model.incident import Change, Incident, RollbackPlan
 from tripswitch.model.instruction import Instruction, InstructionError, Opening
@@ -40,6 +42,8 @@ class RecordingSession:
         self._lost = 0
         self.posted_scores: list[Evaluation] = []
         self.posted_changes: list[Change] = []
+        engine = Engine(config)
+        self._overview = Overview(lambda: engine)
 
     def restore(self, incidents: Sequence[Incident], past_plans: Sequence[RollbackPlan]) -> None:
         """Nothing to restore."""
@@ -76,6 +80,11 @@ class RecordingSession:
     def open_by_hand(self, opening: Opening) -> list[Command]:
         """Refuse: nothing is judged here."""
         raise InstructionError(f"{opening.sentence}: not here")
+
+    @property
+    def overview(self) -> Overview:
+        """Show an engine that saw nothing."""
+        return self._overview
 
     def explain(self, texts: Sequence[str], most: int) -> dict[str, Any]:
         """Return what was asked."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,12 +10,15 @@ import pytest
 from starlette.applications import Starlette
 
 from tests.web.asking import ask
+from tests.web.desk import Clock
+from tests.web.stub_board import board
 from tripswitch.errors import LedgerError
 from tripswitch.model.instruction import Act, InstructionError
-from tripswitch.otlp.tokens import BearerTokens
 from tripswitch.web.answering import MAX_POST_BYTES
 from tripswitch.web.api import LONGEST_LIMIT, Pages, api_app
+from tripswitch.web.guard import Guard
 from tripswitch.web.incidents_api import IncidentPages
+from tripswitch.web.stream import Stream
 
 JSON = {"content-type": "application/json"}
 TOKEN = "a-token-of-the-deploy-script"
@@ -27,7 +29,7 @@ def app(
     *,
     loopback_only: bool = True,
     broken: bool = False,
-    tokens: BearerTokens | None = None,
+    public_url: str = "",
 ) -> Starlette:
     def events(after: int, limit: int) -> list[dict[str, Any]]:
         if broken:
@@ -42,14 +44,18 @@ def app(
     pages = Pages(
         status=lambda: status or {},
         explain=lambda texts, most: {"texts": texts, "most": most},
-        telemetry=lambda: {"census": {}},
-        incidents=lambda limit: [{"limit": limit}],
         events=events,
         post_scores=take,
         post_changes=take,
         of_incidents=of_incidents(broken=broken),
+        board=board(public_url=lambda: public_url),
     )
-    return api_app(pages, tokens=lambda: tokens, loopback_only=loopback_only)
+    guard = Guard(admits, Clock(), loopback_only=loopback_only)
+    return api_app(pages, guard, Stream(lambda: "1", dict))
+
+
+def admits(header: str) -> bool:
+    return header == f"Bearer {TOKEN}"
 
 
 def of_incidents(*, broken: bool) -> IncidentPages:
@@ -70,7 +76,7 @@ def of_incidents(*, broken: bool) -> IncidentPages:
         audit=lambda: {"whole": True},
         instruct=instruct,
         open=lambda document: {"incident": document, "events": ["incident.opened"]},
-        admits=lambda header: header == f"Bearer {TOKEN}",
+        admits=admits,
     )
 
 
@@ -121,7 +127,7 @@ def post(
     target: Starlette, body: bytes = b"[{}]", headers: dict[str, str] | None = None, **asked: Any
 ) -> httpx.Response:
     return ask(
-        target, "/v1/scores", method="POST", body=body, headers=JSON | (headers or {}), **asked
+        target, "/v1/scores", method="POST", body=body, headers=ADMITTED | (headers or {}), **asked
     )
 
 
@@ -168,15 +174,14 @@ def test_a_ledger_that_cannot_be_read_is_503() -> None:
 
 
 def test_what_is_for_reading_takes_no_posts_and_the_other_way_round() -> None:
-    for path in ("/v1/status", "/v1/telemetry", "/v1/audit", "/v1/events"):
+    for path in ("/v1/status", "/v1/telemetry", "/v1/audit", "/v1/events", "/v1/stream"):
         assert ask(app(), path, method="POST").status_code == 405
-    for path in ("/v1/scores", "/v1/changes"):
-        assert ask(app(), path).status_code == 405
+    assert ask(app(), "/v1/scores").status_code == 405
 
 
 def test_posts_are_taken_and_told_what_became_of_them() -> None:
     for path in ("/v1/scores", "/v1/changes"):
-        answer = ask(app(), path, method="POST", body=b"[{}, {}]", headers=JSON)
+        answer = ask(app(), path, method="POST", body=b"[{}, {}]", headers=ADMITTED)
         assert answer.status_code == 202
         assert answer.json() == {"accepted": 2, "refused": []}
 
@@ -207,17 +212,26 @@ def test_what_a_page_of_a_browser_may_send_without_asking_is_refused(kind: str) 
     assert post(app(), headers={"content-type": kind}).status_code == 415
 
 
-def test_beyond_this_machine_posts_need_a_token(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["/v1/scores", "/v1/changes"])
+def test_what_is_told_needs_a_token_too(path: str) -> None:
+    for headers in (JSON, JSON | {"authorization": "Bearer another"}):
+        answer = ask(app(), path, method="POST", body=b"[]", headers=headers)
+        assert answer.status_code == 401
+    assert ask(app(), path, method="POST", body=b"[]", headers=ADMITTED).status_code == 202
+
+
+@pytest.mark.parametrize("path", ["/v1/status", "/v1/overview", "/v1/incidents/inc_1", "/v1/audit"])
+def test_beyond_this_machine_reading_needs_a_token_as_well(path: str) -> None:
     widened = app(loopback_only=False)
-    answer = post(widened)
-    assert answer.status_code == 403
-    assert "telemetry.api.auth" in answer.json()["error"]
-    secret = tmp_path / "token"
-    secret.write_text(TOKEN + "\n")
-    guarded = app(loopback_only=False, tokens=BearerTokens("", str(secret), "telemetry.api.auth"))
-    assert post(guarded).status_code == 401
-    assert post(guarded, headers={"authorization": "Bearer another"}).status_code == 401
-    assert post(guarded, headers={"authorization": f"Bearer {TOKEN}"}).status_code == 202
+    assert ask(widened, path).status_code == 401
+    assert ask(widened, path, headers=ADMITTED).status_code == 200
+
+
+def test_beyond_this_machine_a_page_asks_to_sign_in() -> None:
+    answer = ask(app(loopback_only=False), "/")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/signin")
+    assert ask(app(loopback_only=False), "/signin").status_code == 200
+    assert ask(app(loopback_only=False), "/static/app.css").status_code == 200
 
 
 def test_a_name_of_a_page_for_this_machine_cannot_post() -> None:
@@ -232,7 +246,9 @@ def test_this_machine_is_answered(host: str) -> None:
 def test_another_name_for_this_machine_is_refused_unless_widened() -> None:
     assert ask(app(), "/v1/status", host="attacker.example").status_code == 400
     widened = app(loopback_only=False)
-    assert ask(widened, "/v1/status", host="tripswitch.example").status_code == 200
+    assert ask(widened, "/v1/status", host="tripswitch.example").status_code == 401
+    public = app(public_url="https://tripswitch.example")
+    assert ask(public, "/v1/status", host="tripswitch.example").status_code == 200
 
 
 def test_explain_is_asked_with_texts_and_a_limit() -> None:

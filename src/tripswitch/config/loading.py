@@ -12,10 +12,10 @@ from tripswitch.config.fields import ROOT, Spot, leaves
 from tripswitch.config.problems import NOWHERE, InvalidConfig, Mark, Problem
 from tripswitch.config.quantities import size_text
 from tripswitch.config.validation import config_of, merged_tables, placed
-from tripswitch.config.yaml_marks import Items, Scalar, Table, parse_tree
+from tripswitch.config.yaml_marks import Items, Scalar, Table, Tree, parse_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tripswitch.config.model import Config
 
@@ -25,6 +25,7 @@ __all__ = [
     "files_read",
     "load",
     "load_config",
+    "marks_of",
     "reloadable_difference",
     "warnings_of",
     "with_reloadable",
@@ -60,6 +61,27 @@ def load(paths: Sequence[Path], environ: Mapping[str, str]) -> Loaded:
     tree = merged_tables(shipped, _without_empties(own, shipped))
     config = config_of(tree, problems)
     return Loaded(config, [placed(warning, tree) for warning in warnings_of(config)])
+
+
+def marks_of(paths: Sequence[Path], environ: Mapping[str, str]) -> dict[str, Mark]:
+    """Return where each value that is set comes from, by dotted path; what is default is missing.
+
+    Entries of a list are ``name.0``, ``name.1``. What cannot be read is left out.
+    """
+    own = merged_tables(_tree_of(paths, environ, []), overrides(environ, []))
+    return dict(_marks(own, ()))
+
+
+def _marks(tree: Tree, path: tuple[str, ...]) -> Iterator[tuple[str, Mark]]:
+    below: Iterable[tuple[str, Tree]] = ()
+    if isinstance(tree, Table):
+        below = tree.values.items()
+    elif isinstance(tree, Items):
+        below = ((str(place), entry) for place, entry in enumerate(tree.values))
+    if path:
+        yield ".".join(path), tree.mark
+    for name, inner in below:
+        yield from _marks(inner, (*path, name))
 
 
 def files_read(paths: Sequence[Path]) -> list[Path]:

@@ -26,9 +26,24 @@ class ApiListen(Listen):
     auth: Auth = Field(
         default_factory=Auth,
         description=(
-            "Who may post scores and changes. Without a token everybody on this machine, and "
-            "nobody else."
+            "Who may change something, and who may read from another machine. The token that "
+            "tripswitch keeps in its state folder is admitted always."
         ),
+    )
+    public_url: OptionalUrl = Field(
+        "",
+        description=(
+            "Where people reach the dashboard, if a proxy stands before it; links in messages "
+            "begin with it, and its host is answered to."
+        ),
+        examples=["https://tripswitch.example.com"],
+    )
+    trace_link: str = Field(
+        "",
+        pattern=r"^$|^https?://[^\s]+\{trace_id\}[^\s]*$",
+        description="Address of a trace in your own back end; {trace_id} stands for its id.",
+        examples=["https://jaeger.example.com/trace/{trace_id}"],
+        json_schema_extra=LIVE,
     )
 
 

@@ -81,16 +81,20 @@ def wanted_of(texts: Sequence[str]) -> Wanted:
 
 
 def explain_of(
-    engine: Engine, texts: Sequence[str] = (), most: int = MOST_SCOPES
+    engine: Engine,
+    texts: Sequence[str] = (),
+    most: int = MOST_SCOPES,
+    scope_is: Callable[[Scope], bool] | None = None,
 ) -> dict[str, Any]:
     """Return what is seen of the scopes that are asked for, the ``most`` worst of them, as JSON.
 
-    ``now`` is null before the first tick, when nothing was judged yet.
+    ``now`` is null before the first tick, when nothing was judged yet. ``scope_is`` says which
+    scopes, in place of the texts.
 
     Raises ValueError as `wanted_of` does.
     """
     wanted = wanted_of(texts)
-    explained = engine.explain(wanted.scope, most)
+    explained = engine.explain(scope_is or wanted.scope, most)
     return {
         "now": rfc3339(engine.now_ns) if engine.last is not None else None,
         "matched_scopes": explained.matched,

@@ -24,7 +24,7 @@ from tripswitch.drive.posted import read_changes, read_instruction, read_opening
 from tripswitch.drive.session import Arrival
 from tripswitch.errors import ConfigError, LedgerError
 from tripswitch.incidents.due import MOST_AWAITED
-from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_S
+from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_S, rfc3339
 from tripswitch.model.drift import Drift
 from tripswitch.model.incident import RollbackState
 from tripswitch.model.messages import Event
@@ -93,6 +93,9 @@ class Judge:
         )
         self._unrecorded: list[Command] = []
         self._consumed = 0
+        self.recorded = 0
+        self.reload_number = 0
+        self._reloaded: tuple[float | None, str] = (None, "")
         self._counts = {
             "api_changes_total": 0,
             "api_instructions_total": 0,
@@ -170,6 +173,8 @@ class Judge:
         except ConfigError as error:
             self._counts["config_reload_failures_total;process=judge"] += 1
             self._counts["config_last_reload_ok;process=judge"] = 0
+            self.reload_number += 1
+            self._reloaded = (time.time(), str(error))
             _log.error("config_refused", problems=str(error), kept="the configuration before it")
             return False
         self.config = with_reloadable(self.config, edited)
@@ -177,12 +182,20 @@ class Judge:
         self._executor.reload(self.config)
         self._counts["config_reloads_total;process=judge"] += 1
         self._counts["config_last_reload_ok;process=judge"] = 1
+        self.reload_number += 1
+        self._reloaded = (time.time(), "")
         # Which fields need a restart is said by the wire, once for both.
         if kept is None:
             _log.info("config_reloaded")
         else:
             _log.info("config_reloaded", rows_with_evidence=kept.rows, dropped=kept.dropped)
         return True
+
+    def last_reload(self) -> dict[str, Any]:
+        """Return when the files were last read again, and what was wrong with them, as JSON."""
+        at_s, problem = self._reloaded
+        at = None if at_s is None else rfc3339(int(at_s * NS_PER_S))
+        return {"at": at, "is_ok": not problem, "problem": problem}
 
     def post_scores(self, document: Any) -> dict[str, Any]:
         """Take a list of scores; return how many, and which were refused. Raises ValueError."""
@@ -323,6 +336,7 @@ class Judge:
         The engine does not say a thing twice, so what the ledger refuses is kept for its next try.
         """
         self._unrecorded.extend(commands)
+        self.recorded += bool(commands)
         if not self._unrecorded:
             return
         try:

@@ -14,8 +14,9 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
@@ -29,12 +30,16 @@ from tripswitch.drive.judge import Judge
 from tripswitch.drive.logs import configure_logs
 from tripswitch.drive.process import seek_cycles_seldom, settle_memory
 from tripswitch.drive.snapshots import Snapshots
+from tripswitch.drive.web_board import board_of
 from tripswitch.errors import ConfigError, TripswitchError
 from tripswitch.store.evidence import Vault
 from tripswitch.store.ledger import Ledger
 from tripswitch.web.api import Pages, api_app
+from tripswitch.web.guard import Guard
+from tripswitch.web.headline import Headline
 from tripswitch.web.incidents_api import IncidentPages
 from tripswitch.web.listener import Listener
+from tripswitch.web.stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,7 +87,8 @@ async def _judge(
         evidence = EvidenceKeeper(Vault(path.parent), ledger)
         judge = Judge(config, open_session(config), ledger, inbox, snapshots, evidence)
         judge.restore()
-        api = await _serve_api(config, judge, ledger)
+        served = await _serve_api(config, paths, judge, ledger)
+        api = None if served is None else served.listener
         settle_memory()
         seek_cycles_seldom()
         following = asyncio.create_task(judge.follow(edits, paths, os.environ))
@@ -92,11 +98,22 @@ async def _judge(
             following.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await following
-            if api is not None:
-                await api.stop()
+            if served is not None:
+                # Streams have no end of their own.
+                served.stream.close()
+                await served.listener.stop()
 
 
-async def _serve_api(config: Config, judge: Judge, ledger: Ledger) -> Listener | None:
+class _Served(NamedTuple):
+    """The listener of API and pages, and the streams on it."""
+
+    listener: Listener
+    stream: Stream
+
+
+async def _serve_api(
+    config: Config, paths: Sequence[Path], judge: Judge, ledger: Ledger
+) -> _Served | None:
     """Serve the API if it is wanted; a taken port costs the API, not the judging."""
     endpoint = config.telemetry.api.endpoint
     if not endpoint:
@@ -107,12 +124,18 @@ async def _serve_api(config: Config, judge: Judge, ledger: Ledger) -> Listener |
     except ConfigError as error:
         _log.error("api_not_listening", problems=str(error))
         return None
-    own_token = StateToken(Path(config.storage.directory)).made()
+    folder = Path(config.storage.directory)
+    own_token = StateToken(folder).made()
+    board = board_of(judge, ledger, paths, folder)
+    guard = Guard(
+        lambda header: admits(header, tokens, own_token),
+        time.monotonic,
+        loopback_only=is_loopback(host),
+        is_behind_tls=lambda: board.public_url().startswith("https://"),
+    )
     pages = Pages(
         status=judge.session.status,
         explain=judge.session.explain,
-        telemetry=judge.session.telemetry,
-        incidents=ledger.incidents,
         events=ledger.events,
         post_scores=judge.post_scores,
         post_changes=judge.post_changes,
@@ -121,15 +144,18 @@ async def _serve_api(config: Config, judge: Judge, ledger: Ledger) -> Listener |
             audit=ledger.audit,
             instruct=judge.instruct,
             open=judge.open_incident,
-            admits=lambda header: admits(header, tokens, own_token),
+            admits=guard.admits,
         ),
+        board=board,
     )
+    stream = Stream(board.revision, Headline(board))
     try:
-        app = api_app(pages, tokens=tokens, loopback_only=is_loopback(host))
-        return await Listener.start(app, endpoint, "telemetry.api.endpoint")
+        app = api_app(pages, guard, stream)
+        listener = await Listener.start(app, endpoint, "telemetry.api.endpoint")
     except ConfigError as error:
         _log.error("api_not_listening", problems=str(error))
         return None
+    return _Served(listener, stream)
 
 
 def _options(argv: Sequence[str]) -> Any:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from tripswitch.config.model import Config
     from tripswitch.detect.validity import Kept
+    from tripswitch.drive.overview import Overview
     from tripswitch.drive.session import Arrival
     from tripswitch.genai.sightings import Evaluation
     from tripswitch.model.incident import Change, Incident, RollbackPlan
@@ -61,6 +62,10 @@ class Judged(Protocol):
 
     def reload(self, config: Config) -> Kept:
         """Use ``config`` from the next tick on; return what became of the evidence."""
+
+    @property
+    def overview(self) -> Overview:
+        """Return what the pages ask."""
 
     def counters(self) -> dict[str, float]:
         """Return numbers for the metrics page, by name."""

@@ -13,6 +13,7 @@ from tripswitch.config.model import Config
 from tripswitch.detect.validity import Kept
 from tripswitch.drive.data_clock import DataClock
 from tripswitch.drive.explaining import explain_of
+from tripswitch.drive.overview import Overview
 from tripswitch.drive.report import status_of, telemetry_of
 from tripswitch.engine import Engine
 from tripswitch.genai.sightings import Evaluation, Sighted
@@ -47,6 +48,7 @@ class Session:
             DataClock() if config.clock.source == "telemetry" else None
         )
         self._rejected: dict[str, int] = {}
+        self.overview = Overview(lambda: self.engine)
 
     def restore(
         self, incidents: Sequence[Incident], past_plans: Sequence[RollbackPlan] = ()

@@ -107,3 +107,11 @@ class ChangeLog:
         ]
         fitting.sort(key=lambda change: change.time_ns)
         return tuple(reversed(fitting))[:most]
+
+    def latest(self, now_ns: int, most: int) -> tuple[Change, ...]:
+        """Return the changes of the last 24 h whatever they touch, newest first."""
+        recent = [
+            change for change in self._changes if 0 <= now_ns - change.time_ns <= _LOOK_BACK_NS
+        ]
+        recent.sort(key=lambda change: change.time_ns)
+        return tuple(reversed(recent))[:most]

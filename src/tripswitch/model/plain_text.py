@@ -44,6 +44,11 @@ def plain_line(text: object, most_chars: int = 200) -> str:
     return cut(line + "…" if is_cut and len(line) <= most_chars else line, most_chars)
 
 
+def plain(text: object, most_chars: int = 200) -> str:
+    """Return what `plain_line` does, at the length of a name or a short sentence."""
+    return plain_line(text, most_chars)
+
+
 def cut(text: str, most_chars: int) -> str:
     """Return ``text``, its end replaced by one ``…`` where it is longer than ``most_chars``."""
     return text if len(text) <= most_chars else text[: most_chars - 1].rstrip() + "…"

@@ -5,6 +5,7 @@
                                    comms_closed, waive, update_posted, postmortem_drafted or
                                    postmortem_published, with {"by", "note", "link"}
     POST /v1/incidents             open one by hand: {"by", "sentence", "scope", "trigger", ...}
+    GET  /v1/incidents/ID/updates  status updates, drafted from what is known now
     GET  /v1/audit                 whether the chain of the timeline is whole
 
 What changes something needs a bearer token, always: one of ``telemetry.api.auth``, or the one that
@@ -24,10 +25,13 @@ from tripswitch.model.instruction import Act, InstructionError
 from tripswitch.web.answering import BodyError, body_of, json_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
     from starlette.responses import Response
+
+    from tripswitch.web.board import Board
+    from tripswitch.web.guard import Guard
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +48,28 @@ class IncidentPages:
     admits: Callable[[str], bool]
 
 
-def incident_routes(pages: IncidentPages) -> list[Route]:
+def incident_routes(pages: IncidentPages, board: Board, guard: Guard) -> list[Route]:
     """Return the routes over ``pages``."""
 
-    async def one(request: Request) -> Response:
-        try:
-            found = pages.incident(request.path_params["incident_id"])
-        except LedgerError as error:
-            return json_answer({"error": str(error)}, 503)
-        if found is None:
-            return json_answer({"error": "no incident has this id"}, 404)
-        return json_answer(found)
+    def reading(read: Callable[[Request], Any]) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            if not guard.may_read(request):
+                return json_answer({"error": "a bearer token is needed"}, 401)
+            try:
+                found = read(request)
+            except LedgerError as error:
+                return json_answer({"error": str(error)}, 503)
+            if found is None:
+                return json_answer({"error": "no incident has this id"}, 404)
+            return json_answer(found)
 
-    async def audit(_request: Request) -> Response:
-        try:
-            return json_answer(pages.audit())
-        except LedgerError as error:
-            return json_answer({"error": str(error)}, 503)
+        return answer
+
+    def one(request: Request) -> dict[str, Any] | None:
+        return pages.incident(request.path_params["incident_id"])
+
+    def updates(request: Request) -> list[dict[str, Any]] | None:
+        return None if one(request) is None else board.updates(request.path_params["incident_id"])
 
     async def act(request: Request) -> Response:
         try:
@@ -69,24 +78,26 @@ def incident_routes(pages: IncidentPages) -> list[Route]:
             known = ", ".join(Act)
             return json_answer({"error": f"expected one of {known}"}, 404)
         incident_id = request.path_params["incident_id"]
-        return await _changed(
+        return await changed(
             request, pages.admits, lambda document: pages.instruct(incident_id, act, document)
         )
 
     async def opened(request: Request) -> Response:
-        return await _changed(request, pages.admits, pages.open)
+        return await changed(request, pages.admits, pages.open)
 
     return [
         Route("/v1/incidents", opened, methods=["POST"]),
-        Route("/v1/incidents/{incident_id}", one, methods=["GET"]),
+        Route("/v1/incidents/{incident_id}", reading(one), methods=["GET"]),
+        Route("/v1/incidents/{incident_id}/updates", reading(updates), methods=["GET"]),
         Route("/v1/incidents/{incident_id}/{act}", act, methods=["POST"]),
-        Route("/v1/audit", audit, methods=["GET"]),
+        Route("/v1/audit", reading(lambda _request: pages.audit()), methods=["GET"]),
     ]
 
 
-async def _changed(
+async def changed(
     request: Request, admits: Callable[[str], bool], change: Callable[[Any], dict[str, Any]]
 ) -> Response:
+    """Return what ``change`` answers to what was posted; a refusal where it is not admitted."""
     if not admits(request.headers.get("authorization", "")):
         return json_answer({"error": "a bearer token is needed"}, 401)
     try:
