@@ -35,7 +35,10 @@ def section(space: Workspace, **fields: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def chat(space: Workspace, tmp_path: Path) -> Iterator[Desk]:
-    sections = {"notify": [section(space)], "notifications": {"link": LINK}}
+    sections = {
+        "notify": [section(space)],
+        "telemetry": {"api": {"endpoint": "127.0.0.1:8317", "public_url": LINK}},
+    }
     with desk(tmp_path, **sections) as opened:
         yield opened
 
