@@ -107,7 +107,12 @@ class Follower:
         key = next(key for key, other in self.book.open.items() if other is tracked)
         self.book.close(key, now_ns, settings)
         lasted = minutes_text(now_ns - incident.onset_ns)
-        waived = "" if incident.waiver is None else f", by a waiver of {incident.waiver.by}"
+        waived = ""
+        if incident.waiver is not None:
+            waiver = incident.waiver
+            waived = f": {waiver.note}"
+            if waiver.what != "merged":
+                waived = f", by a waiver of {waiver.by}"
         return emit(
             EventName.INCIDENT_RESOLVED,
             now_ns,
