@@ -72,7 +72,9 @@ class Live:
     def post(self, path: str, content: Any) -> httpx.Response:
         """Post ``content`` as JSON to the API."""
         url = f"http://{self.run_file['endpoints']['api']}{path}"
-        return httpx.post(url, json=content, trust_env=False)
+        token = (self.folder / "state/api-token").read_text("ascii").strip()
+        headers = {"authorization": f"Bearer {token}"}
+        return httpx.post(url, json=content, headers=headers, trust_env=False)
 
     def metrics(self) -> dict[str, float]:
         """Return every sample of the metrics page, by name and label values."""

@@ -51,12 +51,20 @@ def test_without_session_secret_or_origin_nothing_changes(desk: Desk) -> None:
         {"origin": "null"},
         {"origin": "http://127.0.0.1:8317", "sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site"},
+        {"origin": "null", "sec-fetch-site": "same-site"},
     ):
         answer = ask(desk.app, path, method="POST", body=body, headers=own | foreign)
         assert answer.status_code == 403, foreign
     bare = {"cookie": f"{COOKIE}={cookie}", "content-type": "text/plain"}
     assert ask(desk.app, path, method="POST", body=body, headers=bare).status_code == 415
     assert desk.ledger.incidents(1)[0]["acknowledged"] is None
+
+
+def test_a_form_of_ours_comes_without_a_name_where_no_referrer_is_sent(desk: Desk) -> None:
+    headers = FORM | {"origin": "null", "sec-fetch-site": "same-origin"}
+    body = f"name=ada&token={TOKEN}".encode()
+    answer = ask(desk.app, "/signin", method="POST", body=body, headers=headers)
+    assert answer.status_code == 303
 
 
 def test_a_session_of_a_browser_is_no_token_of_the_api(desk: Desk) -> None:

@@ -30,6 +30,7 @@ COMMANDS: Final = (
     "schema",
     "spool",
     "status",
+    "token",
 )
 """Each is a function, or a group of commands, of that name in a module of that name."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from tripswitch.errors import TripswitchError
@@ -9,6 +10,7 @@ from tripswitch.errors import TripswitchError
 if TYPE_CHECKING:
     from pathlib import Path
 
+TOKEN_VARIABLE: Final = "TRIPSWITCH_API_TOKEN"  # noqa: S105 - the name of a variable
 DEFAULT_API: Final = "http://127.0.0.1:8317"
 
 _TIMEOUT_S: Final = 5.0
@@ -23,9 +25,11 @@ def ask(api: str, path: str, *, or_else: str = "", token: str = "") -> dict[str,
     import httpx
 
     url = f"{api.rstrip('/')}{path}"
+    # Only where it listens for other machines too does reading need one.
+    token = token or os.environ.get(TOKEN_VARIABLE, "")
+    headers = {"authorization": f"Bearer {token}"} if token else {}
     try:
         # Loopback is meant; a proxy set for the outside would be asked for it in vain.
-        headers = {"authorization": f"Bearer {token}"} if token else {}
         response = httpx.get(url, timeout=_TIMEOUT_S, trust_env=False, headers=headers)
         if response.status_code == httpx.codes.UNAUTHORIZED:
             raise TripswitchError("a token is needed", hint=_TO_GET_IN)

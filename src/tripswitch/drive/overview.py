@@ -8,23 +8,19 @@ scopes on the page alone. So a page costs the same whether 20 scopes are watched
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-from tripswitch.detect.decision import NOTHING, Decision
 from tripswitch.detect.families import calls_in
 from tripswitch.detect.signals import SIGNALS, Kind
 from tripswitch.drive.explaining import explain_of
 from tripswitch.drive.series import SPANS, Span, calls_of, page_line, points_of, unit_of
+from tripswitch.drive.standing import RouteSeen, Seen, counted, is_arm, seen_of, title_of
 from tripswitch.engine import Engine
 from tripswitch.model.clocktext import rfc3339
 from tripswitch.model.incident import Severity
 from tripswitch.model.scope import Scope
-from tripswitch.model.verdict import Finding
-from tripswitch.windows.rings import Floats, Rows
 
 MOST_ROUTES: Final = 50
 WHOLE_ROUTES: Final = 6
@@ -41,36 +37,13 @@ _MOST_EXPLAINED: Final = 16
 _LEVELS: Final = {0: None, 1: Severity.INVESTIGATE.value, 2: Severity.PAGE.value}
 
 
-@dataclass(slots=True)
-class _Route:
-    """One route: its scopes, and how bad the worst of them stands."""
-
-    name: str | None
-    badness: float = -1.0
-    level: int = 0
-    scopes: list[Scope] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Seen:
-    """One tick, sorted: rows, what was decided, and which positions a scope has."""
-
-    rows: Rows
-    decision: Decision
-    badness: Floats
-    at: dict[Scope, list[int]]
-    routes: list[_Route]
-    known: npt.NDArray[np.bool_]
-    findings: dict[str, int]
-
-
 class Overview:
     """Answers the pages about one engine. ``engine`` returns the one in force."""
 
     def __init__(self, engine: Callable[[], Engine]) -> None:
         self._engine = engine
         self._made_of: object = None
-        self._made: _Seen | None = None
+        self._made: Seen | None = None
         self._revision = 0
 
     @property
@@ -148,7 +121,7 @@ class Overview:
         whole["until"] = rfc3339((now_minute // minutes + 1) * minutes * 60_000_000_000)
         for arm, shown in zip(arms, whole["arms"], strict=True):
             shown["course"] = self._course(seen, arm, span)
-        leaves = [scope for scope in found.scopes if scope != scope.arm()][:_MOST_LEAVES]
+        leaves = [scope for scope in found.scopes if not is_arm(scope)][:_MOST_LEAVES]
         whole["leaves"] = [self._arm(seen, leaf, {}) for leaf in leaves]
         whole["now"] = rfc3339(engine.now_ns)
         whole["explained"] = self._explained(name)
@@ -172,14 +145,14 @@ class Overview:
             self._made_of, self._made = last, None
             self._revision += 1
 
-    def _seen(self) -> _Seen | None:
+    def _seen(self) -> Seen | None:
         self._note_tick()
         engine = self._engine()
         if self._made is None and engine.last is not None:
-            self._made = _sorted(engine, *engine.last)
+            self._made = seen_of(engine, *engine.last)
         return self._made
 
-    def _route(self, seen: _Seen, route: _Route, most_arms: int) -> dict[str, Any]:
+    def _route(self, seen: Seen, route: RouteSeen, most_arms: int) -> dict[str, Any]:
         engine = self._engine()
         records = engine.scopes.records
         calls = {
@@ -187,7 +160,7 @@ class Overview:
             if (record := records.get(scope)) is None
             else calls_in(engine.scopes, record, "15m")
             for scope in route.scopes
-            if scope == scope.arm()
+            if is_arm(scope)
         }
         arms = sorted(calls, key=lambda arm: (_worst(seen, arm) < 1, -calls[arm], _texts(arm)))
         controls = self._controls(seen, arms)
@@ -197,41 +170,53 @@ class Overview:
         )
         return {
             "route": route.name,
+            "title": title_of(route),
             "severity": _LEVELS[route.level],
-            "calls_15m": int(sum(calls.values())),
+            "calls_15m": int(self._total(calls)),
             "scopes": len(route.scopes),
             "arms": [self._arm(seen, arm, calls) for arm in shown],
             "more_arms": len(arms) - len(shown),
         }
 
-    def _controls(self, seen: _Seen, arms: list[Scope]) -> set[Scope]:
+    def _controls(self, seen: Seen, arms: list[Scope]) -> set[Scope]:
         """Return those of ``arms`` that others are compared with."""
         roster = self._engine().roster
         positions = [at for arm in arms for at in seen.at.get(arm, [])]
         references = {roster.references[int(seen.rows[at])] for at in positions}
         return {arm for arm in arms if arm in references or arm.population() in references}
 
-    def _brief(self, seen: _Seen, route: _Route) -> dict[str, Any]:
+    def _total(self, calls: dict[Scope, float]) -> float:
+        """Return the calls of arms together; roll-ups have the same calls once more."""
+        rollups = self._engine().comparisons.rollups
+        own = [count for scope, count in calls.items() if rollups.of(scope) is None]
+        return sum(own) if own else max(calls.values(), default=0.0)
+
+    def _brief(self, seen: Seen, route: RouteSeen) -> dict[str, Any]:
         engine = self._engine()
         records = engine.scopes.records
-        arms = [records.get(scope) for scope in route.scopes if scope == scope.arm()]
-        calls = sum(calls_in(engine.scopes, arm, "15m") for arm in arms if arm is not None)
+        calls = {
+            scope: calls_in(engine.scopes, record, "15m")
+            for scope in route.scopes
+            if is_arm(scope) and (record := records.get(scope)) is not None
+        }
         at = np.array([one for scope in route.scopes for one in seen.at[scope]], dtype=np.int64)
         return {
             "route": route.name,
+            "title": title_of(route),
             "severity": _LEVELS[route.level],
-            "calls_15m": int(calls),
+            "calls_15m": int(self._total(calls)),
             "scopes": len(route.scopes),
-            "findings": _counted(engine, seen.decision, seen.known, at),
+            "findings": counted(engine, seen.decision, seen.known, at),
         }
 
-    def _arm(self, seen: _Seen, scope: Scope, calls: dict[Scope, float]) -> dict[str, Any]:
+    def _arm(self, seen: Seen, scope: Scope, calls: dict[Scope, float]) -> dict[str, Any]:
         engine = self._engine()
         record = engine.scopes.records.get(scope)
         own = calls.get(scope)
         if own is None:
             own = 0.0 if record is None else calls_in(engine.scopes, record, "15m")
-        total = sum(calls.values())
+        total = self._total(calls)
+        is_rollup = engine.comparisons.rollups.of(scope) is not None
         positions = seen.at.get(scope, [])
         p99_s = None if record is None else engine.scopes.latencies.quantile(record.id, 0.99)
         references = {engine.roster.references[int(seen.rows[at])] for at in positions}
@@ -241,7 +226,8 @@ class Overview:
             "scope": scope.as_json(),
             "label": scope.label(),
             "calls_15m": int(own),
-            "share": round(own / total, 4) if total > 0 else None,
+            "is_rollup": is_rollup,
+            "share": round(own / total, 4) if total > 0 and not is_rollup else None,
             "first_seen": None if record is None else rfc3339(record.first_seen_ns),
             "last_seen": None if record is None else rfc3339(record.last_seen_ns),
             "found_running": record is not None and record.found_running,
@@ -251,7 +237,7 @@ class Overview:
             "signals": self._cells(seen, positions),
         }
 
-    def _cells(self, seen: _Seen, positions: list[int]) -> list[dict[str, Any]]:
+    def _cells(self, seen: Seen, positions: list[int]) -> list[dict[str, Any]]:
         """Return one cell a signal and rubric: of its two directions the worse."""
         engine = self._engine()
         roster = engine.roster
@@ -266,12 +252,12 @@ class Overview:
         points = points_of(engine.scopes.rings, roster, rows)
         return [self._cell(seen, at, course) for at, course in zip(chosen, points, strict=True)]
 
-    def _rank(self, seen: _Seen, at: int) -> tuple[int, bool]:
+    def _rank(self, seen: Seen, at: int) -> tuple[int, bool]:
         """Return how loud a row is; of two quiet directions that in which it is worse to rise."""
         is_mirrored = bool(self._engine().roster.mirrored[int(seen.rows[at])])
         return int(seen.decision.level[at]), not is_mirrored
 
-    def _cell(self, seen: _Seen, at: int, points: list[float | None]) -> dict[str, Any]:
+    def _cell(self, seen: Seen, at: int, points: list[float | None]) -> dict[str, Any]:
         engine = self._engine()
         row = int(seen.rows[at])
         verdict = engine.findings.verdict(
@@ -296,7 +282,7 @@ class Overview:
             "points": points,
         }
 
-    def _course(self, seen: _Seen, scope: Scope, span: Span) -> dict[str, Any]:
+    def _course(self, seen: Seen, scope: Scope, span: Span) -> dict[str, Any]:
         """Return what the page of a route draws of an arm: calls, and each signal, by slot."""
         engine = self._engine()
         record = engine.scopes.records.get(scope)
@@ -322,64 +308,14 @@ class Overview:
         }
 
 
-def _sorted(engine: Engine, rows: Rows, decision: Decision) -> _Seen:
-    """Return one tick with its scopes sorted into routes, the worst first."""
-    roster = engine.roster
-    judged = roster.judged[rows]
-    line = roster.line_page[rows]
-    line = np.where(np.isfinite(line) & (line > 0), line, 1.0)
-    evidence = np.log10(np.clip(decision.evidence, 1e-12, 1e12)) / 24
-    way = np.clip(decision.reading.estimate / line, -1, 1) / 100
-    known = decision.is_comparable & (decision.window >= 0)
-    badness: Floats = np.where(
-        judged, decision.level + evidence + np.where(known, way, -0.01), -9.0
-    )
-    place = {int(row): at for at, row in enumerate(rows.tolist())}
-    at: dict[Scope, list[int]] = {}
-    routes: dict[str | None, _Route] = {}
-    levels, bad, is_judged = decision.level.tolist(), badness.tolist(), judged.tolist()
-    for scope, own in roster.by_scope.items():
-        positions = [place[row] for row in own if row in place and is_judged[place[row]]]
-        if not positions:
-            continue
-        at[scope] = positions
-        route = routes.setdefault(scope.route, _Route(scope.route))
-        route.scopes.append(scope)
-        route.badness = max(route.badness, *(bad[one] for one in positions))
-        route.level = max(route.level, *(levels[one] for one in positions))
-    ordered = sorted(
-        routes.values(), key=lambda one: (-one.level, -round(one.badness, 1), one.name or "")
-    )
-    judged_at = np.flatnonzero(judged)
-    found = _counted(engine, decision, known, judged_at)
-    return _Seen(rows, decision, badness, at, ordered, known, found)
-
-
-def _counted(
-    engine: Engine, decision: Decision, known: npt.NDArray[np.bool_], at: Rows
-) -> dict[str, int]:
-    """Return how many of the rows at some positions are found how."""
-    lost = len(at) if engine.is_lossy else 0
-    regressed = decision.level[at] > NOTHING
-    healthy = known[at] & ~regressed
-    counts = {
-        Finding.REGRESSED.value: int(regressed.sum()),
-        Finding.HEALTHY.value: int(healthy.sum()),
-        Finding.INSUFFICIENT.value: int((~known[at] & ~regressed).sum()),
-    }
-    if lost:
-        counts = dict.fromkeys(counts, 0) | {Finding.TELEMETRY_LOST.value: lost}
-    return counts
-
-
-def _has(route: _Route, wanted: list[str]) -> bool:
+def _has(route: RouteSeen, wanted: list[str]) -> bool:
     if not wanted:
         return True
     texts = [(route.name or "").lower(), *(scope.label().lower() for scope in route.scopes)]
     return any(all(word in text for word in wanted) for text in texts)
 
 
-def _worst(seen: _Seen, scope: Scope) -> float:
+def _worst(seen: Seen, scope: Scope) -> float:
     return max((float(seen.badness[at]) for at in seen.at.get(scope, [])), default=-1.0)
 
 

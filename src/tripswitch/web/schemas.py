@@ -223,6 +223,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
             "scope": ref("Scope"),
             "label": _TEXT,
             "calls_15m": _COUNT,
+            "is_rollup": _FLAG,
             "share": _NUMBER_OR_NULL,
             "first_seen": _TIME_OR_NULL,
             "last_seen": _TIME_OR_NULL,
@@ -235,7 +236,13 @@ SCHEMAS: Final[dict[str, Schema]] = {
         {"course": _ANY},
     ),
     "Route": _object(
-        {"route": _TEXT_OR_NULL, "severity": _SEVERITY, "calls_15m": _COUNT, "scopes": _COUNT},
+        {
+            "route": _TEXT_OR_NULL,
+            "title": _TEXT,
+            "severity": _SEVERITY,
+            "calls_15m": _COUNT,
+            "scopes": _COUNT,
+        },
         {"arms": array(ref("Arm")), "more_arms": _COUNT, "findings": ref("Findings")},
     ),
     "Routes": _object(
@@ -244,6 +251,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "RouteWhole": _object(
         {
             "route": _TEXT_OR_NULL,
+            "title": _TEXT,
             "now": _TIME,
             "severity": _SEVERITY,
             "calls_15m": _COUNT,

@@ -32,7 +32,7 @@ def route_route(view: View) -> Route:
             raise RefusedError(404, "no calls of this route were judged lately")
         return view.answer(
             request,
-            f"Route {name}",
+            f"Route {found['title']}",
             lambda: view.kept("route.html", f"{span} {name}", lambda: _content(view, found, name)),
         )
 
@@ -105,4 +105,9 @@ def _charts(found: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _arm_name(scope: dict[str, str | None]) -> str:
     parts = [scope["prompt_version"], scope["cohort"]]
-    return " ".join(part for part in parts if part) or scope["prompt_name"] or "all"
+    return (
+        " ".join(part for part in parts if part)
+        or scope["prompt_name"]
+        or scope["request_model"]
+        or "all"
+    )
