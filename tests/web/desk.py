@@ -104,7 +104,8 @@ class Desk:
 def proposing(**changes: Any) -> Config:
     """Return a configuration in which a person approves."""
     target = TARGET.model_copy(update={"mode": "propose"})
-    api = ApiListen(endpoint="127.0.0.1:8317", trace_link=TRACES)
+    # The second name is the one that test clients give themselves.
+    api = ApiListen(endpoint="127.0.0.1:8317", trace_link=TRACES, public_url="http://testserver")
     settings: dict[str, Any] = {
         "rollback": RollbackConfig(targets=[target]),
         "telemetry": Telemetry(api=api),

@@ -45,6 +45,8 @@ class Operation:
 _LIMIT: Final = Parameter(
     "limit", "How many at most.", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
 )
+_WHOLE: Final[Schema] = {"type": "integer", "minimum": 0}
+_SCOPES: Final[Schema] = {**array({"type": "string", "maxLength": 100}), "maxItems": 20}
 _ID: Final = Parameter(
     "incident_id", "Id of an incident.", {"type": "string", "minLength": 1}, where="path"
 )
@@ -67,7 +69,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         ref("Routes"),
         (
             Parameter("limit", "How many.", {"type": "integer", "minimum": 1, "maximum": 50}),
-            Parameter("offset", "How many to skip.", {"type": "integer", "minimum": 0}),
+            Parameter("offset", "How many to skip.", {**_WHOLE, "maximum": 1_000_000}),
             Parameter("q", "Words that must be in it.", {"type": "string", "maxLength": 200}),
         ),
         errors=(400,),
@@ -89,7 +91,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "Why scopes are judged as they are, the worst first.",
         ref("Explained"),
         (
-            Parameter("scope", "Which scopes; may be repeated.", array({"type": "string"})),
+            Parameter("scope", "Which scopes; may be repeated.", _SCOPES),
             _LIMIT,
         ),
         errors=(400,),

@@ -38,7 +38,7 @@ _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 _FLAG: Final[Schema] = {"type": "boolean"}
 _TIME: Final[Schema] = {"type": "string", "format": "date-time"}
 _TIME_OR_NULL: Final[Schema] = {"type": ["string", "null"], "format": "date-time"}
-_NAME_OR_NULL: Final[Schema] = {"type": ["string", "null"], "maxLength": 200}
+_NAME_OR_NULL: Final[Schema] = {"type": ["string", "null"], "minLength": 1, "maxLength": 200}
 _ANY: Final[Schema] = {"type": "object"}
 _SCOPE_FIELDS: Final = (
     "route",
