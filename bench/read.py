@@ -31,7 +31,7 @@ from tripswitch.genai.event_names import WANTED_EVENTS
 from tripswitch.genai.understand import Understanding
 from tripswitch.genai.vocabulary import Vocabulary
 from tripswitch.otlp.attributes import AttributeReader, Wanted
-from tripswitch.otlp.reader import read_spans
+from tripswitch.otlp.reader import SpanReader
 
 SPANS_A_REQUEST = (16, 64, 512)
 CONTENT_CHARS = (0, 8192)
@@ -139,9 +139,10 @@ def _plain(value: AnyValue) -> object:
 
 
 def reader(requests: list[bytes]) -> int:
-    """Read the spans into columns."""
+    """Read the spans."""
     attributes = AttributeReader(Wanted(VOCABULARY.wants, VOCABULARY.private))
-    return len(read_spans(requests, attributes, WANTED_EVENTS))
+    spans = SpanReader(attributes, WANTED_EVENTS)
+    return sum(1 for body in requests for _ in spans.spans(body))
 
 
 def understanding(requests: list[bytes]) -> int:

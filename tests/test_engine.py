@@ -80,6 +80,7 @@ def test_there_is_one_rollback_and_people_hear_of_every_step(played: Played) -> 
         "incident.escalated",
         "rollback.planned",
         "rollback.acknowledged",
+        "incident.updated",
         "rollback.confirmed",
         "incident.recovered",
     ]

@@ -281,6 +281,29 @@ def test_an_outage_is_one_failover_that_is_confirmed_recovers_and_is_asked_back(
     assert "look whether it can go back" in played.first("rollback.hold_over").detail
 
 
+def spreading(second: float) -> list[Arm]:
+    """One route of a provider fails at minute 20, the two others three minutes later."""
+    first = Behaviour(errors=0.9) if second >= 20 * 60 else Behaviour()
+    rest = Behaviour(errors=0.9) if second >= 27 * 60 else Behaviour()
+    return [
+        Arm(3.0, "v1", None, first, "/chat/refund", "m1"),
+        Arm(3.0, "v1", None, rest, "/kb-search", "m1"),
+        Arm(3.0, "v1", None, rest, "/other", "m1"),
+    ]
+
+
+@pytest.mark.matrix
+def test_a_routes_incident_becomes_part_of_its_providers() -> None:
+    played = play(spreading, 40, honours=False)
+    opened = [event.incident for event in played.events if event.name.value == "incident.opened"]
+    assert [incident.scope.route for incident in opened if incident] == ["/chat/refund", None]
+    resolved = last(played, "incident.resolved")
+    assert resolved.scope.route == "/chat/refund"
+    assert resolved.waiver is not None
+    assert opened[1] is not None
+    assert opened[1].id in resolved.waiver.note
+
+
 def slow_tool(second: float) -> list[Arm]:
     """Every call runs one tool, which is slow on all arms from minute 20 until it is off."""
     if second >= 32 * 60:

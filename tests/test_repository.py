@@ -282,7 +282,9 @@ def test_webhook_page_names_every_event_that_is_sent() -> None:
     from tripswitch.model.messages import EventName
 
     _, _, alerts = page("docs/webhooks.md").partition("## Alerts")
-    listed = re.findall(r"^\| `((?:incident|rollback)\.[a-z_]+)` \|", alerts, re.MULTILINE)
+    listed = re.findall(
+        r"^\| `((?:incident|rollback|comms|postmortem)\.[a-z_]+)` \|", alerts, re.MULTILINE
+    )
     assert set(listed) == set(EventName) - QUIET_EVENTS
 
 

@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import numpy as np
 import zstandard
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
@@ -112,12 +113,13 @@ def _tiny(second: float) -> list[Arm]:
 
 
 def _weekend(second: float) -> list[Arm]:
-    """Three calls a minute by day, fewer at night, a third of that on Saturdays and Sundays."""
+    """Three calls a minute, more by day, and a third of that on Saturdays and Sundays."""
     # The recording begins on a Monday at midnight.
     day = second / DAY_S
     shape = 1 - 0.4 * math.cos(2 * math.pi * day)
     shape *= 1 / 3 if int(day) % 7 >= 5 else 1.0
-    return [replace(ALONE, calls_per_s=3.0 * shape / 60, behaviour=PLAIN)]
+    calls = int(np.random.default_rng(int(second)).poisson(3.0 * shape))
+    return [replace(ALONE, calls_per_s=calls / 60, behaviour=PLAIN)]
 
 
 _MONDAY_NS: Final = START_NS - START_NS % (7 * 86_400 * 10**9) + 4 * 86_400 * 10**9

@@ -216,6 +216,7 @@ class Engine:
         save_understanding(snapshot, self.traces)
         save_incidents(snapshot, self.book, self.changes, self.exemplars)
         self.mixes.save(snapshot)
+        self.contrast.save(snapshot)
         return snapshot
 
     def resume(self, snapshot: Snapshot, now_ns: int) -> Kept:
@@ -236,6 +237,7 @@ class Engine:
         restore_understanding(snapshot, self.traces)
         restore_incidents(snapshot, self.book, self.changes, self.exemplars)
         self.mixes.restore(snapshot)
+        self.contrast.restore(snapshot)
         self._lost, self._taken, self._unwatched_until_ns = snapshot.facts["engine.requests"]
         self.now_ns = snapshot.taken_ns
         self._tick_number = self.now_ns // int(self.config.detect.tick * NS_PER_S)

@@ -1,11 +1,13 @@
 """A process that is to call a rollback target and kills itself (-9) at a given step.
 
-Arguments: the ledger, the step, the target's URL, its status URL or nothing.
+Arguments: the ledger, the kind of effect, the step, and the target: a webhook's URL with its status
+URL or nothing, or for the kind "pointer" one entry of ``rollback.targets`` as JSON and nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -17,6 +19,7 @@ from tests.actions.workshop import config
 from tests.store.samples import event, plan
 from tripswitch.actions.dispatch import effects_of
 from tripswitch.actions.executor import Executor
+from tripswitch.config.model import Config
 from tripswitch.model.messages import Notify, Rollback
 from tripswitch.store.ledger import Ledger
 
@@ -47,9 +50,9 @@ class Dying:
             die()
         return begun
 
-    def mark_leaving(self, key: str) -> bool:
+    def mark_leaving(self, key: str, kept: str = "") -> bool:
         """Mark the effect, and perhaps die before its first byte goes."""
-        marked = self._outbox.mark_leaving(key)
+        marked = self._outbox.mark_leaving(key, kept)
         if self._step == "leaving":
             die()
         return marked
@@ -68,9 +71,14 @@ def told(_: RollbackOutcome) -> None:
 
 def main(path: str, kind: str, step: str, url: str, status_url: str) -> None:
     """Record one command, carry it out, die on the way."""
-    settings = config(gateway=url, status=status_url) if kind == "rollback" else config(pager=url)
+    if kind == "pointer":
+        settings = Config.model_validate({"rollback": {"targets": [json.loads(url)]}})
+    else:
+        settings = config(gateway=url, status=status_url)
+        if kind == "notify":
+            settings = config(pager=url)
     commands: list[Command] = [event(), Notify("n1", event())]
-    if kind == "rollback":
+    if kind != "notify":
         commands = [event(), Rollback("rb-1", plan(), event())]
     ledger = Ledger(Path(path))
     ledger.record(commands, effects_of(commands, settings, time.time_ns()))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.actions.receiver import CUT, HANG, OK, Answer, Receiver, closed_url, says
-from tests.actions.workshop import config, running, until
+from tests.actions.workshop import ONCE, config, running, until
 from tests.store.samples import effect, event, notification, plan
 from tripswitch.actions.dispatch import effects_of
 from tripswitch.actions.executor import Executor
@@ -39,6 +39,10 @@ def ledger(path: Path) -> Iterator[Ledger]:
 
 def states(ledger: Ledger) -> dict[str, str]:
     return {row["key"]: row["state"] for row in ledger._database.read("SELECT * FROM outbox")}
+
+
+def an_hour_later() -> int:
+    return time.time_ns() + 3600 * 10**9
 
 
 async def run_until_told(
@@ -100,12 +104,15 @@ def test_a_target_that_is_down_gets_the_call_when_it_is_back(ledger: Ledger) -> 
     ledger.outbox.put([effect("rb-1")])
 
     async def story() -> None:
-        async with running(ledger.outbox, config(gateway=closed_url()), outcomes) as executor:
+        settings = config(gateway=closed_url())
+        async with running(ledger.outbox, settings, outcomes, pace=ONCE) as executor:
             await until(
                 lambda: executor.counters["actions_attempts_total", "rollback", "gateway", "retry"]
             )
         with Receiver() as receiver:
-            await run_until_told(ledger, config(gateway=receiver.url), outcomes)
+            settings = config(gateway=receiver.url)
+            async with running(ledger.outbox, settings, outcomes, an_hour_later):
+                await until(lambda: outcomes)
             assert len(receiver.posts) == 1
 
     asyncio.run(story())
@@ -445,14 +452,10 @@ def test_the_source_stays_the_same_over_a_restart(path: Path) -> None:
                 ledger.outbox.put([effect("rb-1")])
 
                 async def story(outbox: Any = ledger.outbox, count: int = wanted) -> None:
-                    async with running(outbox, settings, []):
+                    clock = time.time_ns if count == 1 else an_hour_later
+                    async with running(outbox, settings, [], clock, pace=ONCE) as executor:
                         # Until the answer is on disk too: cut off before, it would be unknown.
-                        await until(
-                            lambda: (
-                                len(receiver.posts) >= count
-                                and (count == 2 or outbox.next_due_ns() is not None)
-                            )
-                        )
+                        await until(lambda: executor.counters.total() and not executor._lanes)
 
                 asyncio.run(story())
     assert len({post.body for post in receiver.posts}) == 1

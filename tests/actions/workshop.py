@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tripswitch.model.messages import RollbackOutcome
     from tripswitch.model.outbox import Outbox
 
+# One attempt, and no other while a test lasts.
+ONCE = Pace(rollback_first_s=600.0, rollback_cap_s=600.0, idle_s=0.1)
+
 FAST = Pace(
     rollback_first_s=0.01,
     rollback_cap_s=0.02,
@@ -52,6 +55,7 @@ async def running(
     outcomes: list[RollbackOutcome],
     now_ns: Callable[[], int] = time.time_ns,
     on_call: Callable[[Call], None] = lambda _call: None,
+    pace: Pace = FAST,
 ) -> AsyncIterator[Executor]:
     """Run an executor until the block ends; it fails the test when `run` raised."""
     executor = Executor(
@@ -60,7 +64,7 @@ async def running(
         outcomes.append,
         now_ns,
         threads=threads_beside(outbox),
-        pace=FAST,
+        pace=pace,
         share=lambda: 0.5,
         on_call=on_call,
     )

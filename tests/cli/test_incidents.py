@@ -42,6 +42,9 @@ def test_a_proposal_is_shown_approved_and_closed_from_the_command_line(tmp_path:
         def tell(*arguments: str) -> subprocess.CompletedProcess[str]:
             return incidents(*arguments, "--api", api, "--state", state, "--by", "ada")
 
+        def tell_without_name(*arguments: str) -> subprocess.CompletedProcess[str]:
+            return incidents(*arguments, "--api", api, "--state", state)
+
         await send_bodies(live, BODIES)
         await until(lambda: "rollback.planned" in events_of(live), 60)
         assert gateway.posts == []
@@ -50,6 +53,12 @@ def test_a_proposal_is_shown_approved_and_closed_from_the_command_line(tmp_path:
         assert "our_change: prompt version v18 came" in shown
         assert "cohort v18 to v17 by gateway, proposed: target" not in shown
         assert "missing   signal_back, fix_in_review, comms_closed" in shown
+
+        assert listed["rollback"]["state"] == "proposed"
+        rehearsed = tell_without_name("dry-run", listed["id"])
+        assert "POST" in rehearsed.stdout
+        assert '"from":"v18","to":"v17"' in rehearsed.stdout
+        assert gateway.posts == []
 
         refused = incidents("approve", listed["id"], "--api", api, "--state", tmp_path)
         assert refused.returncode == 2

@@ -27,8 +27,8 @@ def page_of(stand: Stand, before: Behaviour, after: Behaviour, usual: Behaviour)
     ("usual", "bad"),
     [
         (GOOD, replace(GOOD, score=0.74)),
-        (GOOD, replace(GOOD, refusals=0.35)),
-        (GOOD, replace(GOOD, errors=0.25)),
+        pytest.param(GOOD, replace(GOOD, refusals=0.35), marks=pytest.mark.matrix),
+        pytest.param(GOOD, replace(GOOD, errors=0.25), marks=pytest.mark.matrix),
         (FULL, replace(FULL, tokens=1_200.0)),
     ],
     ids=["score", "refusals", "errors", "tokens"],

@@ -37,6 +37,7 @@ NOT_WALKED = {
     "telemetry.log_level",
     "telemetry.api.auth.bearer_token",
     "telemetry.api.auth.bearer_token_file",
+    "telemetry.api.public_url",
     "telemetry.api.trace_link",
 }
 
@@ -180,7 +181,6 @@ RESTART: dict[str, Any] = {
     "telemetry.metrics.endpoint": "127.0.0.1:9",
     "telemetry.health.endpoint": "127.0.0.1:9",
     "telemetry.api.endpoint": "127.0.0.1:9",
-    "telemetry.api.public_url": "https://tripswitch.example.com",
 }
 
 

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tripswitch.genai.call_index import CallIndex, CallRef, response_key, span_key, trace_key
+from tripswitch.genai import call_index
+from tripswitch.genai.call_index import (
+    CallIndex,
+    CallRef,
+    keys_of,
+    response_key,
+    span_key,
+    trace_key,
+)
 from tripswitch.model.scope import Scope
 
 SECOND_NS = 10**9
@@ -73,3 +82,29 @@ def test_keys_of_different_things_differ() -> None:
     keys = {span_key(trace, span), trace_key(trace), response_key(trace), response_key(span)}
     assert len(keys) == 4
     assert all(0 <= key < 1 << 64 for key in keys)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), max_size=200), st.integers(1, 30))
+def test_looking_for_calls_between_filing_them_changes_no_answer(
+    steps: list[tuple[int, bool]], fresh: int
+) -> None:
+    """A key means the call that was filed under it last, whatever was asked in between."""
+    index = CallIndex(3600 * SECOND_NS, 10**6)
+    latest: dict[int, CallRef] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(call_index, "_FRESH", fresh)
+        for number, (key, is_asking) in enumerate(steps):
+            if is_asking:
+                assert index.find(key) == latest.get(key)
+                continue
+            filed = ref(number)
+            index.add([key, key + 10], filed, number)
+            latest[key] = latest[key + 10] = filed
+    assert all(index.find(key) == filed for key, filed in latest.items())
+
+
+@given(st.integers(1, (1 << 128) - 1), st.integers(1, (1 << 64) - 1))
+def test_both_keys_at_once_are_those_of_each(trace: int, span: int) -> None:
+    trace_id, span_id = f"{trace:032x}", f"{span:016x}"
+    assert keys_of(trace_id, span_id) == (span_key(trace_id, span_id), trace_key(trace_id))

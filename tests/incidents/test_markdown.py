@@ -11,7 +11,7 @@ from markdown_it.token import Token
 from tests.incidents.hostile import hostile
 from tripswitch.incidents.markdown import diff_block, escaped
 from tripswitch.incidents.postmortem.cause import DiffLine, diff_of
-from tripswitch.model.plain_text import plain
+from tripswitch.model.plain_text import plain_line
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 LONGEST = 5000
@@ -36,7 +36,7 @@ def test_a_value_in_a_list_is_that_text(value: str) -> None:
         *("paragraph_close", "list_item_close", "bullet_list_close"),
     }
     assert kinds.count("inline") <= 1
-    assert text_of(tokens) == plain(value, LONGEST)
+    assert text_of(tokens) == plain_line(value, LONGEST)
 
 
 @given(hostile)
@@ -46,13 +46,13 @@ def test_a_value_in_a_cell_is_that_text(value: str) -> None:
         tokens[at + 1] for at, token in enumerate(tokens) if token.type in ("td_open", "th_open")
     ]
     assert len(cells) == 4
-    assert text_of([cells[2]]) == plain(value, LONGEST)
+    assert text_of([cells[2]]) == plain_line(value, LONGEST)
     assert text_of([cells[3]]) == "end"
 
 
 @given(hostile)
 def test_a_value_in_a_sentence_and_at_its_start_is_that_text(value: str) -> None:
-    line = plain(value, LONGEST)
+    line = plain_line(value, LONGEST)
     for template in ("{}", "before {}", "{} after"):
         tokens = PARSER.parse(template.format(escaped(value)) + "\n")
         if line or template != "{}":
@@ -68,7 +68,7 @@ def test_a_value_in_a_sentence_and_at_its_start_is_that_text(value: str) -> None
 def test_a_value_in_a_heading_is_that_text(value: str) -> None:
     tokens = PARSER.parse(f"# x {escaped(value)}\n")
     assert [token.type for token in tokens] == ["heading_open", "inline", "heading_close"]
-    assert text_of(tokens) == f"x {plain(value, LONGEST)}".strip()
+    assert text_of(tokens) == f"x {plain_line(value, LONGEST)}".strip()
 
 
 @given(hostile, hostile)

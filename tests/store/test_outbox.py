@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from tests.store.samples import NOW_NS, effect, notification
 from tripswitch.model.outbox import EffectKind, EffectState, Outbox
 from tripswitch.store.ledger import Ledger
+from tripswitch.store.schema import MIGRATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,3 +163,37 @@ def test_unknown_for_good_is_never_due(outbox: Outbox) -> None:
     outbox.finish("r", EffectState.UNKNOWN, "?", NOW_NS)
     assert due_keys(outbox, 2**63 - 2) == []
     assert outbox.next_due_ns() is None
+
+
+def test_what_an_undo_needs_is_kept_with_the_mark_and_stays(outbox: Outbox) -> None:
+    outbox.put([effect("a")])
+    assert outbox.kept("a") == outbox.kept("unknown") == ""
+    assert not outbox.mark_leaving("a", "too early")
+    outbox.begin("a")
+    assert outbox.mark_leaving("a", '{"found": "18"}')
+    # A second request of the same attempt, or an attempt that has nothing to add.
+    assert outbox.mark_leaving("a")
+    assert outbox.kept("a") == '{"found": "18"}'
+    outbox.retry_at("a", EffectState.PENDING, NOW_NS, "500")
+    assert outbox.due(NOW_NS, 1)[0].kept == '{"found": "18"}'
+    outbox.begin("a")
+    outbox.mark_leaving("a", "newer")
+    outbox.finish("a", EffectState.DONE, "ok", NOW_NS)
+    assert outbox.kept("a") == "newer"
+
+
+def test_an_outbox_of_the_version_before_is_taken_over(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as old:
+        for statement in MIGRATIONS[0]:
+            old.execute(statement)
+        old.execute("PRAGMA user_version = 1")
+        old.execute(
+            """INSERT INTO outbox (key, kind, target, type, subject, body, occurred_ns, state,
+               attempts, due_ns, not_after_ns, last_result)
+               VALUES ('a', 'rollback', 'gateway', 't', 's', '{}', 1, 'pending', 0, 1, 2, '')"""
+        )
+        old.commit()
+    with Ledger(path) as ledger:
+        (waiting,) = ledger.outbox.due(NOW_NS, 1)
+    assert (waiting.key, waiting.kept) == ("a", "")

@@ -132,6 +132,7 @@ def desk_of(session: Session, ledger: Ledger, folder: Path, *, loopback_only: bo
             instruct=judge.instruct,
             open=judge.open_incident,
             admits=guard.admits,
+            dry_run=judge.dry_run,
         ),
         board=board,
     )

@@ -71,13 +71,26 @@ def of_incidents(*, broken: bool) -> IncidentPages:
             raise LedgerError("the disk is gone", hint="look at it")
         return {"incident": {"id": incident_id}} if incident_id == "inc_1" else None
 
+    async def dry_run(incident_id: str) -> dict[str, Any]:
+        if incident_id != "inc_1":
+            raise InstructionError("there is no rollback to rehearse: none was planned")
+        return {"target": "gateway", "state": "planned", "text": "POST http://gateway"}
+
     return IncidentPages(
         incident=incident,
         audit=lambda: {"whole": True},
         instruct=instruct,
         open=lambda document: {"incident": document, "events": ["incident.opened"]},
         admits=admits,
+        dry_run=dry_run,
     )
+
+
+def test_a_dry_run_needs_a_token_and_a_rollback() -> None:
+    path = "/v1/incidents/inc_1/dry-run"
+    assert ask(app(), path).status_code == 401
+    assert ask(app(), path, headers=ADMITTED).json()["state"] == "planned"
+    assert ask(app(), path.replace("inc_1", "inc_2"), headers=ADMITTED).status_code == 409
 
 
 ADMITTED = JSON | {"authorization": f"Bearer {TOKEN}"}

@@ -56,6 +56,9 @@ def test_the_document_is_one_of_version_3_1_with_names_of_their_own() -> None:
 @pytest.mark.parametrize("operation", READ, ids=lambda one: one.path)
 def test_what_is_read_is_what_is_described(operation: Operation) -> None:
     answer = watched().get(path_of(operation))
+    if 401 in operation.errors:
+        assert answer.status_code == 401
+        return
     assert answer.status_code == 200, answer.text
     check(answer.json(), operation.answer)
 

@@ -20,12 +20,15 @@ from tripswitch.model.messages import Event, Notify, Rollback
 from tripswitch.model.outbox import Effect, EffectKind, EffectState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tripswitch.config.model import Config
+    from tripswitch.model.incident import RollbackPlan
     from tripswitch.model.messages import Command
     from tripswitch.model.scope import Scope
     from tripswitch.model.threads import Threads
+
+    Approval = Callable[[str, RollbackPlan, str], str]
 
 MAX_BODY_BYTES = 20_000
 
@@ -56,19 +59,24 @@ _VEIL: dict[str, Any] = {
 
 
 def effects_of(
-    commands: Sequence[Command], config: Config, now_ns: int, threads: Threads | None = None
+    commands: Sequence[Command],
+    config: Config,
+    now_ns: int,
+    threads: Threads | None = None,
+    approval: Approval | None = None,
 ) -> list[Effect]:
     """Return the effects that ``commands`` ask for, in their order; events ask for none.
 
     ``now_ns`` is the wall time: effects are due at once, a rollback is given up
     ``rollback.not_after`` later and a notification after three days. ``threads`` knows who was
-    told of an episode before. Raises `LedgerError` when it cannot be read.
+    told of an episode before, ``approval`` makes the address at which a proposal is approved.
+    Raises `LedgerError` when the ledger cannot be read.
     """
     effects: list[Effect] = []
     told: dict[str, set[str]] = {}
     for command in commands:
         if isinstance(command, Notify):
-            effects.extend(_notifications(command, config, now_ns, threads, told))
+            effects.extend(_notifications(command, config, now_ns, threads, told, approval))
         elif isinstance(command, Rollback):
             not_after_ns = now_ns + int(config.rollback.not_after * NS_PER_S)
             effects.append(_rollback(command, now_ns, not_after_ns))
@@ -81,6 +89,7 @@ def _notifications(
     now_ns: int,
     threads: Threads | None,
     told: dict[str, set[str]],
+    approval: Approval | None,
 ) -> list[Effect]:
     """Return the effects of one `Notify`; ``told`` is who was told of each episode until now."""
     event = command.event
@@ -90,7 +99,10 @@ def _notifications(
     hearing = hearers(event, config, told.get(thread, ()))
     if thread:
         told[thread].update(each.name for each in hearing)
-    bodies = {veiled: _told(event, config, veiled) for veiled in {one.is_veiled for one in hearing}}
+    bodies = {
+        veiled: _told(event, config, veiled, None if veiled else approval)
+        for veiled in {one.is_veiled for one in hearing}
+    }
     return [
         Effect(
             key=f"{command.key}/{hearer.name}",
@@ -110,14 +122,14 @@ def _notifications(
     ]
 
 
-def _told(event: Event, config: Config, veiled: bool) -> str:
+def _told(event: Event, config: Config, veiled: bool, approval: Approval | None) -> str:
     data = event.as_json()
     if data["change"] is None:
         del data["change"]
     exact: dict[str, Any] = {}
     if event.incident is not None:
         exact = {"dedup_key": event.incident.dedup_key}
-        links = _links(event, config.notifications.link)
+        links = _links(event, config.telemetry.api.public_url, approval)
         if links:
             exact["links"] = links
     if veiled:
@@ -127,8 +139,12 @@ def _told(event: Event, config: Config, veiled: bool) -> str:
     return _body(data, exact)
 
 
-def _links(event: Event, base: str) -> dict[str, str]:
-    """Return where a person goes on from a message; approving takes a page, never a link alone."""
+def _links(event: Event, base: str, approval: Approval | None) -> dict[str, str]:
+    """Return where a person goes on from a message.
+
+    The address to approve at shows what will be done and wants a press of its button: whoever only
+    opens it, be it a mail scanner, approves nothing.
+    """
     incident = event.incident
     if not base or incident is None:
         return {}
@@ -136,7 +152,11 @@ def _links(event: Event, base: str) -> dict[str, str]:
     page = f"{base.rstrip('/')}/incidents/{name}"
     links = {"incident": page}
     if incident.rollback is not None and incident.rollback.state is RollbackState.PROPOSED:
-        links["approve"] = f"{page}#rollback"
+        links["approve"] = (
+            f"{page}#rollback"
+            if approval is None
+            else approval(base, incident.rollback, incident.id)
+        )
     return links
 
 

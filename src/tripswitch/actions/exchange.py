@@ -23,6 +23,7 @@ from tripswitch.actions.backoff import MAX_RETRY_AFTER_S
 from tripswitch.model.clocktext import NS_PER_S
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
 
 MAX_ANSWER_BYTES = 64 * 1024
@@ -33,7 +34,7 @@ _REQUEST_LEAVES = ("http11.send_request_headers.started", "http2.send_request_he
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """How an exchange went. ``status`` is None when no answer came; ``sent`` says whether the
-    receiver may have seen the request; ``body`` holds the first 64 KiB of the answer.
+    receiver may have seen the request; ``body`` holds the beginning of the answer.
     """
 
     sent: bool
@@ -43,9 +44,13 @@ class Exchange:
     detail: str
 
 
-def open_client() -> httpx.AsyncClient:
-    """Return a client for all calls out; the caller closes it."""
+def open_client(verify: ssl.SSLContext | None = None) -> httpx.AsyncClient:
+    """Return a client for all calls out; the caller closes it.
+
+    ``verify`` holds the authorities to trust, None for those of the system's store.
+    """
     return httpx.AsyncClient(
+        verify=True if verify is None else verify,
         follow_redirects=False,
         limits=httpx.Limits(max_keepalive_connections=0),
         headers={"user-agent": "tripswitch", "accept-encoding": "identity"},
@@ -62,8 +67,9 @@ async def exchange(
     timeout_s: float,
     now_ns: int,
     before_leaving: Callable[[], object] = lambda: None,
+    max_answer_bytes: int = MAX_ANSWER_BYTES,
 ) -> Exchange:
-    """Send one request and read its answer, within ``timeout_s`` in all.
+    """Send one request and read its answer, within ``timeout_s`` and ``max_answer_bytes`` in all.
 
     ``before_leaving`` is called once connected, before the first byte of the request goes; what it
     raises ends the exchange with nothing sent, and is raised.
@@ -94,8 +100,8 @@ async def exchange(
             status = response.status_code
             retry_after_s = retry_after(response.headers.get("retry-after", ""), now_ns)
             async for chunk in response.aiter_raw():
-                answer = (answer + chunk)[:MAX_ANSWER_BYTES]
-                if len(answer) == MAX_ANSWER_BYTES:
+                answer = (answer + chunk)[:max_answer_bytes]
+                if len(answer) == max_answer_bytes:
                     break
         detail = ""
     except TimeoutError:

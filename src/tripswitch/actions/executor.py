@@ -21,6 +21,7 @@ from tripswitch.actions import steps
 from tripswitch.actions.attempt import AttemptState
 from tripswitch.actions.backoff import Pace
 from tripswitch.actions.call import Call
+from tripswitch.actions.carry_out import carry_out, with_kept
 from tripswitch.actions.exchange import open_client
 from tripswitch.actions.notify.delivery import Delivery
 from tripswitch.actions.notify.opening import Means, Notifiers
@@ -87,7 +88,6 @@ class Executor:
             note=self._note,
             counters=self.counters,
         )
-        self._readable = {one.name for one in config.rollback.targets if one.status_url}
         self._rollback_enabled = config.rollback.enabled
         self._gone: set[Lane] = set()
         self._told_unknown: set[str] = set()
@@ -192,28 +192,27 @@ class Executor:
         reason = self._reason_against(effect, configured=target is not None)
         if target is None or reason:
             return steps.refused(effect, reason)
-        call = target.plan(effect)
         if not self._outbox.begin(effect.key):
             return None
         start_ns = self._now_ns()
-        attempt = await target.apply(call, lambda: self._outbox.mark_leaving(effect.key))
+        attempt = await carry_out(target, effect, self._outbox)
         self._note(effect, attempt, start_ns)
         return steps.after_rollback(
             effect,
             attempt,
             now_ns=self._now_ns(),
             wait_s=self._pace.rollback_wait_s(effect.attempts + 1, self._share()),
-            read_back=effect.target in self._readable,
+            read_back=target.can_read_back,
         )
 
     async def _read_back(self, effect: Effect) -> steps.Step | None:
         target = self._targets.get(effect.target)
-        if target is None or effect.target not in self._readable:
+        if target is None or not target.can_read_back:
             return steps.unknown_for_good(effect.last_result)
         if not self._outbox.begin_read_back(effect.key):
             return None
         start_ns = self._now_ns()
-        snapshot = await target.snapshot(effect)
+        snapshot = await target.snapshot(with_kept(effect, self._outbox))
         said = {True: "applied", False: "not_applied", None: "no_answer"}[snapshot.applied]
         self.counters["actions_read_backs_total", effect.kind, effect.target, said] += 1
         _LOG.info("action.read_back", key=effect.key, target=effect.target, said=said)

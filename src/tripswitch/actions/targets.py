@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tripswitch.actions.rollback.webhook import WebhookRollback
+from tripswitch.actions.open_rollback import open_target
 from tripswitch.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def open_targets(
     problems: list[ConfigError] = []
     for target in config.rollback.targets:
         try:
-            targets[target.name] = WebhookRollback(target, client, instance, now_ns)
+            targets[target.name] = open_target(target, client, instance, now_ns)
         except ConfigError as error:
             problems.append(error)
     if problems:

@@ -14,9 +14,10 @@ TOKEN_VARIABLE: Final = "TRIPSWITCH_API_TOKEN"  # noqa: S105 - the name of a var
 DEFAULT_API: Final = "http://127.0.0.1:8317"
 
 _TIMEOUT_S: Final = 5.0
+_TO_GET_IN: Final = "give --state with the sidecar's storage.directory, or --token"
 
 
-def ask(api: str, path: str, *, or_else: str = "") -> dict[str, Any]:
+def ask(api: str, path: str, *, or_else: str = "", token: str = "") -> dict[str, Any]:
     """Return the JSON at ``path`` of the API at ``api``. Raises TripswitchError with a hint.
 
     ``or_else`` says what may be done where nothing runs.
@@ -25,12 +26,14 @@ def ask(api: str, path: str, *, or_else: str = "") -> dict[str, Any]:
 
     url = f"{api.rstrip('/')}{path}"
     # Only where it listens for other machines too does reading need one.
-    token = os.environ.get(TOKEN_VARIABLE, "")
+    token = token or os.environ.get(TOKEN_VARIABLE, "")
     headers = {"authorization": f"Bearer {token}"} if token else {}
     try:
         # Loopback is meant; a proxy set for the outside would be asked for it in vain.
-        response = httpx.get(url, headers=headers, timeout=_TIMEOUT_S, trust_env=False)
-        if response.status_code == httpx.codes.BAD_REQUEST:
+        response = httpx.get(url, timeout=_TIMEOUT_S, trust_env=False, headers=headers)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            raise TripswitchError("a token is needed", hint=_TO_GET_IN)
+        if response.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.CONFLICT):
             raise TripswitchError(str(response.json()["error"]))
         response.raise_for_status()
         content: dict[str, Any] = response.json()
@@ -65,7 +68,7 @@ def tell(api: str, path: str, document: dict[str, Any], token: str) -> dict[str,
     if response.status_code == httpx.codes.UNAUTHORIZED:
         raise TripswitchError(
             "a token is needed to change something",
-            hint="give --state with the sidecar's storage.directory, or --token",
+            hint=_TO_GET_IN,
         )
     if response.is_error:
         raise TripswitchError(str(content.get("error", f"status {response.status_code}")))

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
+from tripswitch.cli.status import printable
 from tripswitch.config.loading import Loaded, load
 from tripswitch.config.model import Config
 from tripswitch.config.problems import InvalidConfig, Problem
 from tripswitch.config.quantities import size_text
+
+if TYPE_CHECKING:
+    from tripswitch.actions.rehearsal import Probed
 
 DEFAULT_FILE = Path("config/tripswitch.yaml")
 
@@ -60,18 +64,32 @@ def check(
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    probe: Annotated[
+        bool,
+        typer.Option(
+            "--probe",
+            help="Also ask each rollback target whether it can be used; it is read, never moved.",
+        ),
+    ] = False,
 ) -> None:
     """Check configuration files offline: every problem at once, warnings, the memory bound.
 
     ${env:NAME} and TRIPSWITCH_... variables count as they do for `run`. Exit 0 when all is well
-    (warnings included), 2 on any error.
+    (warnings included), 1 when a target that was probed cannot be used, 2 on any error.
     """
     paths = files or [DEFAULT_FILE]
     groups = [paths] if merge else [[path] for path in paths]
     findings = [_find(group) for group in groups]
-    typer.echo(_json_text(findings) if as_json else "\n".join(map(_words, findings)))
+    probed = [_probed(finding) if probe else [] for finding in findings]
+    if as_json:
+        typer.echo(_json_text(findings, probed))
+    else:
+        for finding, targets in zip(findings, probed, strict=True):
+            typer.echo("\n".join([_words(finding), *_probe_words(targets)]))
     if any(finding.problems for finding in findings):
         raise typer.Exit(2)
+    if any(found.probe.usable is False for targets in probed for found in targets):
+        raise typer.Exit(1)
 
 
 def worst_case_memory(config: Config) -> Memory:
@@ -91,6 +109,25 @@ def worst_case_memory(config: Config) -> Memory:
         "tap_bytes": config.tap.max_bytes,
         "total_bytes": receiver_bytes + http_bytes + config.tap.max_bytes,
     }
+
+
+def _probed(finding: Finding) -> list[Probed]:
+    if finding.loaded is None:
+        return []
+    import asyncio
+
+    from tripswitch.actions.rehearsal import probe_all
+
+    return asyncio.run(probe_all(finding.loaded.config.rollback.targets))
+
+
+def _probe_words(targets: list[Probed]) -> list[str]:
+    said = {True: "can be used", False: "CANNOT be used", None: "unknown"}
+    return [
+        f"  target {found.name} ({found.type}): {said[found.probe.usable]}, "
+        f"{printable(found.probe.detail)}" + ("" if found.is_verified else "; never acts by itself")
+        for found in targets
+    ]
 
 
 def _find(paths: list[Path]) -> Finding:
@@ -127,7 +164,7 @@ def _size(size_bytes: int) -> str:
     return f"{size_bytes / bytes_per_unit:.2f}{unit}"
 
 
-def _json_text(findings: list[Finding]) -> str:
+def _json_text(findings: list[Finding], probed: list[list[Probed]]) -> str:
     memories = [finding.memory for finding in findings if finding.memory is not None]
     return json.dumps(
         {
@@ -136,8 +173,13 @@ def _json_text(findings: list[Finding]) -> str:
             "warnings": [each.as_json() for finding in findings for each in finding.warnings],
             "memory": max(memories, key=lambda each: each["total_bytes"], default=None),
             "files": [
-                {"file": finding.name, "ok": not finding.problems, "memory": finding.memory}
-                for finding in findings
+                {
+                    "file": finding.name,
+                    "ok": not finding.problems,
+                    "memory": finding.memory,
+                    "targets": [asdict(found) for found in targets],
+                }
+                for finding, targets in zip(findings, probed, strict=True)
             ],
         },
         indent=2,

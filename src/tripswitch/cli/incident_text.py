@@ -82,6 +82,16 @@ def show_incident(file: dict[str, Any]) -> None:
         )
 
 
+def show_dry_run(found: dict[str, Any]) -> None:
+    """Print what a target would be asked."""
+    from rich.console import Console
+
+    console = Console()
+    console.print(f"{found['target']}: {found['state']}", markup=False, highlight=False)
+    for line in found["text"].splitlines():
+        console.print(printable(line), markup=False, highlight=False)
+
+
 def _scope(scope: dict[str, str | None]) -> str:
     named = [f"{name}={value}" for name, value in scope.items() if value is not None]
     return " ".join(named) or "everything"

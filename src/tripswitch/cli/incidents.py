@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tripswitch.cli.asking import DEFAULT_API, ask, tell, token_for
-from tripswitch.cli.incident_text import show_incident, show_incidents
+from tripswitch.cli.incident_text import show_dry_run, show_incident, show_incidents
 from tripswitch.errors import TripswitchError
 
 incidents = typer.Typer(
@@ -88,6 +88,26 @@ def ack(
     Example: tripswitch incidents ack inc_4ac42dbc --note "looking at the traces"
     """
     _act(api, incident_id, "acknowledge", _word(by, note), token_for(token, state), as_json=as_json)
+
+
+@incidents.command("dry-run")
+def dry_run(
+    incident_id: Id,
+    api: Api = DEFAULT_API,
+    token: Token = "",
+    state: State = _STATE,
+    as_json: AsJson = False,
+) -> None:
+    """Show the literal requests that an incident's rollback would send now; nothing is moved.
+
+    Example: tripswitch incidents dry-run inc_4ac42dbc
+    """
+    path = f"/v1/incidents/{_whole_id(api, incident_id)}/dry-run"
+    found = ask(api, path, token=token_for(token, state))
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        show_dry_run(found)
 
 
 @incidents.command()

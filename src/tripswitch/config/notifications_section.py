@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tripswitch.config.notifier_base import Role
 from tripswitch.config.quantities import DurationS
-from tripswitch.config.section import LIVE, WEB_URL, Section
+from tripswitch.config.section import LIVE, Section
 
 
 def _heard_by(*roles: Role, description: str) -> Any:
@@ -52,15 +52,6 @@ class RoleRoutes(Section):
 class Notifications(Section):
     """Who is told what, and how many messages it takes."""
 
-    link: str = Field(
-        "",
-        description=(
-            "Address of the dashboard as people reach it; messages link to it. Empty puts no "
-            "links into them."
-        ),
-        examples=["https://tripswitch.example.com"],
-        json_schema_extra=WEB_URL | LIVE,
-    )
     roles: RoleRoutes = Field(
         default_factory=RoleRoutes, description="The roles that each kind of news goes to."
     )

@@ -1,65 +1,48 @@
-"""The rollback targets of the file: one class a kind, what all of them share above it."""
+"""The rollback targets of the file: the signed webhook, and every kind there is as one type."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, Tag
 
-from tripswitch.config.quantities import DurationS
-from tripswitch.config.section import NEEDED, SIGNING_SECRET, WEB_URL, Section
+from tripswitch.config.flag_targets import FlagFileTarget, UnleashTarget
+from tripswitch.config.gateway_targets import ArgoRolloutsTarget, LitellmFileTarget, LitellmTarget
+from tripswitch.config.registry_targets import (
+    BraintrustTarget,
+    FutureagiTarget,
+    HeliconeTarget,
+    LangfuseTarget,
+    LangsmithTarget,
+    MlflowTarget,
+    PhoenixTarget,
+)
+from tripswitch.config.section import NEEDED, SIGNING_SECRET, WEB_URL
+from tripswitch.config.target_base import (
+    COHORT,
+    COST_BREAKER,
+    GUARDRAIL,
+    NAME,
+    PROMPT_VERSION,
+    PROVIDER_FAILOVER,
+    TOOL_BREAKER,
+    Rung,
+    TargetSection,
+)
+from tripswitch.config.variants import kinds
 
-COHORT: Final = "cohort"
-PROMPT_VERSION: Final = "prompt_version"
-PROVIDER_FAILOVER: Final = "provider_failover"
-TOOL_BREAKER: Final = "tool_breaker"
-COST_BREAKER: Final = "cost_breaker"
-GUARDRAIL: Final = "guardrail"
-
-Rung = Literal[
-    "cohort", "prompt_version", "provider_failover", "tool_breaker", "cost_breaker", "guardrail"
+__all__ = [
+    "COHORT",
+    "COST_BREAKER",
+    "GUARDRAIL",
+    "PROMPT_VERSION",
+    "PROVIDER_FAILOVER",
+    "TOOL_BREAKER",
+    "Rung",
+    "Target",
+    "TargetSection",
+    "WebhookTarget",
 ]
-"""A rung of the ladder: what a target can be asked to move."""
-
-
-class TargetSection(Section):
-    """What every rollback target has.
-
-    ``serves`` are the rungs that a kind can be asked for. ``is_verified`` says that its calls are
-    held to a real server or an official client in the tests; one that is not never acts by itself.
-    """
-
-    serves: ClassVar[tuple[Rung, ...]] = ()
-    is_verified: ClassVar[bool] = True
-
-    type: str = Field(description="Kind of target.")
-    name: str = Field("target", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name, unique.")
-    timeout: DurationS = Field(15.0, gt=0, le=60, description="Longest wait for an answer.")
-    routes: list[str] = Field(
-        default_factory=list,
-        description="Routes this target serves; empty means every route.",
-        examples=[["/chat/refund"]],
-    )
-    rungs: list[Rung] = Field(
-        default_factory=list,
-        description="What it may be asked for; empty means all that its kind can do.",
-        examples=[["cohort", "prompt_version"]],
-    )
-    mode: Literal["observe", "propose", "auto"] | None = Field(
-        None,
-        description=(
-            "auto acts, propose asks a person, observe only records. Unset: auto where one "
-            "cohort is moved, propose where a whole route is."
-        ),
-    )
-
-    def does(self, rung: str) -> bool:
-        """Return whether it may be asked for a rung of the ladder."""
-        return rung in self.serves and (not self.rungs or rung in self.rungs)
-
-    def radius(self, cohort: str | None) -> Literal["cohort", "route", "global"]:
-        """Return how much moves when it is asked to move ``cohort`` (None: every cohort)."""
-        return "route" if cohort is None else "cohort"
 
 
 class WebhookTarget(TargetSection):
@@ -75,7 +58,7 @@ class WebhookTarget(TargetSection):
     )
 
     type: Literal["webhook"] = Field("webhook", description="Kind of target.")
-    name: str = Field("gateway", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name, unique.")
+    name: str = Field("gateway", pattern=NAME, description="Name, unique.")
     url: str = Field(
         "",
         description="Where to POST the request to roll back.",
@@ -99,5 +82,20 @@ class WebhookTarget(TargetSection):
     )
 
 
-Target = WebhookTarget
+Target = Annotated[
+    Annotated[WebhookTarget, Tag("webhook")]
+    | Annotated[FlagFileTarget, Tag("openfeature")]
+    | Annotated[UnleashTarget, Tag("unleash")]
+    | Annotated[LitellmTarget, Tag("litellm")]
+    | Annotated[LitellmFileTarget, Tag("litellm_file")]
+    | Annotated[ArgoRolloutsTarget, Tag("argo_rollouts")]
+    | Annotated[MlflowTarget, Tag("mlflow")]
+    | Annotated[PhoenixTarget, Tag("phoenix")]
+    | Annotated[LangfuseTarget, Tag("langfuse")]
+    | Annotated[LangsmithTarget, Tag("langsmith")]
+    | Annotated[BraintrustTarget, Tag("braintrust")]
+    | Annotated[HeliconeTarget, Tag("helicone")]
+    | Annotated[FutureagiTarget, Tag("futureagi")],
+    kinds("webhook"),
+]
 """One entry of ``rollback.targets``."""

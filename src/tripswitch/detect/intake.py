@@ -93,8 +93,9 @@ class Intake:
             return counted
         counted.meet(self.leaves)
         values = _Values()
-        self._take_calls(calls, counted, of_calls, values)
-        self._take_requests(requests, counted, of_requests, values)
+        ids = counted.ids()
+        self._take_calls(calls, counted, of_calls, ids, values)
+        self._take_requests(requests, counted, of_requests, ids, values)
         rows, index = self._rows_of(values, counted, config.detect)
         of_rubrics = self._score_rows(scores, counted, of_scores, config.detect)
         counted.refused[of_scores] = of_rubrics[:, 0] == NOWHERE
@@ -120,7 +121,9 @@ class Intake:
         """Drop what is remembered of scopes that ``scope``, which made way, belongs to."""
         self.leaves.forget(scope)
 
-    def _take_calls(self, calls: Calls, counted: Counted, kind: slice, values: _Values) -> None:
+    def _take_calls(
+        self, calls: Calls, counted: Counted, kind: slice, ids: IntColumn, values: _Values
+    ) -> None:
         """Take chat calls and, of those that were answered, refusals and first tokens."""
         rows, codes = counted.rows[kind], counted.codes[kind]
         if not len(rows):
@@ -138,40 +141,42 @@ class Intake:
         if len(calls.ttft):
             ttft = calls.ttft[rows[chosen]]
             said = (ttft >= 0).nonzero()[0]
-            _add_widely(self.scopes.first_tokens, counted.ids()[codes[chosen[said]]], ttft[said])
+            _add_widely(self.scopes.first_tokens, ids[codes[chosen[said]]], ttft[said])
             _put_slow(TTFT, counted, chosen[said] + kind.start, ttft[said], values)
 
     def _take_requests(
-        self, requests: Requests, counted: Counted, kind: slice, values: _Values
+        self, requests: Requests, counted: Counted, kind: slice, ids: IntColumn, values: _Values
     ) -> None:
         """Take closed requests: errors, latency, tokens by success."""
         rows, codes = counted.rows[kind], counted.codes[kind]
         if not len(rows):
             return
-        ids = counted.ids()[codes]
+        of_each = ids[codes]
         error = np.array(requests.error, dtype=np.bool_)[rows]
         values.put(ERROR, np.arange(kind.start, kind.stop), error.astype(np.float64))
         answered = (~error).nonzero()[0]
         latency = requests.latency[rows[answered]]
-        _add_widely(self.scopes.latencies, ids[answered], latency)
+        _add_widely(self.scopes.latencies, of_each[answered], latency)
         _put_slow(SLOW, counted, answered + kind.start, latency, values)
 
         tokens = requests.tokens[rows]
         absurd = tokens > _MOST_TOKENS
         if absurd.any():
-            self.refused_tokens += int(np.count_nonzero(ids[absurd] != NOWHERE))
+            self.refused_tokens += int(np.count_nonzero(of_each[absurd] != NOWHERE))
             tokens = np.where(absurd, np.nan, tokens)
         success = np.array(requests.success, dtype=np.bool_)[rows]
-        _put_spent(TOKENS, self.scopes.tokens, counted, kind, tokens, error, success, values)
+        _add_spent(self.scopes.tokens, of_each, tokens)
+        _put_spent(TOKENS, counted, kind, tokens, error, success, values)
         cost = requests.cost_usd[rows]
         unpriced = np.isnan(cost) & ~np.isnan(tokens)
         self.unpriced_requests += int(np.count_nonzero(unpriced))
         absurd = cost > _MOST_DOLLARS
-        self.refused_costs += int(np.count_nonzero(ids[absurd] != NOWHERE))
+        self.refused_costs += int(np.count_nonzero(of_each[absurd] != NOWHERE))
         cost = np.where(absurd, np.nan, cost)
         # Of tokens without a price nobody knows what they cost, also when the request failed.
         is_free = error & ~unpriced & ~absurd
-        _put_spent(COST, self.scopes.costs, counted, kind, cost, is_free, success, values)
+        _add_spent(self.scopes.costs, of_each, cost)
+        _put_spent(COST, counted, kind, cost, is_free, success, values)
 
     def _rows_of(
         self, values: _Values, counted: Counted, detect: Detect
@@ -196,10 +201,14 @@ class Intake:
         self, scores: Scores, counted: Counted, kind: slice, detect: Detect
     ) -> IntColumn:
         """Return the ring rows of the scores, shape (N, WIDTHS)."""
-        measures = [
-            Measure(scores.signal[row], scores.rubric[row] or None)
-            for row in counted.rows[kind].tolist()
-        ]
+        known: dict[tuple[str, str], Measure] = {}
+        measures = []
+        for row in counted.rows[kind].tolist():
+            named = (scores.signal[row], scores.rubric[row])
+            measure = known.get(named)
+            if measure is None:
+                measure = known[named] = Measure(named[0], named[1] or None)
+            measures.append(measure)
         rows, refused = named_rows(self.leaves, counted, counted.codes[kind], measures, detect)
         self.refused_rubrics += refused
         return rows
@@ -267,7 +276,6 @@ def _put_slow(
 
 def _put_spent(
     measure: Measure,
-    histogram: Histogram,
     counted: Counted,
     kind: slice,
     spent: Floats,
@@ -285,8 +293,6 @@ def _put_spent(
     amount, succeeded = np.where(unsaid, 0.0, spent)[said], success[said]
     position = said + kind.start
     codes = counted.codes[position]
-    some = (amount > 0).nonzero()[0]
-    _add_widely(histogram, counted.ids()[codes[some]], amount[some])
     raw, of_success = RATIOS[measure]
     values.put(raw, position, amount)
     values.put(of_success, position[succeeded], amount[succeeded])
@@ -295,6 +301,12 @@ def _put_spent(
     badness = (np.minimum(amount, limit) + np.where(succeeded, 0.0, usual)) / (limit + usual)
     known = (~np.isnan(badness)).nonzero()[0]
     values.put(measure, position[known], badness[known])
+
+
+def _add_spent(histogram: Histogram, ids: IntColumn, spent: Floats) -> None:
+    """Count in all its scopes what each request spent, where it did."""
+    some = (spent > 0).nonzero()[0]
+    _add_widely(histogram, ids[some], spent[some])
 
 
 def _add_widely(histogram: Histogram, ids: IntColumn, values: Floats) -> None:

@@ -68,16 +68,14 @@ class EvidenceKeeper:
 
     def follow(self, commands: Sequence[Command], config: Config) -> list[Event]:
         """Seal what the commands call for, after they are recorded; return what to record of it."""
-        found = []
+        wanted: dict[str, int] = {}
         for command in commands:
-            if not isinstance(command, Event) or command.name not in _SEALED_AT:
-                continue
-            incident = command.incident
-            if incident is not None and _wants(incident, config.evidence):
-                event = self._seal(incident, command.time_ns, config)
-                if event is not None:
-                    found.append(event)
-        return found
+            if isinstance(command, Event) and command.name in _SEALED_AT:
+                incident = command.incident
+                if incident is not None and _wants(incident, config.evidence):
+                    wanted[incident.id] = command.time_ns
+        events = (self._seal(one, time_ns, config) for one, time_ns in wanted.items())
+        return [event for event in events if event is not None]
 
     def prune(self, now_ns: int, settings: Evidence) -> None:
         """Remove what is past its time or over the bound of the disk."""
@@ -86,10 +84,12 @@ class EvidenceKeeper:
             before_s, settings.max_disk_bytes
         )
 
-    def _seal(self, incident: Incident, time_ns: int, config: Config) -> Event | None:
+    def _seal(self, incident_id: str, time_ns: int, config: Config) -> Event | None:
         settings = config.evidence
-        file = self._ledger.incident_file(incident.id)
-        if file is None:
+        # As it stands after all that was recorded, not as it stood at the event that called for it.
+        incident = self._ledger.known_incident(incident_id)
+        file = self._ledger.incident_file(incident_id)
+        if incident is None or file is None:
             return None
         spans = None
         if settings.enabled:

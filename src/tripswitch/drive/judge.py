@@ -21,6 +21,7 @@ from tripswitch.drive.link import SIGNAL_OF, RecordKind
 from tripswitch.drive.logs import configure_logs, place_of
 from tripswitch.drive.own_traces import OwnTraces
 from tripswitch.drive.posted import read_changes, read_instruction, read_opening, read_scores
+from tripswitch.drive.rehearsed import rehearsed
 from tripswitch.drive.session import Arrival
 from tripswitch.errors import ConfigError, LedgerError
 from tripswitch.incidents.due import MOST_AWAITED
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from tripswitch.drive.link import Record
     from tripswitch.drive.posted import Refused
     from tripswitch.drive.snapshots import Snapshots
+    from tripswitch.model.incident import RollbackPlan
     from tripswitch.model.instruction import Act
     from tripswitch.model.messages import Command, RollbackOutcome
     from tripswitch.store.ledger import Ledger
@@ -74,11 +76,15 @@ class Judge:
         inbox: Inbox,
         snapshots: Snapshots | None = None,
         evidence: EvidenceKeeper | None = None,
+        *,
+        approval: Callable[[str, RollbackPlan, str], str] | None = None,
+        chart_of: Callable[[str], bytes | None] = lambda _incident_id: None,
     ) -> None:
         self.config = config
         self.session = session
         self._snapshots = snapshots
         self._evidence = evidence
+        self._approval = approval
         self._pruned_ns = 0
         self._faults_before = 0
         self._ledger = ledger
@@ -90,6 +96,7 @@ class Judge:
             self._take_outcome,
             threads=ledger.threads,
             on_call=self._own_traces.record,
+            chart_of=chart_of,
         )
         self._unrecorded: list[Command] = []
         self._consumed = 0
@@ -223,6 +230,10 @@ class Judge:
         instruction = read_instruction(document, incident_id, act)
         return self._instructed(lambda: self.session.instruct(instruction), incident_id)
 
+    async def dry_run(self, incident_id: str) -> dict[str, Any]:
+        """Return what an incident's rollback would send; raises as `rehearsed` does."""
+        return await rehearsed(self._ledger, self.config, incident_id)
+
     def open_incident(self, document: Any) -> dict[str, Any]:
         """Open an incident by hand; raises as `instruct` does."""
         opening = read_opening(document)
@@ -341,7 +352,11 @@ class Judge:
             return
         try:
             effects = effects_of(
-                self._unrecorded, self.config, time.time_ns(), self._ledger.threads
+                self._unrecorded,
+                self.config,
+                time.time_ns(),
+                self._ledger.threads,
+                self._approval,
             )
             self._ledger.record(self._unrecorded, effects)
         except LedgerError as error:

@@ -30,7 +30,7 @@ from tripswitch.drive.judge import Judge
 from tripswitch.drive.logs import configure_logs
 from tripswitch.drive.process import seek_cycles_seldom, settle_memory
 from tripswitch.drive.snapshots import Snapshots
-from tripswitch.drive.web_board import board_of
+from tripswitch.drive.web_board import approval_links, board_of, chart_png
 from tripswitch.errors import ConfigError, TripswitchError
 from tripswitch.store.evidence import Vault
 from tripswitch.store.ledger import Ledger
@@ -85,7 +85,16 @@ async def _judge(
         inbox = await Inbox.open(link)
         snapshots = Snapshots(path.parent)
         evidence = EvidenceKeeper(Vault(path.parent), ledger)
-        judge = Judge(config, open_session(config), ledger, inbox, snapshots, evidence)
+        judge = Judge(
+            config,
+            open_session(config),
+            ledger,
+            inbox,
+            snapshots,
+            evidence,
+            approval=approval_links(path.parent).link,
+            chart_of=lambda incident_id: chart_png(ledger, incident_id),
+        )
         judge.restore()
         served = await _serve_api(config, paths, judge, ledger)
         api = None if served is None else served.listener
@@ -145,6 +154,7 @@ async def _serve_api(
             instruct=judge.instruct,
             open=judge.open_incident,
             admits=guard.admits,
+            dry_run=judge.dry_run,
         ),
         board=board,
     )

@@ -21,6 +21,7 @@ from tripswitch.drive.papers import comms_settings, templates_of
 from tripswitch.errors import ConfigError
 from tripswitch.incidents.case import Case, case_of
 from tripswitch.incidents.chart import chart_of
+from tripswitch.incidents.chart_png import ChartUnavailableError, png_of
 from tripswitch.incidents.chart_svg import draw
 from tripswitch.incidents.comms import AUDIENCES, drafted
 from tripswitch.web.approval import ApprovalLinks
@@ -53,6 +54,18 @@ def approval_links(folder: Path) -> ApprovalLinks:
     of one state folder are read by every other. Raises LedgerError where there is no disk.
     """
     return ApprovalLinks(LinkKey(folder).made().encode())
+
+
+def chart_png(ledger: Ledger, incident_id: str) -> bytes | None:
+    """Return the drift chart of an incident as PNG; None without one, or without a renderer."""
+    found = ledger.case(incident_id)
+    chart = None if found is None else chart_of(case_of(found))
+    if chart is None:
+        return None
+    try:
+        return png_of(draw(chart))
+    except ChartUnavailableError:
+        return None
 
 
 def board_of(judge: Judge, ledger: Ledger, paths: Sequence[Path], folder: Path) -> Board:

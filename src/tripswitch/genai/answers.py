@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tripswitch.otlp.reader import SpanEvent
 
 _STATUS_OK, _STATUS_ERROR = 1, 2
+_ANSWERING = frozenset({*CHOICE_EVENTS, DETAILS_EVENT})
 
 Error = tuple[str | None, "ErrorClass | None"]
 
@@ -88,7 +89,7 @@ def call_facts(
                 # A status says less than what was answered.
                 words = answer.finish_reasons or (["tool_calls"] if answer.calls_tool else words)
     for event in events:
-        if event.name in CHOICE_EVENTS or event.name == DETAILS_EVENT:
+        if event.name in _ANSWERING:
             choice = choice_of(event.attributes, None)
             call.refuses = call.refuses or choice.refuses
             call.finish_reasons += choice.finish_reasons
@@ -128,23 +129,36 @@ def _is_dated(model: str) -> bool:
 
 
 def _read_usage(facts: SpanFacts, call: CallFacts) -> None:
-    call.input_tokens, call.cached_tokens = _whole_and_part(facts, "input_tokens", "cached_tokens")
-    call.output_tokens, call.reasoning_tokens = _whole_and_part(
-        facts, "output_tokens", "reasoning_tokens"
-    )
-    call.cache_write_tokens = _some(facts.tokens("cache_write_tokens"))
-    total = facts.tokens("total_tokens")
-    if math.isnan(call.input_tokens) and total >= call.output_tokens:
-        call.input_tokens = total - call.output_tokens
-    call.cost_usd = facts.cost_usd()
+    rows = facts.plan.rows
+    # What is not there is NaN already.
+    if "cached_tokens" in rows:
+        call.input_tokens, call.cached_tokens = _whole_and_part(
+            facts, "input_tokens", "cached_tokens"
+        )
+    else:
+        call.input_tokens = facts.tokens("input_tokens")
+    if "reasoning_tokens" in rows:
+        call.output_tokens, call.reasoning_tokens = _whole_and_part(
+            facts, "output_tokens", "reasoning_tokens"
+        )
+    else:
+        call.output_tokens = facts.tokens("output_tokens")
+    if "cache_write_tokens" in rows:
+        call.cache_write_tokens = _some(facts.tokens("cache_write_tokens"))
+    if "total_tokens" in rows:
+        total = facts.tokens("total_tokens")
+        if math.isnan(call.input_tokens) and total >= call.output_tokens:
+            call.input_tokens = total - call.output_tokens
+    if facts.plan.shows_cost:
+        call.cost_usd = facts.cost_usd()
     if not call.is_chat and call.output_tokens == 0:
         call.output_tokens = math.nan
     if call.input_tokens == 0 and not call.output_tokens > 0:
         # No model reads nothing: zeros stand where the provider sent no usage.
         call.input_tokens = call.output_tokens = math.nan
-    if math.isnan(call.input_tokens) and call.cost_usd == 0:
+    if call.cost_usd == 0 and math.isnan(call.input_tokens):
         call.cost_usd = math.nan
-    if not facts.has("counted_text_tokens"):
+    if "counted_text_tokens" not in rows:
         return
     counted = facts.number("counted_text_tokens")
     call.is_estimated = (
@@ -175,7 +189,7 @@ def _read_times(
             first_token_s = (event.time_ns - start) / 1e9
             streaming = True
             break
-    if streaming is not False:
+    if streaming is not False and (facts.plan.shows_ttft or first_token_s == first_token_s):
         # Some write the whole duration as "first chunk" of answers that were not streamed.
         value = facts.number("ttft") if facts.has("ttft") else math.nan
         if math.isnan(value) and facts.has("first_token_at"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tripswitch.config.evaluations_section import EvaluationRule
 from tripswitch.genai import evaluations as names
-from tripswitch.genai.guards import evaluated
+from tripswitch.genai.guards import evaluated, is_guard_name
 from tripswitch.genai.score_ranges import ScoreRange, ScoreRanges
 from tripswitch.genai.spellings import folded
 from tripswitch.model.calls import Eval, Guardrail
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _MAX_NAMES_REMEMBERED: Final = 1024
 _MOST_VERSIONS: Final = 8
 _NO_RULE: Final = EvaluationRule()
+# What a named tuple's class does when called, without the call in between.
+_new_tuple: Final = tuple.__new__
 
 
 @dataclass(slots=True)
@@ -49,13 +51,14 @@ class Appraised:
 
 class _Named(NamedTuple):
     """What is known of an evaluation by its name alone: the rubric's name, its rule, its purpose,
-    and whether a low score is the good one.
+    whether a low score is the good one, and whether it may be a guardrail's verdict.
     """
 
     name: str
     rule: EvaluationRule
     kind: EvaluationKind
     is_lower_better: bool
+    may_be_guardrail: bool
 
 
 class Appraiser:
@@ -79,6 +82,12 @@ class Appraiser:
     def of_call(self, evaluations: Sequence[Evaluation]) -> Appraised:
         """Return what the evaluations of one call say; a repeated one says nothing more."""
         appraised = Appraised()
+        if not evaluations:
+            return appraised
+        if len(evaluations) == 1:
+            evaluation = evaluations[0]
+            self._appraise(self._named(evaluation.name), evaluation, appraised)
+            return appraised
         known: set[tuple[str, str | None, str]] = set()
         for evaluation in evaluations:
             named = self._named(evaluation.name)
@@ -92,7 +101,7 @@ class Appraiser:
         name, rule, kind = named.name, named.rule, named.kind
         if kind == "ignore":
             return
-        if kind not in ("rubric", "feedback") and not kind.startswith("refusal"):
+        if named.may_be_guardrail:
             verdicts = evaluated(
                 evaluation.name,
                 evaluation.label,
@@ -108,7 +117,7 @@ class Appraiser:
             self._take_refusal(kind, names.yes_or_no(raw, label), raw, appraised)
             return
         score, series = self._score(named, evaluation)
-        appraised.evals.append(Eval(name, score, raw, label, evaluation.source))
+        appraised.evals.append(_new_tuple(Eval, (name, score, raw, label, evaluation.source)))
         if kind == "pii_leak":
             appraised.pii_leak = _any(appraised.pii_leak, _harm(evaluation, rule))
         elif kind == "prompt_injection":
@@ -152,7 +161,9 @@ class Appraiser:
         after a range was revised do not compare: they are two series.
         """
         name, rule, is_lower_better = named.name, named.rule, named.is_lower_better
-        good = self._says_good(evaluation.label, rule, lower_is_better=is_lower_better)
+        good = None
+        if evaluation.label is not None:
+            good = self._says_good(evaluation.label, rule, lower_is_better=is_lower_better)
         raw = evaluation.score
         if raw is None:
             return (None if good is None else float(good)), name
@@ -180,13 +191,17 @@ class Appraiser:
                 (rule for rule in self._rules if fnmatchcase(name, names.rubric_name(rule.name))),
                 _NO_RULE,
             )
+            kind = names.kind_of(name) if rule.kind == "auto" else rule.kind
             known = _Named(
                 name,
                 rule,
-                names.kind_of(name) if rule.kind == "auto" else rule.kind,
+                kind,
                 is_lower_better=(
                     names.lower_is_better(name) if rule.better == "auto" else rule.better == "lower"
                 ),
+                may_be_guardrail=(kind == "guardrail" or is_guard_name(written))
+                and kind not in ("ignore", "rubric", "feedback")
+                and not kind.startswith("refusal"),
             )
             if len(self._known) >= _MAX_NAMES_REMEMBERED:
                 self._known.clear()
@@ -194,12 +209,8 @@ class Appraiser:
         return known
 
     @staticmethod
-    def _says_good(
-        label: str | None, rule: EvaluationRule, *, lower_is_better: bool
-    ) -> bool | None:
+    def _says_good(label: str, rule: EvaluationRule, *, lower_is_better: bool) -> bool | None:
         """Return whether a label says that all is well; None when it says neither."""
-        if label is None:
-            return None
         word = folded(label)
         if any(word == folded(known) for known in rule.good_labels):
             return True

@@ -12,6 +12,7 @@ calls the chance of one such pair is below one in a million.
 from __future__ import annotations
 
 import hashlib
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -58,6 +59,13 @@ def mixed(key: int) -> int:
 def trace_key(trace_id: str) -> int:
     """Return the key of a trace's last call."""
     return ((int(trace_id, 16) * _ODD) >> 32) & _MASK
+
+
+def keys_of(trace_id: str, span_id: str) -> tuple[int, int]:
+    """Return `span_key` and `trace_key` at once."""
+    trace = int(trace_id, 16)
+    mixed_trace = trace * _ODD
+    return (mixed_trace ^ int(span_id, 16) ^ (trace >> 64)) & _MASK, (mixed_trace >> 32) & _MASK
 
 
 def response_key(response_id: str) -> int:
@@ -111,8 +119,11 @@ class CallIndex:
     def __init__(self, keep_ns: int, max_calls: int) -> None:
         self._keep_ns = keep_ns
         self._max_calls = max_calls
-        self._fresh: dict[int, int] = {}
+        # Fresh calls, the keys of each, and the rows of the first so many by key.
         self._refs: list[CallRef] = []
+        self._keys: list[Sequence[int]] = []
+        self._fresh: dict[int, int] = {}
+        self._listed = 0
         self._fresh_since_ns = 0
         self._latest_ns = 0
         self._segments: list[_Segment] = []
@@ -131,16 +142,14 @@ class CallIndex:
         if not self._refs:
             self._fresh_since_ns = now_ns
         self._latest_ns = now_ns
-        row = len(self._refs)
         self._refs.append(ref)
-        for key in keys:
-            self._fresh[key] = row
+        self._keys.append(keys)
         if len(self._refs) >= _FRESH:
             self._file()
 
     def find(self, key: int) -> CallRef | None:
         """Return the call last filed under ``key``; None when there is none."""
-        row = self._fresh.get(key)
+        row = self._rows_of_fresh().get(key)
         if row is not None:
             return self._refs[row]
         for segment in reversed(self._segments):
@@ -157,8 +166,7 @@ class CallIndex:
             self.forgotten_early += self._segments[0].calls
             del self._segments[0]
         if self._refs and self._latest_ns + self._keep_ns < now_ns:
-            self._refs.clear()
-            self._fresh.clear()
+            self._clear_fresh()
         elif self._refs and self._fresh_since_ns + self._keep_ns < now_ns:
             # Thin traffic: the oldest of these are due, the newest are not.
             self._file()
@@ -197,20 +205,42 @@ class CallIndex:
 
     def _file(self) -> None:
         segment = self._fresh_segment()
-        self._refs = []
-        self._fresh = {}
+        self._clear_fresh()
         self._segments.append(segment)
         small = [segment for segment in self._segments if segment.calls <= _FRESH]
         if len(small) >= _MERGED:
             kept = [segment for segment in self._segments if segment.calls > _FRESH]
             self._segments = [*kept, _merged(small)]
 
+    def _rows_of_fresh(self) -> dict[int, int]:
+        """Return the rows of the fresh calls by key, of equal keys the last.
+
+        Where nothing is looked for among them, they are only listed.
+        """
+        for row in range(self._listed, len(self._keys)):
+            for key in self._keys[row]:
+                self._fresh[key] = row
+        self._listed = len(self._keys)
+        return self._fresh
+
+    def _clear_fresh(self) -> None:
+        self._refs, self._keys = [], []
+        self._fresh, self._listed = {}, 0
+
     def _fresh_segment(self) -> _Segment:
         places: dict[tuple[Scope, str | None], int] = {}
         refs = self._refs
+        sizes = np.fromiter(map(len, self._keys), np.int64, len(refs))
+        keys = np.fromiter(chain.from_iterable(self._keys), np.uint64, int(sizes.sum()))
+        rows = np.repeat(np.arange(len(refs), dtype=np.int32), sizes)
+        order = np.argsort(keys, kind="stable")
+        keys, rows = keys[order], rows[order]
+        # Of equal keys the last one means its call.
+        is_last = np.ones(len(keys), dtype=np.bool_)
+        is_last[:-1] = keys[1:] != keys[:-1]
         return _Segment(
-            np.fromiter(self._fresh.keys(), np.uint64, len(self._fresh)),
-            np.fromiter(self._fresh.values(), np.int32, len(self._fresh)),
+            keys[is_last],
+            rows[is_last],
             np.fromiter((ref.key for ref in refs), np.uint64, len(refs)),
             np.fromiter((ref.end for ref in refs), np.int64, len(refs)),
             np.fromiter(

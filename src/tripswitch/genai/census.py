@@ -48,6 +48,8 @@ SHOWN_VALUES: Final = (
     "provider",
     "request_model",
 )
+# Said where they are not empty.
+_LISTS: Final = frozenset({"finish_reasons", "guardrails", "evals", "tools"})
 _MAX_VALUES_COUNTED: Final = 1000
 _MAX_DIALECTS: Final = 100
 
@@ -81,9 +83,12 @@ class Census:
         for fact in COUNTED_FACTS:
             column = getattr(calls, fact)
             if isinstance(column, np.ndarray):
-                self.having[fact] += int(np.count_nonzero(column == column))
+                having = int(np.count_nonzero(column == column))
+            elif fact in _LISTS:
+                having = sum(map(bool, column))
             else:
-                self.having[fact] += len(column) - column.count(None) - column.count([])
+                having = len(column) - column.count(None)
+            self.having[fact] += having
         for fact, seen in self.values.items():
             self._count(seen, getattr(calls, fact), _MAX_VALUES_COUNTED)
 

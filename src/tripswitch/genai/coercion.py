@@ -81,6 +81,8 @@ def text(value: Value) -> str | None:
     """
     if isinstance(value, str):
         stripped = value.strip()
+        if stripped and stripped[0] != '"':
+            return stripped
         if stripped[:1] == '"' == stripped[-1:] and len(stripped) > 1:
             inner = parsed_json(stripped)
             stripped = inner.strip() if isinstance(inner, str) else stripped

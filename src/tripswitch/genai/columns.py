@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from tripswitch.genai.settling import Settling
     from tripswitch.model.calls import CostSource
     from tripswitch.model.scope import Scope
+
+# What a named tuple's class does when called, without the call in between.
+_new_tuple: Final = tuple.__new__
 
 _INT_COLUMNS = ("start", "end")
 _FLOAT_COLUMNS = (
@@ -127,26 +130,40 @@ class Rows:
         ref: CallRef,
     ) -> None:
         """Add (rubric, score) and (signal, score) of the call ``ref``, settled perhaps long ago."""
-        self._scores += [
-            Score(trace_id, span_id, ref.scope, ref.tenant, rubric, score, ref.end)
-            for rubric, score in rubrics
-        ]
-        self._scores += [
-            Score(trace_id, span_id, ref.scope, ref.tenant, "", score, ref.end, 0, signal)
-            for signal, score in harms
-        ]
+        _, scope, tenant, end = ref
+        for rubric, score in rubrics:
+            self._scores.append(
+                _new_tuple(
+                    Score, (trace_id, span_id, scope, tenant, rubric, score, end, 0, "eval_score")
+                )
+            )
+        for signal, score in harms:
+            self._scores.append(Score(trace_id, span_id, scope, tenant, "", score, end, 0, signal))
 
     def add_request(self, calls: Sequence[Settling]) -> None:
         """Add the request that these calls served; the last of them decides its outcome."""
-        last = calls[0]
-        if len(calls) > 1:
+        if len(calls) == 1:
+            last = calls[0]
+            cost_usd = last.cost_usd
+        else:
             last = max(calls, key=lambda call: (call.span.end, call.span.span_id))
+            cost_usd = _said_sum([call.cost_usd for call in calls])
+        facts = last.facts
+        tokens = facts.input_tokens + facts.output_tokens
+        if len(calls) > 1 or tokens != tokens:
+            tokens = _said_sum(
+                [
+                    count
+                    for call in calls
+                    for count in (call.facts.input_tokens, call.facts.output_tokens)
+                ]
+            )
         entry = last.entry
         start = min(call.span.start for call in calls) if entry is None else entry.start
         end = max(call.span.end for call in calls) if entry is None else entry.end
         entry_failed = entry is not None and entry.failed
-        reasons = last.facts.finish_reasons
-        last_failed = last.facts.error_class is not None or (
+        reasons = facts.finish_reasons
+        last_failed = facts.error_class is not None or (
             "error" in reasons and set(reasons) == {"error"}
         )
         failed = last_failed or entry_failed
@@ -158,18 +175,11 @@ class Rows:
                 last.inherited.tenant,
                 end,
                 max(0, end - start) / 1e9,
-                _said_sum(
-                    [
-                        count
-                        for call in calls
-                        for count in (call.facts.input_tokens, call.facts.output_tokens)
-                        if count == count
-                    ]
-                ),
-                _said_sum([call.cost_usd for call in calls if call.cost_usd == call.cost_usd]),
+                tokens,
+                cost_usd,
                 len(calls),
                 failed,
-                (last.facts.error_class or "unknown") if failed else None,
+                (facts.error_class or "unknown") if failed else None,
                 refusal,
                 not failed and not refusal,
             )
@@ -210,6 +220,7 @@ def _refusal(call: Settling, appraised: Appraised) -> tuple[bool | None, str | N
     return appraised.refusal, None if appraised.refusal is None else "eval"
 
 
-def _said_sum(said: Sequence[float]) -> float:
+def _said_sum(numbers: Sequence[float]) -> float:
     """Return the sum of what was said; NaN when nothing was."""
+    said = [number for number in numbers if number == number]
     return sum(said) if said else math.nan

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tripswitch.genai import coercion
 from tripswitch.genai.rows import Row
@@ -21,6 +21,9 @@ _MAX_TOKENS = 1e9
 _MAX_COST_USD = 1e6
 # A "name" of a prompt with any of these in it is the prompt's text.
 _TEMPLATE_SIGNS = ("{", "}", "\n", "<")
+
+# What a named tuple's class does when called, without the call in between.
+_new_tuple: Final = tuple.__new__
 
 Fact = TypeVar("Fact")
 
@@ -95,7 +98,9 @@ class SpanFacts:
                 continue
             found = coercion.text(value)
             if found is not None:
-                return Ranked(row.standing, row.rank, self.cut(fact, found))
+                if len(found) > coercion.MAX_TEXT:
+                    found = self.cut(fact, found)
+                return _new_tuple(Ranked, (row.standing, row.rank, found))
             if value not in ("", []):
                 self.reject(fact)
         return None

@@ -28,8 +28,8 @@ def chain_of(span: Sighting, spans: Mapping[str, Sighting]) -> list[Sighting]:
     parent_id = span.parent_span_id
     while parent_id is not None and len(chain) < _MAX_DEPTH:
         parent = spans.get(parent_id)
-        # Sightings compare by identity.
-        if parent is None or parent in chain:
+        # Sightings compare by identity, and most chains are short.
+        if parent is None or parent is span or (len(chain) > 1 and parent in chain):
             break
         chain.append(parent)
         parent_id = parent.parent_span_id
@@ -65,9 +65,7 @@ def nearest(found: Iterable[Ranked | None]) -> Ranked | None:
     """Return the best of ``found``; of equally good ones the first."""
     best: Ranked | None = None
     for item in found:
-        if item is not None and (
-            best is None or (item.standing, item.rank) < (best.standing, best.rank)
-        ):
+        if item is not None and (best is None or item[:2] < best[:2]):
             best = item
     return best
 
@@ -91,6 +89,8 @@ class Places:
 
     def __init__(self) -> None:
         self._known: dict[tuple[int | str | None, ...], Place] = {}
+        # Each scope once, so that what many calls share is told by its identity.
+        self._scopes: dict[Scope, Scope] = {}
 
     def of(self, contexts: Sequence[Context], flag_cohort: str | None, model: str | None) -> Place:
         """Return the place of a call of ``model`` in a chain of ``contexts``, innermost first."""
@@ -101,7 +101,10 @@ class Places:
         if place is None:
             if len(self._known) >= _MAX_PLACES:
                 self._known.clear()
-            place = self._known[key] = _place_of(tuple(contexts), flag_cohort, model)
+                self._scopes.clear()
+            place = _place_of(tuple(contexts), flag_cohort, model)
+            scope = self._scopes.setdefault(place.scope, place.scope)
+            place = self._known[key] = place._replace(scope=scope)
         return place
 
 
@@ -121,14 +124,23 @@ class Inherited:
     def __init__(self, chain: Sequence[Sighting], flag_cohort: str | None, places: Places) -> None:
         call = chain[0].call
         assert call is not None
-        contexts = [span.context for span in chain if span.context is not None]
+        contexts: list[Context] = []
+        sessions: list[Ranked] = []
+        users: list[Ranked] = []
+        for span in chain:
+            if span.context is not None:
+                contexts.append(span.context)
+            if span.session is not None:
+                sessions.append(span.session)
+            if span.user is not None:
+                users.append(span.user)
         # Where nobody says what was asked for, what answered tells calls apart as well.
         place = places.of(contexts, flag_cohort, call.request_model or call.response_model)
         self.scope = place.scope
         self.prompt_label = place.prompt_label
         self.tenant = place.tenant
-        self.session = _text(nearest([span.session for span in chain if span.session is not None]))
-        self.user = _text(nearest([span.user for span in chain if span.user is not None]))
+        self.session = _text(nearest(sessions)) if sessions else None
+        self.user = _text(nearest(users)) if users else None
         self.service_version = place.service_version
         self.deployment = place.deployment
 

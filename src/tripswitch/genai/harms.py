@@ -7,7 +7,7 @@ sent is none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tripswitch.model.calls import Guardrail
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 _LOOKED = frozenset({"pass", "flag", "redact", "block"})
 
 
-def harms_of(appraised: Appraised, guardrails: Iterable[Guardrail]) -> list[tuple[str, float]]:
+def harms_of(appraised: Appraised, guardrails: Sequence[Guardrail]) -> list[tuple[str, float]]:
     """Return (signal, score) of each harm that was looked for: 0 where there was one, else 1."""
+    if not guardrails and appraised.pii_leak is None and appraised.prompt_injection is None:
+        return []
     found = {"pii_leak": appraised.pii_leak, "prompt_injection": appraised.prompt_injection}
     for guardrail in guardrails:
         if guardrail.verdict not in _LOOKED or guardrail.category not in _SIGNAL_OF:

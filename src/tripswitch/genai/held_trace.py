@@ -44,7 +44,8 @@ class Trace:
         self.is_settled = False
         self.is_dirty = False
         self.spans: dict[str, Sighting] = {}
-        self.notes: list[Note] = []
-        self.evaluations: list[Evaluation] = []
-        self.calls: list[Settling] = []
-        self.served: set[str] = set()
+        # What many traces have nothing of is made when there is something.
+        self.notes: list[Note] | tuple[()] = ()
+        self.evaluations: list[Evaluation] | tuple[()] = ()
+        self.calls: list[Settling] | tuple[()] = ()
+        self.served: set[str] | tuple[()] = ()

@@ -7,7 +7,7 @@ they are is decided when the trace is put together.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tripswitch.genai import coercion
 from tripswitch.genai.event_names import EVALUATION_EVENT, FLAG_EVENTS, GUARD_EVENTS
@@ -23,8 +23,13 @@ if TYPE_CHECKING:
     from tripswitch.otlp.attributes import Value
     from tripswitch.otlp.reader import SpanEvent, SpanLink
 
+# What a named tuple's class does when called, without the call in between.
+_new_tuple: Final = tuple.__new__
 # A span judges few things; a hostile one as many as it likes.
 _MAX_EVALUATIONS = 64
+
+# Events that tell of something else than an evaluation.
+_TELLING = frozenset({*FLAG_EVENTS, *GUARD_EVENTS})
 
 _SOURCES = {"human": "human", "llm": "llm", "code": "code"}
 
@@ -40,20 +45,21 @@ def of_span(
     assert context is not None
     target = _target(facts, sighting, links)
     found: list[Evaluation] = []
-    if facts.plan.evaluations or facts.has("evaluation_name"):
+    if facts.plan.judges:
         found += _of_keys(facts, target, sighting.end)
-    if facts.has("scores"):
         found += _of_scores(facts, target, sighting.end)
     for event in events:
         if event.name == EVALUATION_EVENT:
             evaluation = of_attributes(event.attributes, target, event.time_ns)
             if evaluation is not None:
                 found.append(evaluation)
-    _read_events(sighting, events)
-    if context.kind == "evaluator" and not found:
+        elif event.name in _TELLING:
+            _read_event(sighting, event)
+    kind = context.kind
+    if kind == "evaluator" and not found:
         found = _of_output(facts, sighting, target)
-    is_named_so = context.kind in ("workflow", "other") and is_guard_name(sighting.name)
-    if context.kind == "guardrail" or facts.plan.has_guardrail or is_named_so:
+    is_named_so = kind in ("workflow", "other") and is_guard_name(sighting.name)
+    if kind == "guardrail" or facts.plan.has_guardrail or is_named_so:
         verdicts = guardrails_of(
             facts, sighting.name, found, failed=sighting.failed, kind=context.kind
         )
@@ -67,15 +73,14 @@ def of_span(
     sighting.evaluations = tuple(found)
 
 
-def _read_events(sighting: Sighting, events: Sequence[SpanEvent]) -> None:
-    for event in events:
-        if event.name in FLAG_EVENTS:
-            flag = flag_of(event.attributes)
-            if flag is not None:
-                sighting.flags = (*sighting.flags, flag)
-        elif event.name in GUARD_EVENTS:
-            told = guardrails_of_event(event.name, event.attributes)
-            sighting.guardrails = (*sighting.guardrails, *told)
+def _read_event(sighting: Sighting, event: SpanEvent) -> None:
+    if event.name in FLAG_EVENTS:
+        flag = flag_of(event.attributes)
+        if flag is not None:
+            sighting.flags = (*sighting.flags, flag)
+    else:
+        told = guardrails_of_event(event.name, event.attributes)
+        sighting.guardrails = (*sighting.guardrails, *told)
 
 
 def _of_keys(
@@ -189,24 +194,27 @@ def _evaluation(
     """Return the evaluation ``name`` with its value and the label it ``said``; None without any."""
     if name is None or not name.strip():
         return None
-    score = score_of(value)
+    score = value if type(value) is float and math.isfinite(value) else score_of(value)
     label = None if said is None else _cut(coercion.text(said))
     if label is None and score is None and isinstance(value, str):
         label = _cut(coercion.text(value))
     if score is None and label is None:
         return None
     known = None if source is None else coercion.text(source)
-    return Evaluation(
-        coercion.cut(name.strip()),
-        score,
-        label,
-        "unknown" if known is None else _SOURCES.get(known.lower(), "unknown"),
-        None if version is None else _cut(coercion.text(version)),
-        target[0],
-        target[1],
-        response_id,
-        at_ns,
-        score is not None and not isinstance(value, float) and _is_boolean(value),
+    return _new_tuple(
+        Evaluation,
+        (
+            coercion.cut(name.strip()),
+            score,
+            label,
+            "unknown" if known is None else _SOURCES.get(known.lower(), "unknown"),
+            None if version is None else _cut(coercion.text(version)),
+            target[0],
+            target[1],
+            response_id,
+            at_ns,
+            score is not None and not isinstance(value, float) and _is_boolean(value),
+        ),
     )
 
 
@@ -283,6 +291,8 @@ def _label_of(facts: SpanFacts) -> Value:
 def _target(
     facts: SpanFacts, sighting: Sighting, links: Sequence[SpanLink]
 ) -> tuple[str | None, str | None]:
+    if not links and "evaluation_target" not in facts.plan.rows:
+        return sighting.trace_id, sighting.span_id
     named = facts.text("evaluation_target") if facts.has("evaluation_target") else None
     if named is not None:
         return sighting.trace_id, named.lower()

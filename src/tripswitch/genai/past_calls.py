@@ -5,7 +5,14 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from tripswitch.genai.call_index import CallRef, mixed, response_key, span_key, trace_key
+from tripswitch.genai.call_index import (
+    CallRef,
+    keys_of,
+    mixed,
+    response_key,
+    span_key,
+    trace_key,
+)
 
 if TYPE_CHECKING:
     from tripswitch.genai.call_index import CallIndex
@@ -18,11 +25,13 @@ _MAX_REMEMBERED: Final = 1024
 
 def remember(index: CallIndex, call: Settling, now_ns: int) -> None:
     """File a call under its span, its trace, its answer and its request's outer span."""
-    keys = [call.key, trace_key(call.span.trace_id)]
+    outer = call.span if call.entry is None else call.entry
+    outer_key, of_trace = keys_of(outer.trace_id, outer.span_id)
+    keys = [call.key, of_trace]
     if call.facts.response_id is not None:
         keys.append(response_key(call.facts.response_id))
-    if call.entry is not None and call.entry is not call.span:
-        keys.append(call.entry.key)
+    if outer is not call.span:
+        keys.append(outer_key)
     index.add(keys, call.ref, now_ns)
 
 

@@ -97,6 +97,8 @@ class PriceTable:
         self._own = _Rows(prices.own if prices.enabled else ())
         self._shipped = _Rows(prices.models if prices.enabled else ())
         self._found: dict[tuple[str | None, str, int], ModelPrice | None] = {}
+        # Of the models of a call, by provider, models and day.
+        self._first: dict[tuple[str | int | None, ...], ModelPrice | None] = {}
 
     def cost_usd(
         self,
@@ -115,10 +117,17 @@ class PriceTable:
         input, reasoning part of the output; NaN means none. What gives no output (an embedding) has
         no price for it.
         """
-        price = None
-        for model in models:
-            if model and (price := self.price(provider, model, at_ns)) is not None:
-                break
+        # The day alone says which price holds.
+        key = (provider, *models, at_ns // _DAY_NS)
+        try:
+            price = self._first[key]
+        except KeyError:
+            found = (self.price(provider, model, at_ns) for model in models if model)
+            price = next((one for one in found if one is not None), None)
+            if len(self._first) >= _MAX_REMEMBERED:
+                self._first.clear()
+            if all(model is None or len(model) <= _LONGEST_NAME for model in models):
+                self._first[key] = price
         if price is None or price.input is None or input_tokens != input_tokens:
             return math.nan
         if price.output is None:

@@ -22,6 +22,7 @@ not compare.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -103,6 +104,12 @@ class _Learnt:
             self.window = self.outside = 0
             self.lowest_outside, self.highest_outside = float("inf"), float("-inf")
 
+    def range(self) -> ScoreRange | None:
+        """Return the range that is settled, None before."""
+        if self.low is None or self.high is None:
+            return None
+        return _range(self.low, self.high, self.revision)
+
     def _revise(self) -> None:
         lowest = min(self.lowest, self.lowest_outside)
         highest = max(self.highest, self.highest_outside)
@@ -156,19 +163,22 @@ class ScoreRanges:
             learnt.learn(score, is_unit=is_unit)
         else:
             learnt.watch(score)
-        return self.get(name)
+        return learnt.range()
 
     def get(self, name: str) -> ScoreRange | None:
         """Return the range of an evaluation's scores, if it is known."""
         learnt = self._learnt.get(name)
-        if learnt is None or learnt.low is None or learnt.high is None:
-            return None
-        return ScoreRange(learnt.low, learnt.high, revision=learnt.revision)
+        return None if learnt is None else learnt.range()
 
     def known(self) -> dict[str, ScoreRange]:
         """Return every learnt range by name."""
         found = {name: self.get(name) for name in self._learnt}
         return {name: learnt for name, learnt in found.items() if learnt is not None}
+
+
+@lru_cache(maxsize=MAX_NAMES)
+def _range(low: float, high: float, revision: int) -> ScoreRange:
+    return ScoreRange(low, high, revision=revision)
 
 
 def _smallest_usual(lowest: float, highest: float) -> tuple[float, float] | None:

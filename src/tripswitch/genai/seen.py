@@ -26,11 +26,16 @@ class Seen:
 
     def is_new(self, key: int) -> bool:
         """Return whether this key is seen for the first time, and remember it."""
-        if key in self._young or key in self._old:
+        if key in self._old:
             return False
-        self._young.add(key)
-        if len(self._young) >= self._generation:
-            self._old, self._young = self._young, set()
+        young = self._young
+        before = len(young)
+        young.add(key)
+        # Adding tells as well whether it was there; the sets are large, and each look is dear.
+        if len(young) == before:
+            return False
+        if before + 1 >= self._generation:
+            self._old, self._young = young, set()
         return True
 
     def save(self, snapshot: Snapshot) -> None:

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from tripswitch.genai.sightings import CallFacts, Evaluation, Flag, Note, Sighting
 
 _MAX_LISTED: Final = 64
+# Kinds of span below which calls may serve a verdict.
+_JUDGES: Final = frozenset({"evaluator", "guardrail"})
+# What a named tuple's class does when called, without the call in between.
+_new_tuple: Final = tuple.__new__
 
 
 class Settling:
@@ -84,17 +88,12 @@ def settle_calls(
     unless this is the ``final`` chance.
     """
     callers = [span for span in spans.values() if span.call is not None]
-    candidates = [
-        span
-        for span in callers
-        if not span.settled and span.context is not None and span.context.kind in CALL_KINDS
-    ]
-    chains = {span.span_id: chain_of(span, spans) for span in candidates}
-    if not final:
-        candidates = [span for span in candidates if is_whole(chains[span.span_id])]
+    chains: dict[str, list[Sighting]] = {}
+    candidates = _candidates(callers, spans, chains, final=final)
+    if not candidates:
+        return []
     if len(callers) > 1:
         mark_repeats(candidates, chains, tally)
-    if len(candidates) > 1:
         candidates.sort(key=lambda item: (item.end, item.start, item.span_id))
     settled = []
     for span in candidates:
@@ -112,13 +111,34 @@ def settle_calls(
         _fill_from_raw(settled, callers)
     if notes:
         _fill_from_notes(settled, notes)
-    flags = [flag for note in notes if (flag := note.flag) is not None]
+    flags = [flag for note in notes if (flag := note.flag) is not None] if notes else []
     for call in settled:
-        flagged = [*_flags_of(call.chain), *flags]
+        flagged = _flags_of(call.chain)
+        if flags:
+            flagged += flags
         cohort = _cohort_of(flagged, flag_keys) if flagged else None
         inherited = call.inherited = Inherited(call.chain, cohort, places)
-        call.ref = CallRef(call.key, inherited.scope, inherited.tenant, call.span.end)
+        call.ref = _new_tuple(CallRef, (call.key, inherited.scope, inherited.tenant, call.span.end))
     return settled
+
+
+def _candidates(
+    callers: Sequence[Sighting],
+    spans: Mapping[str, Sighting],
+    chains: dict[str, list[Sighting]],
+    *,
+    final: bool,
+) -> list[Sighting]:
+    """Return the calls that can be settled, having put the chain of each into ``chains``."""
+    found = []
+    for span in callers:
+        context = span.context
+        if span.settled or context is None or context.kind not in CALL_KINDS:
+            continue
+        chain = chains[span.span_id] = chain_of(span, spans)
+        if final or is_whole(chain):
+            found.append(span)
+    return found
 
 
 def owner_of(
@@ -212,7 +232,11 @@ def add_guardrail(call: Settling, *guardrails: Guardrail) -> None:
 
 
 def _is_for_judging(chain: Sequence[Sighting]) -> bool:
-    return any(_is_judge(span) for span in chain[1:])
+    for span in chain:
+        context = span.context
+        if context is not None and context.kind in _JUDGES:
+            return any(_is_judge(span) for span in chain[1:])
+    return False
 
 
 def _flags_of(chain: Sequence[Sighting]) -> list[Flag]:
@@ -230,7 +254,7 @@ def _is_judge(span: Sighting) -> bool:
     that it is a guardrail, or at which stage it looked.
     """
     context = span.context
-    if context is None or context.kind not in ("evaluator", "guardrail"):
+    if context is None or context.kind not in _JUDGES:
         return False
     return (
         context.kind == "evaluator"

@@ -252,12 +252,14 @@ class Sighted:
     ``ends`` holds, by request, how many ``items`` there are up to its end. ``spans`` counts every
     span read, ``records`` every log record, ``unreadable`` the requests that were not OTLP; facts
     that were present but unusable (a negative token count) are counted by name in ``rejected``.
-    ``latest_ns`` is, by request, the latest end among its spans, None without any.
+    ``latest_ns`` is, by request, the latest end among its spans, None without any. ``earliest_ns``
+    is, where it is said, the earliest end of a request that holds nothing but spans, else None.
     """
 
     items: list[Sighting | Note] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     latest_ns: list[int | None] = field(default_factory=list)
+    earliest_ns: list[int | None] = field(default_factory=list)
     spans: int = 0
     records: int = 0
     unreadable: int = 0
@@ -282,7 +284,17 @@ class Sighted:
         if it had come bit by bit. What carries no time goes with what stands before it.
         """
         parts = []
-        for request in self.by_request():
+        for index, request in enumerate(self.by_request()):
+            earliest_ns = self.earliest_ns[index] if self.earliest_ns else None
+            latest_ns = request.latest_ns[0]
+            if (
+                earliest_ns
+                and latest_ns is not None
+                and earliest_ns // tick_ns == latest_ns // tick_ns
+            ):
+                # Most requests hold a few seconds.
+                parts.append(request)
+                continue
             groups: dict[int, list[Sighting | Note]] = {}
             number = None
             for item in request.items:

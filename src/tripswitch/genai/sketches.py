@@ -34,7 +34,7 @@ class Sketch:
     calls have in common, None when they are none; ``words`` are their finish reasons as they stand
     there and ``reasons`` as they are meant, ``streaming`` whether they say that they streamed.
     ``judges`` says that they may judge something without an event that says so; ``is_done`` that
-    nothing is left to read from a span without events.
+    nothing is left to read from a span without events, ``is_bare`` that nothing is said at all.
     """
 
     __slots__ = (
@@ -44,6 +44,7 @@ class Sketch:
         "error_type",
         "has_session",
         "has_user",
+        "is_bare",
         "is_done",
         "is_start",
         "judges",
@@ -58,6 +59,7 @@ class Sketch:
     ) -> None:
         plan = facts.plan
         self.plan = plan
+        self.is_bare = plan.is_bare
         self.context = context
         self.call: CallFacts | None = None
         self.words: list[str] = []

@@ -108,10 +108,10 @@ class TraceBook:
         """Take in what one or more requests said; ``now_ns`` never goes back."""
         self._now_ns = max(now_ns, self._now_ns)
         for item in items:
-            if isinstance(item, Sighting):
-                self._add_span(item)
-            else:
+            if isinstance(item, Note):
                 self._add_note(item)
+            else:
+                self._add_span(item)
         while len(self._traces) > self._max_traces or (
             self._spans > _SPANS_BY_TRACE * self._max_traces and self._traces
         ):
@@ -178,7 +178,10 @@ class TraceBook:
             trace.has_extras = True
         for evaluation in span.evaluations:
             self._place(evaluation)
-        self._touch(trace, is_root=span.parent_span_id is None or span.is_entry)
+        is_root = span.parent_span_id is None or span.is_entry
+        # Of spans that come together the later ones change nothing, unless they are the outside.
+        if is_root or trace.last_ns != self._now_ns or trace.due_ns == 0 or trace.is_settled:
+            self._touch(trace, is_root=is_root)
 
     def _add_note(self, note: Note) -> None:
         if note.evaluation is not None:
@@ -187,7 +190,9 @@ class TraceBook:
         if note.trace_id is None:
             return
         trace = self._traces.get(note.trace_id) or self._open(note.trace_id)
-        if len(trace.notes) < _MAX_SPANS_BY_TRACE:
+        if not trace.notes:
+            trace.notes = [note]
+        elif len(trace.notes) < _MAX_SPANS_BY_TRACE:
             trace.notes.append(note)
         self._touch(trace, is_root=False)
 
@@ -202,9 +207,12 @@ class TraceBook:
                     self._join_late(evaluation, ref)
                     return
                 trace = self._open(trace_id)
-            if len(trace.evaluations) < _MAX_SPANS_BY_TRACE:
+            if not trace.evaluations:
+                trace.evaluations = [evaluation]
+            elif len(trace.evaluations) < _MAX_SPANS_BY_TRACE:
                 trace.evaluations.append(evaluation)
-            self._touch(trace, is_root=False)
+            if trace.last_ns != self._now_ns or trace.due_ns == 0 or trace.is_settled:
+                self._touch(trace, is_root=False)
             return
         if evaluation.response_id is None:
             self.counts["unjoined_scores"] += 1
@@ -227,9 +235,7 @@ class TraceBook:
             if now_ns < trace.rooted_ns:
                 trace.rooted_ns = now_ns
             trace.is_dirty = True
-        due_ns = now_ns + self._hold_ns
-        if trace.rooted_ns + self._linger_ns < due_ns:
-            due_ns = trace.rooted_ns + self._linger_ns
+        due_ns = min(now_ns + self._hold_ns, trace.rooted_ns + self._linger_ns)
         if trace.due_ns == 0 or due_ns < trace.due_ns:
             self._push(trace, due_ns)
 
@@ -282,7 +288,7 @@ class TraceBook:
             trace.spans, self._tally, self._places, self._flag_keys, trace.notes, final=final
         )
         calls = [call for call in calls if self._is_first_of_answer(call)]
-        known = [*trace.calls, *calls]
+        known = [*trace.calls, *calls] if trace.calls else calls
         if known and trace.has_extras:
             add_tools(known, trace.spans)
             self.counts["late_verdicts"] += add_guardrails(known, trace.spans)
@@ -291,7 +297,7 @@ class TraceBook:
                 owner = owner_of(note.span_id, known, trace.spans)
                 if owner is not None and not owner.is_handed_on:
                     add_guardrail(owner, *note.guardrails)
-        left = []
+        left: list[Evaluation] = []
         for evaluation in trace.evaluations:
             owner = owner_of(evaluation.target_span_id, known, trace.spans)
             if owner is None and final and known:
@@ -336,7 +342,9 @@ class TraceBook:
                 add_guardrail(call, *appraised.guardrails)
             self._rows.add_call(call, appraised)
             call.is_handed_on = True
-            self._changes += self.novelties.of_call(call, self._now_ns)
+            changes = self.novelties.of_call(call, self._now_ns)
+            if changes:
+                self._changes += changes
             remember(self.index, call, self._now_ns)
             for evaluation in call.evaluations:
                 self.seen.is_new(evaluation_key(call.key, evaluation))
@@ -347,7 +355,7 @@ class TraceBook:
             if entry_id in trace.served:
                 self.counts["late_calls"] += len(members)
                 continue
-            trace.served.add(entry_id)
+            trace.served = {*trace.served, entry_id}
             self._rows.add_request(members)
 
     def _join_late(self, evaluation: Evaluation, ref: CallRef) -> None:

@@ -22,14 +22,14 @@ from tripswitch.genai.vocabulary import Vocabulary
 from tripswitch.otlp.attributes import AttributeReader, Wanted
 from tripswitch.otlp.delivery import Signal
 from tripswitch.otlp.log_reader import LogReader
-from tripswitch.otlp.reader import SpanTable, read_spans
+from tripswitch.otlp.reader import SpanReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tripswitch.config.read_section import Read
     from tripswitch.otlp.attributes import Marks
-    from tripswitch.otlp.reader import SpanEvent
+    from tripswitch.otlp.reader import SpanRow
 
 DEFAULT_COHORTS = ("control", "canary")
 
@@ -37,6 +37,7 @@ DEFAULT_COHORTS = ("control", "canary")
 _MAX_REMEMBERED = 8192
 _MAX_DURATION_NS = 24 * 3600 * 10**9
 _SERVER, _CONSUMER = 2, 5
+_ERROR = 2
 
 
 class Understanding:
@@ -72,29 +73,29 @@ class Understanding:
 
     def traces(self, requests: Sequence[bytes]) -> Sighted:
         """Read ``requests``, each a serialised ``ExportTraceServiceRequest``."""
-        table = read_spans(requests, self._reader, WANTED_EVENTS)
-        sighted = Sighted(spans=table.read, unreadable=table.unreadable)
+        reader = SpanReader(self._reader, WANTED_EVENTS)
+        rejected: dict[str, int] = {}
+        sighted = Sighted()
+        items: list[Sighting] = []
+        for request in requests:
+            first = len(items)
+            for row in reader.spans(request):
+                sighting = self._sighting(row, rejected)
+                if sighting is not None:
+                    items.append(sighting)
+            times_ns = [sighting.end for sighting in items[first:]]
+            sighted.ends.append(len(items))
+            sighted.latest_ns.append(max(times_ns, default=None))
+            sighted.earliest_ns.append(min(times_ns, default=None))
+        sighted.items += items
+        sighted.spans, sighted.unreadable = reader.read, reader.unreadable
         for fact, count in (
-            ("bad_ids", table.bad_ids),
-            ("bad_attributes", table.bad_attributes),
+            ("bad_ids", reader.bad_ids),
+            ("bad_attributes", reader.bad_attributes),
         ):
             if count:
                 sighted.rejected[fact] = count
-        starts, ends = table.start.tolist(), table.end.tolist()
-        request_of = table.request_index.tolist()
-        row = 0
-        for request in range(len(requests)):
-            latest: int | None = None
-            while row < len(request_of) and request_of[row] == request:
-                sighting = self._sighting(table, row, starts[row], ends[row], sighted.rejected)
-                row += 1
-                if sighting is None:
-                    continue
-                sighted.items.append(sighting)
-                if latest is None or sighting.end > latest:
-                    latest = sighting.end
-            sighted.ends.append(len(sighted.items))
-            sighted.latest_ns.append(latest)
+        sighted.rejected.update(rejected)
         return sighted
 
     def logs(self, requests: Sequence[bytes]) -> Sighted:
@@ -121,36 +122,50 @@ class Understanding:
             sighted.latest_ns.append(None)
         return sighted
 
-    def _sighting(
-        self, table: SpanTable, row: int, start: int, end: int, rejected: dict[str, int]
-    ) -> Sighting | None:
+    def _sighting(self, row: SpanRow, rejected: dict[str, int]) -> Sighting | None:
+        (
+            trace_id,
+            span_id,
+            parent_span_id,
+            name,
+            kind,
+            start,
+            end,
+            status_code,
+            resource,
+            resource_marks,
+            scope_name,
+            attributes,
+            marks,
+            events,
+            links,
+        ) = row
         if not 0 <= end - start <= _MAX_DURATION_NS:
             # An unbelievable duration is made 0: the end decides the minute.
             rejected["duration"] = rejected.get("duration", 0) + 1
             start = end
-        events = table.events[row]
-        sketch = self._sketch(table, row, events, rejected)
+        sketch = self._sketches.get((marks, resource_marks, scope_name, status_code))
+        if sketch is None or (events and not sketch.holds_for(events)):
+            sketch = self._sketch(row, rejected)
         if sketch.is_start:
             # A start marker of Logfire's: the span itself comes when it ends.
             return None
         sighting = Sighting(
-            table.trace_id[row],
-            table.span_id[row],
-            table.parent_span_id[row],
+            trace_id,
+            span_id,
+            parent_span_id,
             start,
             end,
-            is_entry=table.kind[row] in (_SERVER, _CONSUMER),
-            failed=table.status_code[row] == 2,
+            is_entry=kind in (_SERVER, _CONSUMER),
+            failed=status_code == _ERROR,
         )
-        if sketch.plan.is_bare and not events:
+        if sketch.is_bare and not events:
             return sighting
         sighting.context = sketch.context
         sighting.failed = sketch.error_class is not None
         if sketch.is_done and not events:
             return sighting
-        facts = SpanFacts(
-            sketch.plan, table.attributes[row], table.resources[table.resource[row]], rejected
-        )
+        facts = SpanFacts(sketch.plan, attributes, resource, rejected)
         if sketch.has_session:
             sighting.session = facts.ranked("session")
         if sketch.has_user:
@@ -166,45 +181,29 @@ class Understanding:
                 content_facts=self._vocabulary.content_facts,
             )
         if sketch.judges or events:
-            sighting.name = table.name[row][:MAX_TEXT]
-            judgements.of_span(sighting, facts, events, table.links[row])
+            sighting.name = name.decode("utf-8", "replace")[:MAX_TEXT]
+            judgements.of_span(sighting, facts, events, links)
         return sighting
 
-    def _sketch(
-        self,
-        table: SpanTable,
-        row: int,
-        events: Sequence[SpanEvent],
-        rejected: dict[str, int],
-    ) -> Sketch:
-        """Return what the span has in common with those that are alike."""
-        resource = table.resource[row]
-        key = (
-            table.marks[row],
-            table.resource_marks[resource],
-            table.scope_name[row],
-            table.status_code[row],
-        )
-        known = self._sketches.get(key)
-        if known is not None and (not events or known.holds_for(events)):
-            return known
-        attributes, on_resource = table.attributes[row], table.resources[resource]
-        plan = self._vocabulary.plan(tuple(attributes), tuple(on_resource), table.scope_name[row])
+    def _sketch(self, row: SpanRow, rejected: dict[str, int]) -> Sketch:
+        """Return what the span has in common with those that are alike, worked out from it."""
+        status_code, resource, resource_marks, scope_name, attributes, marks, events, _ = row[7:]
+        plan = self._vocabulary.plan(tuple(attributes), tuple(resource), scope_name)
         already_rejected = sum(rejected.values())
-        facts = SpanFacts(plan, attributes, on_resource, rejected)
-        sketch = Sketch(facts, self._context(facts, rejected), table.status_code[row], events)
+        facts = SpanFacts(plan, attributes, resource, rejected)
+        sketch = Sketch(facts, self._context(facts, rejected), status_code, events)
         if (
             plan.is_sketchable
-            and None not in key[0]
-            and None not in key[1]
-            and len(key[2]) <= MAX_TEXT
+            and None not in marks
+            and None not in resource_marks
+            and len(scope_name) <= MAX_TEXT
             and sketch.holds_for(events)
             # Each span with an unusable value has to be counted.
             and sum(rejected.values()) == already_rejected
         ):
             if len(self._sketches) >= _MAX_REMEMBERED:
                 self._sketches.clear()
-            self._sketches[key] = sketch
+            self._sketches[marks, resource_marks, scope_name, status_code] = sketch
         return sketch
 
     def _context(self, facts: SpanFacts, rejected: dict[str, int]) -> Context:

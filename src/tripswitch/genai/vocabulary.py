@@ -84,6 +84,9 @@ _CALL_FACTS: Final = (
 )
 # What shows that a span which does not say what it is was a call.
 _ANSWER_FACTS: Final = ("input_tokens", "output_tokens", "response_id", "finish_reasons")
+_COST_FACTS: Final = ("cost_usd", "cost_input_usd", "cost_output_usd")
+_JUDGING_FACTS: Final = ("evaluation_name", "scores")
+_TTFT_FACTS: Final = ("ttft", "first_token_at")
 _GUARDRAIL_FACTS: Final = (
     "guardrail_verdict",
     "guardrail_blocked",
@@ -124,10 +127,12 @@ class Plan:
 
     ``common_keys`` and ``common_resource_keys`` are the keys, there on every such span and its
     resource, that `COMMON_FACTS` depend on. ``shows_call`` says that a model or tokens are named,
-    ``shows_answer`` that an answer came; ``raw`` maps the parts of a provider's raw answer to their
-    keys; ``is_bare`` says that nothing here is of any use. ``is_memorable`` says that the values of
-    the common keys may be remembered: none is a JSON document, which may hold anybody's text.
-    ``is_sketchable`` says so of all that alike spans have in common, see `tells`.
+    ``shows_answer`` that an answer came, ``shows_cost`` and ``shows_ttft`` that dollars or the time
+    to the first token may stand there, ``judges`` evaluations; ``raw`` maps the parts of a
+    provider's raw answer to their keys; ``is_bare`` says that nothing here is of any use.
+    ``is_memorable`` says that the values of the common keys may be remembered: none is a JSON
+    document, which may hold anybody's text. ``is_sketchable`` says so of all that alike spans have
+    in common, see `tells`.
     """
 
     __slots__ = (
@@ -139,12 +144,15 @@ class Plan:
         "is_bare",
         "is_memorable",
         "is_sketchable",
+        "judges",
         "raw",
         "raw_provider",
         "rows",
         "scope_name",
         "shows_answer",
         "shows_call",
+        "shows_cost",
+        "shows_ttft",
     )
 
     def __init__(
@@ -180,6 +188,8 @@ class Plan:
         )
         self.shows_call = any(fact in self.rows for fact in _CALL_FACTS)
         self.shows_answer = any(fact in self.rows for fact in _ANSWER_FACTS)
+        self.shows_cost = any(fact in self.rows for fact in _COST_FACTS)
+        self.shows_ttft = any(fact in self.rows for fact in _TTFT_FACTS)
         self.has_guardrail = any(fact in self.rows for fact in _GUARDRAIL_FACTS)
         self.evaluations = tuple(
             found for key in span_keys for found in _numbered(key) if found is not None
@@ -191,6 +201,7 @@ class Plan:
             if match:
                 self.raw[match["part"]] = key
                 self.raw_provider = match["provider"]
+        self.judges = bool(self.evaluations) or any(fact in self.rows for fact in _JUDGING_FACTS)
         self.is_bare = not self.rows and not self.evaluations and not self.raw
 
 

@@ -42,8 +42,6 @@ QUIET_EVENTS: Final = frozenset(
     {
         EventName.CHANGE_SEEN,
         EventName.LEAK_NOTED,
-        EventName.COMMS_DUE,
-        EventName.POSTMORTEM_DUE,
         EventName.EVIDENCE_SEALED,
     }
 )

@@ -1,8 +1,8 @@
 """A case: one incident as the ledger tells of it, typed and made harmless to show.
 
 `case_of` takes the JSON that ``Ledger.case`` (or the API) gives and reads it once, tolerantly: an
-older ledger lacks fields, a newer one has more. Every text goes through `plain` here, so that what
-is made of a case (charts, updates, postmortems) starts from single, bounded, inert lines.
+older ledger lacks fields, a newer one has more. Every text goes through `plain_line` here, so that
+what is made of a case (charts, updates, postmortems) starts from single, bounded, inert lines.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from tripswitch.model.clocktext import ns_of
 from tripswitch.model.drift import DriftSeries, DriftSignal
-from tripswitch.model.plain_text import plain
+from tripswitch.model.plain_text import plain_line
 from tripswitch.model.scope import Scope
 
 _NAME_CHARS: Final = 80
@@ -220,11 +220,11 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _name(value: Any) -> str:
-    return plain(value, _NAME_CHARS)
+    return plain_line(value, _NAME_CHARS)
 
 
 def _sentence(value: Any) -> str:
-    return plain(value, _SENTENCE_CHARS)
+    return plain_line(value, _SENTENCE_CHARS)
 
 
 def _time(value: Any) -> int | None:

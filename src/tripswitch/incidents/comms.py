@@ -18,7 +18,7 @@ from tripswitch.incidents.postmortem.figures import figures_of
 from tripswitch.incidents.rendering import render
 from tripswitch.incidents.values import clock_text, lasted_text, moment_text
 from tripswitch.model.clocktext import NS_PER_S
-from tripswitch.model.plain_text import plain
+from tripswitch.model.plain_text import plain_line
 
 State = Literal["investigating", "identified", "monitoring", "resolved"]
 Audience = Literal["engineering", "consumer"]
@@ -157,7 +157,7 @@ def _values(case: Case, settings: CommsSettings) -> dict[str, Any]:
         "incident": case.id,
         "severity": case.severity,
         "scope": case.label,
-        "service": plain(settings.names.get(route, _UNNAMED)),
+        "service": plain_line(settings.names.get(route, _UNNAMED)),
         "began": moment_text(case.onset_ns),
         "began_time": f"{clock_text(case.onset_ns, seconds=False)} UTC",
         "noticed": moment_text(case.detected_ns),
@@ -213,7 +213,7 @@ def _tenants(
     if not case.tenants:
         return None, None
     tell = tuple(name for name, _ in case.tenants)
-    every = dict.fromkeys(plain(name) for name in settings.tenants)
+    every = dict.fromkeys(plain_line(name) for name in settings.tenants)
     return tell, tuple(name for name in every if name not in tell)
 
 

@@ -7,7 +7,7 @@ facts, bounded; prompt and answer are never among them.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from tripswitch.model.calls import Calls
     from tripswitch.model.scope import Scope
+    from tripswitch.model.snapshot import Snapshot
 
 _MOST_ARMS: Final = 2_000
 _KEPT: Final = 8
+_WELL: Final = 0.8
 _LONGEST_FACT: Final = 200
 _NS_PER_S: Final = 1e9
 
@@ -28,11 +30,11 @@ T = TypeVar("T")
 
 
 class GoodCall(NamedTuple):
-    """One good call: where to find it, whose it was, how long its input was, its facts."""
+    """One good call: where to find it, whose it was, its worst score (1 for none), its facts."""
 
     trace_id: str
     tenant: str | None
-    input_tokens: float
+    worst_score: float
     end_ns: int
     facts: tuple[TraceFact, ...]
 
@@ -61,29 +63,56 @@ class Contrast:
                 known = self._arms[arm] = deque(maxlen=_KEPT)
                 if len(self._arms) > _MOST_ARMS:
                     self._arms.popitem(last=False)
-            tokens = float(calls.input_tokens[row]) if len(calls.input_tokens) else 0.0
+            scores = [
+                one.score for one in value_at(calls.evals, row) or () if one.score is not None
+            ]
             known.append(
                 GoodCall(
                     calls.trace_id[row],
                     value_at(calls.tenant, row),
-                    tokens,
+                    min(scores, default=1.0),
                     int(calls.end[row]),
                     call_facts(calls, row),
                 )
             )
 
     def nearest(self, arms: list[Scope], tenant: str | None) -> GoodCall | None:
-        """Return a good call of one of ``arms``, of the same tenant where there is one."""
+        """Return a good call of one of ``arms``: well scored, of the same tenant if it can be."""
         found = [call for arm in arms for call in self._arms.get(arm, ())]
         return max(
             found,
-            key=lambda call: (call.tenant == tenant, call.end_ns, call.trace_id),
+            key=lambda call: (
+                call.worst_score >= _WELL,
+                call.tenant == tenant,
+                call.worst_score,
+                call.end_ns,
+                call.trace_id,
+            ),
             default=None,
         )
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Put the calls into ``snapshot``."""
+        snapshot.facts["contrast"] = [
+            [snapshot.number(arm), [list(call) for call in calls]]
+            for arm, calls in self._arms.items()
+        ]
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Know again what `save` put there; a snapshot of before had none."""
+        for number, calls in snapshot.facts.get("contrast", ()):
+            arm = snapshot.scope(number)
+            if arm is not None:
+                self._arms[arm] = deque((_good_call_of(call) for call in calls), maxlen=_KEPT)
 
     def forget(self, arm: Scope) -> None:
         """Drop an arm that made way."""
         self._arms.pop(arm, None)
+
+
+def _good_call_of(kept: list[Any]) -> GoodCall:
+    call = GoodCall(*kept)
+    return call._replace(facts=tuple((name, value) for name, value in call.facts))
 
 
 def call_facts(calls: Calls, row: int) -> tuple[TraceFact, ...]:

@@ -29,6 +29,7 @@ from tripswitch.model.incident import Incident, IncidentState, RollbackPlan, Rol
 from tripswitch.model.messages import Command, EventName
 from tripswitch.windows.scopes import Scopes
 
+_SOON_NS: Final = 5 * NS_PER_MINUTE
 _NOT_FOLLOWED: Final = (
     RollbackState.PLANNED,
     RollbackState.UNDOING,
@@ -106,7 +107,12 @@ class Follower:
         key = next(key for key, other in self.book.open.items() if other is tracked)
         self.book.close(key, now_ns, settings)
         lasted = minutes_text(now_ns - incident.onset_ns)
-        waived = "" if incident.waiver is None else f", by a waiver of {incident.waiver.by}"
+        waived = ""
+        if incident.waiver is not None:
+            waiver = incident.waiver
+            waived = f": {waiver.note}"
+            if waiver.what != "merged":
+                waived = f", by a waiver of {waiver.by}"
         return emit(
             EventName.INCIDENT_RESOLVED,
             now_ns,
@@ -168,8 +174,10 @@ class Follower:
     def _confirmed(self, tracked: Tracked, now_ns: int, detail: str) -> list[Command]:
         with_rollback(tracked, RollbackState.CONFIRMED, detail)
         tracked.confirmed_ns = now_ns
-        if tracked.recovery is not None and not tracked.recovery.is_well():
-            # Minutes of before the traffic moved would have to leave the window first.
+        waited_ns = now_ns - (tracked.called_ns or now_ns)
+        is_well = tracked.recovery is not None and tracked.recovery.is_well()
+        if waited_ns > _SOON_NS and not is_well:
+            # So many minutes of before the traffic moved would have to leave the window first.
             self.start(tracked, now_ns)
         self.book.note_rollback(_plan_of(tracked))
         return emit(EventName.ROLLBACK_CONFIRMED, now_ns, tracked, detail)

@@ -1,8 +1,8 @@
 """Escaping for Markdown: a value stays one piece of text wherever a template puts it.
 
-CommonMark and GitHub's dialect. Values are single lines (`plain`); what would start or end markup
-in a line, at the start of a line or of a table's cell is escaped with a backslash, which both take
-before any ASCII punctuation (CommonMark 0.31, section 2.4).
+CommonMark and GitHub's dialect. Values are single lines (`plain_line`); what would start or end
+markup in a line, at the start of a line or of a table's cell is escaped with a backslash, which
+both take before any ASCII punctuation (CommonMark 0.31, section 2.4).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from typing import Any, Final
 
 from tripswitch.incidents.postmortem.cause import DiffLine
-from tripswitch.model.plain_text import plain
+from tripswitch.model.plain_text import plain_line
 
 # "://" and "www." would become links by themselves, "@" and "#" mentions.
 _ANYWHERE: Final = re.compile(r"([\\`*_\[\]<>|~&$#@!^{}])")
@@ -26,7 +26,7 @@ def escaped(value: Any) -> str:
     >>> escaped("# [x](http://a) <b> a_b|c")
     '\\\\# \\\\[x\\\\](http\\\\://a) \\\\<b\\\\> a\\\\_b\\\\|c'
     """
-    text = plain("" if value is None else value, _MOST_CHARS)
+    text = plain_line("" if value is None else value, _MOST_CHARS)
     text = _ANYWHERE.sub(r"\\\1", text)
     text = _LINKS.sub(lambda found: "\\" + (found.group(1) or found.group(2)), text)
     return _AT_START.sub(_escape_start, text)

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from tripswitch.errors import ConfigError
 from tripswitch.incidents.markdown import escaped
-from tripswitch.model.plain_text import plain
+from tripswitch.model.plain_text import plain_line
 
 Form = Literal["html", "markdown", "text"]
 
@@ -54,7 +54,7 @@ def render(templates: Mapping[str, str], name: str, form: Form, values: Mapping[
         line = getattr(error, "lineno", None)
         place = f"{name}, line {line}" if line else name
         raise ConfigError(
-            f"the template {place} cannot be used: {plain(error)}",
+            f"the template {place} cannot be used: {plain_line(error)}",
             hint="compare it with the built-in one of that name",
         ) from None
 
@@ -62,7 +62,7 @@ def render(templates: Mapping[str, str], name: str, form: Form, values: Mapping[
 def _html(value: Any) -> Any:
     if isinstance(value, Made):
         return Markup(value)  # noqa: S704 - made by this package, of escaped values
-    return plain(value, _TEXT_CHARS) if isinstance(value, str) else value
+    return plain_line(value, _TEXT_CHARS) if isinstance(value, str) else value
 
 
 def _markdown(value: Any) -> Any:
@@ -70,7 +70,7 @@ def _markdown(value: Any) -> Any:
 
 
 def _text(value: Any) -> Any:
-    return value if isinstance(value, Made) else plain(value, _TEXT_CHARS)
+    return value if isinstance(value, Made) else plain_line(value, _TEXT_CHARS)
 
 
 _FINALIZE: Final[dict[Form, Callable[[Any], Any]]] = {

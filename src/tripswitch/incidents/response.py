@@ -19,10 +19,16 @@ from tripswitch.incidents.facts import FactFinder, Facts
 from tripswitch.incidents.follow import Follower
 from tripswitch.incidents.plan import plan_rollback
 from tripswitch.incidents.triage import Circumstances, triage
-from tripswitch.model.incident import RollbackPlan, RollbackState, Severity, undo_key
+from tripswitch.model.incident import (
+    Confirmation,
+    RollbackPlan,
+    RollbackState,
+    Severity,
+    undo_key,
+)
 from tripswitch.model.messages import Command, Event, EventName, Rollback, RollbackOutcome
 from tripswitch.model.scope import Scope
-from tripswitch.model.verdict import Verdict
+from tripswitch.model.verdict import Comparison, Verdict
 
 
 class Responder:
@@ -149,6 +155,32 @@ class Responder:
         commands = emit(EventName.INCIDENT_OPENED, now_ns, tracked, verdict.why)
         commands += self._carry(tracked, plan, now_ns)
         self.follower.start(tracked, now_ns)
+        return commands + self._merge_into(tracked, now_ns, config)
+
+    def _merge_into(self, wide: Tracked, now_ns: int, config: Config) -> list[Command]:
+        """Close what turns out to be part of a provider's incident that has just opened.
+
+        Only what blames nobody else (no control says otherwise) and moved nothing yet.
+        """
+        commands: list[Command] = []
+        for subject, part in list(self.book.open.items()) if wide.families else ():
+            plan = part.incident.rollback
+            is_part = (
+                part is not wide
+                and subject.security == wide.incident.security
+                and subject.scope.family() in wide.families
+                and part.incident.shape is wide.incident.shape
+                and all(
+                    verdict.comparison is not Comparison.CONTROL
+                    for verdict in part.verdicts.values()
+                )
+                and (plan is None or plan.state in _NOTHING_MOVED)
+            )
+            if is_part:
+                note = f"part of {wide.incident.id} on {wide.incident.scope.label()}"
+                merged = Confirmation("merged", "tripswitch", now_ns, note)
+                part.incident = replace(part.incident, waiver=merged)
+                commands += self.follower.resolve_if_complete(part, now_ns, config.incidents)
         return commands
 
     def _refresh_exemplars(self, tracked: Tracked, config: Config) -> None:
@@ -213,6 +245,12 @@ class Responder:
             self.book.note_rollback(tracked.incident.rollback)
 
 
+_NOTHING_MOVED = (
+    RollbackState.PROPOSED,
+    RollbackState.WITHHELD,
+    RollbackState.REJECTED,
+    RollbackState.EXPIRED,
+)
 _PAST_THE_CALL = (
     RollbackState.UNDOING,
     RollbackState.UNDONE,

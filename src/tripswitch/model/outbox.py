@@ -50,6 +50,8 @@ class Effect:
     when the thing it tells of happened. ``attempts`` counts begun tries, ``due_ns`` is the wall
     time of the next one, ``not_after_ns`` the wall time after which it is no longer worth doing.
     ``thread`` is the dedup key of the episode that a notification tells of, empty for none.
+    ``kept`` is JSON that a rollback target recorded before it wrote, for an undo; empty when it
+    wrote nothing.
     """
 
     key: str
@@ -65,6 +67,7 @@ class Effect:
     not_after_ns: int
     last_result: str = ""
     thread: str = ""
+    kept: str = ""
 
 
 Lane = tuple[EffectKind, str]
@@ -108,8 +111,14 @@ class Outbox(Protocol):
     def begin_read_back(self, key: str) -> bool:
         """Take an unknown effect to ask its target about it; no attempt is counted."""
 
-    def mark_leaving(self, key: str) -> bool:
-        """Record, before the first byte of a request goes, that it may arrive from now on."""
+    def mark_leaving(self, key: str, kept: str = "") -> bool:
+        """Record, before the first byte of a request goes, that it may arrive from now on.
+
+        ``kept``, where there is any, takes the place of what an earlier attempt recorded.
+        """
+
+    def kept(self, key: str) -> str:
+        """Return what was recorded for the undo of an effect, empty when nothing was."""
 
     def finish(self, key: str, state: EffectState, result: str, now_ns: int) -> bool:
         """Record the end: done, failed, or unknown for good."""

@@ -28,7 +28,7 @@ _BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5")
 _MOST_MARKS = 3
 
 
-def plain_line(text: object, most_chars: int) -> str:
+def plain_line(text: object, most_chars: int = 200) -> str:
     """Return ``text`` as one plain line of at most ``most_chars`` (1 or more) characters.
 
     >>> plain_line("\\x1b[31mred\\x1b[0m\\u202e\\nnext", 20)

@@ -73,9 +73,17 @@ class ScopeColumn:
     @classmethod
     def of(cls, scopes: Iterable[tuple[str | None, ...]]) -> ScopeColumn:
         """Return the column of ``scopes``, one a row: scopes, or their six fields."""
+        # Held while they are told apart, so that no two have one identity.
+        rows = list(scopes)
         known: dict[tuple[str | None, ...], int] = {}
-        codes = [known.setdefault(scope, len(known)) for scope in scopes]
-        return cls([Scope(*fields) for fields in known], np.array(codes, dtype=np.int64))
+        # Rows share a few objects, and six texts take long to hash.
+        identities = list(map(id, rows))
+        code_of = {
+            identity: known.setdefault(scope, len(known))
+            for identity, scope in dict(zip(identities, rows, strict=True)).items()
+        }
+        codes = np.array(list(map(code_of.__getitem__, identities)), dtype=np.int64)
+        return cls([Scope(*fields) for fields in known], codes)
 
     def take(self, rows: npt.NDArray[np.int64] | slice) -> ScopeColumn:
         """Return the column of some of the rows."""

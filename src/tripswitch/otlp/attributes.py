@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import struct
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -21,6 +21,9 @@ Value = str | bool | int | float | bytes | list[Any] | dict[str, Any] | None
 
 # An entry longer than this hardly repeats, and hashing it would cost more than opening it.
 _MAX_REMEMBERED_BYTES = 160
+# A key of more values than this holds ids, measurements or times: what is remembered of them hardly
+# comes again and would only be in the way.
+_MAX_VALUES = 256
 # 16,384 entries of at most 160 bytes with their values are about 6 MB.
 _MAX_REMEMBERED = 16_384
 # A structured value of more parts than this is no GenAI fact.
@@ -52,6 +55,10 @@ class Key(NamedTuple):
     name: str
     mark: Mark
     is_private: bool
+
+
+# In place of a key that was not met so far.
+_UNSEEN: Final = Key("", None, False)
 
 
 class Wanted:
@@ -111,7 +118,11 @@ class AttributeReader:
 
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
+        # Keys by what stands before the length of their value.
+        self._heads: dict[bytes, Key | None] = {}
         self._remembered: dict[bytes, Entry] = {}
+        # How many values of each other key are among them.
+        self._values: dict[bytes, int] = {}
         # Of these the entries that tell spans apart, which are few and repeat.
         self._telling: dict[bytes, Entry] = {}
 
@@ -148,30 +159,53 @@ class AttributeReader:
         return attributes, tuple(marks), unreadable
 
     def _open(self, raw: bytes) -> Entry:
-        start = value_start(raw)
-        if not start:
-            return self._open_fully(raw)
-        key = self._wanted.key(raw[2 : 2 + raw[1]])
+        size = len(raw)
+        # Where the value starts if one byte says how long the key is and one how long the value.
+        start = raw[1] + 4 if size > 1 else 0
+        head = raw[: start - 1]
+        key = self._heads.get(head, _UNSEEN)
+        if key is _UNSEEN or not (0 < size - start < 0x80 and raw[start - 1] == size - start):
+            start = value_start(raw)
+            if not start:
+                return self._open_fully(raw)
+            key = self._key(raw)
         if key is None:
             entry = UNWANTED
-            if start < len(raw) and raw[start] not in _NUMBER_TAGS:
+            if start < size and raw[start] not in _NUMBER_TAGS:
                 return entry
         else:
-            entry = _marked(key, open_value(raw[start:]))
+            value = _value_at(raw, start)
+            entry = (key.name, value, None if value is None else key.mark)
             if key.is_private:
                 return entry
-        if len(raw) <= _MAX_REMEMBERED_BYTES:
-            if len(self._remembered) >= _MAX_REMEMBERED:
-                self._make_room()
-            if key is not None and entry[2] is None:
-                entry = (key.name, entry[1], self._wanted.new_mark())
-                self._telling[raw] = entry
-            self._remembered[raw] = entry
+        if size > _MAX_REMEMBERED_BYTES:
+            return entry
+        if key is not None and entry[2] is None:
+            entry = (key.name, entry[1], self._wanted.new_mark())
+            self._telling[raw] = entry
+        else:
+            values = self._values.get(head, 0)
+            if values >= _MAX_VALUES:
+                return entry
+            self._values[head] = values + 1
+        if len(self._remembered) >= _MAX_REMEMBERED:
+            self._make_room()
+        self._remembered[raw] = entry
         return entry
+
+    def _key(self, raw: bytes) -> Key | None:
+        """Return the wanted key of an entry that is a key, then a value; None for any other."""
+        key_end = 2 + raw[1]
+        key = self._wanted.key(raw[2:key_end])
+        if len(self._heads) >= _MAX_NAMES:
+            self._heads.clear()
+        self._heads[raw[: key_end + 1]] = key
+        return key
 
     def _make_room(self) -> None:
         """Forget the values that hardly repeat, and the others when there are too many of them."""
         self._remembered.clear()
+        self._values.clear()
         if len(self._telling) > _MAX_REMEMBERED // 2:
             self._telling.clear()
         self._remembered.update(self._telling)
@@ -205,6 +239,23 @@ def value_start(raw: bytes) -> int:
         return tag_at + 2 if tag_at + 2 + length == size else 0
     length, start = _varint(raw, tag_at + 1)
     return start if start and start + length == size else 0
+
+
+def _value_at(raw: bytes, start: int) -> Value:
+    """Return what `open_value` does of the bytes from ``start`` on, which are not copied if few."""
+    size = len(raw) - start
+    if 1 < size < 0x82:
+        tag, first = raw[start], raw[start + 1]
+        if tag == _STRING_TAG:
+            if first == size - 2:
+                return raw[start + 2 :].decode("utf-8", "replace")
+        elif tag == _INT_TAG:
+            if size == 3 and raw[start + 2] < 0x80 <= first:
+                return first & 0x7F | raw[start + 2] << 7
+        elif tag == _DOUBLE_TAG and size == 9:
+            value: float = _DOUBLE.unpack_from(raw, start + 1)[0]
+            return value
+    return open_value(raw[start:])
 
 
 def open_value(raw: bytes) -> Value:

@@ -157,8 +157,13 @@ class Ledger:
 
     def incident(self, incident_id: str) -> dict[str, Any] | None:
         """Return the JSON of one incident as it stands, None where there is none."""
+        known = self.known_incident(incident_id)
+        return None if known is None else known.as_json()
+
+    def known_incident(self, incident_id: str) -> Incident | None:
+        """Return one incident as it stands, None where there is none."""
         rows = self._database.read("SELECT record FROM incidents WHERE id = ?", (incident_id,))
-        return incident_of(rows[0]["record"]).as_json() if rows else None
+        return incident_of(rows[0]["record"]) if rows else None
 
     def timeline(self, incident_id: str) -> list[dict[str, Any]]:
         """Return the events of one incident in order, each without the incident, with its link."""

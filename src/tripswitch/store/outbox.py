@@ -36,7 +36,7 @@ _OPEN = """
 
 EFFECT_COLUMNS = (
     "key, kind, target, type, subject, body, occurred_ns, state, attempts, due_ns, not_after_ns, "
-    "last_result, thread"
+    "last_result, thread, kept"
 )
 
 # An effect is mine to settle unless it is settled already, or somebody else is sending it.
@@ -98,12 +98,18 @@ class SqliteOutbox:
         """Take an unknown effect to ask about it; False when it is not there to take."""
         return self._take(key, "unknown", 0)
 
-    def mark_leaving(self, key: str) -> bool:
+    def mark_leaving(self, key: str, kept: str = "") -> bool:
         """Record that the first byte is about to go; False when the effect is not ours."""
         return self._change(
-            "UPDATE outbox SET is_leaving = 1 WHERE key = ? AND state = 'sending' AND sender = ?",
-            (key, self._sender),
+            """UPDATE outbox SET is_leaving = 1, kept = CASE WHEN ? = '' THEN kept ELSE ? END
+               WHERE key = ? AND state = 'sending' AND sender = ?""",
+            (_storable(kept), _storable(kept), key, self._sender),
         )
+
+    def kept(self, key: str) -> str:
+        """Return what was recorded for the undo of an effect, empty when nothing was."""
+        rows = self._database.read("SELECT kept FROM outbox WHERE key = ?", (key,))
+        return str(rows[0]["kept"]) if rows else ""
 
     def finish(self, key: str, state: EffectState, result: str, now_ns: int) -> bool:
         """Record the end: done, failed, or unknown for good; False when it is not ours to end."""
@@ -210,7 +216,8 @@ def put_effects(connection: sqlite3.Connection, effects: Sequence[Effect]) -> in
     added = 0
     for effect in effects:
         new = connection.execute(
-            f"""INSERT INTO outbox ({EFFECT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            f"""INSERT INTO outbox ({EFFECT_COLUMNS})
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (key) DO NOTHING""",  # noqa: S608 - constants only
             (
                 effect.key,
@@ -226,6 +233,7 @@ def put_effects(connection: sqlite3.Connection, effects: Sequence[Effect]) -> in
                 effect.not_after_ns,
                 _storable(effect.last_result),
                 effect.thread,
+                _storable(effect.kept),
             ),
         ).rowcount
         added += new

@@ -72,6 +72,10 @@ _THREADS = (
     "CREATE INDEX threads_by_group ON threads (notifier, in_group)",
 )
 
+# What a rollback target recorded before it wrote, for an undo.
+_KEPT = ("ALTER TABLE outbox ADD COLUMN kept TEXT NOT NULL DEFAULT ''",)
+
+# What the signals around an incident measured.
 _DRIFT = (
     """CREATE TABLE drift (
         incident_id TEXT NOT NULL,
@@ -81,4 +85,4 @@ _DRIFT = (
     )""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _THREADS, _DRIFT)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _THREADS, _KEPT, _DRIFT)

@@ -6,6 +6,8 @@
                                    postmortem_published, with {"by", "note", "link"}
     POST /v1/incidents             open one by hand: {"by", "sentence", "scope", "trigger", ...}
     GET  /v1/incidents/ID/updates  status updates, drafted from what is known now
+    GET  /v1/incidents/ID/dry-run  the literal requests of its rollback; wants a token, for it asks
+                                   the target where it stands
     GET  /v1/audit                 whether the chain of the timeline is whole
 
 What changes something needs a bearer token, always: one of ``telemetry.api.auth``, or the one that
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
 class IncidentPages:
     """What is asked and told of incidents; ``instruct`` and ``open`` may raise InstructionError.
 
-    ``admits`` says whether an ``Authorization`` header may change something.
+    ``admits`` says whether an ``Authorization`` header may change something; ``dry_run`` may raise
+    InstructionError where there is nothing to rehearse.
     """
 
     incident: Callable[[str], dict[str, Any] | None]
@@ -46,6 +49,7 @@ class IncidentPages:
     instruct: Callable[[str, Act, Any], dict[str, Any]]
     open: Callable[[Any], dict[str, Any]]
     admits: Callable[[str], bool]
+    dry_run: Callable[[str], Awaitable[dict[str, Any]]]
 
 
 def incident_routes(pages: IncidentPages, board: Board, guard: Guard) -> list[Route]:
@@ -89,9 +93,26 @@ def incident_routes(pages: IncidentPages, board: Board, guard: Guard) -> list[Ro
         Route("/v1/incidents", opened, methods=["POST"]),
         Route("/v1/incidents/{incident_id}", reading(one), methods=["GET"]),
         Route("/v1/incidents/{incident_id}/updates", reading(updates), methods=["GET"]),
+        Route("/v1/incidents/{incident_id}/dry-run", rehearsing(pages), methods=["GET"]),
         Route("/v1/incidents/{incident_id}/{act}", act, methods=["POST"]),
         Route("/v1/audit", reading(lambda _request: pages.audit()), methods=["GET"]),
     ]
+
+
+def rehearsing(pages: IncidentPages) -> Callable[[Request], Awaitable[Response]]:
+    """Return what answers with the literal requests of a rollback."""
+
+    async def rehearsed(request: Request) -> Response:
+        if not pages.admits(request.headers.get("authorization", "")):
+            return json_answer({"error": "a bearer token is needed"}, 401)
+        try:
+            return json_answer(await pages.dry_run(request.path_params["incident_id"]))
+        except InstructionError as error:
+            return json_answer({"error": str(error)}, 409)
+        except LedgerError as error:
+            return json_answer({"error": str(error)}, 503)
+
+    return rehearsed
 
 
 async def changed(

@@ -132,6 +132,14 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         errors=(404, 503),
     ),
     Operation(
+        "GET",
+        "/v1/incidents/{incident_id}/dry-run",
+        "The literal requests that an incident's rollback would send now; its target is read.",
+        ref("DryRun"),
+        (_ID,),
+        errors=(401, 409, 503),
+    ),
+    Operation(
         "POST",
         "/v1/incidents/{incident_id}/{act}",
         "Say what is wanted of an incident.",

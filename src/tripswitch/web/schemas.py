@@ -178,6 +178,13 @@ SCHEMAS: Final[dict[str, Schema]] = {
             "tip": _TEXT_OR_NULL,
         }
     ),
+    "DryRun": _object(
+        {
+            "target": _TEXT,
+            "state": {"enum": ["planned", "done", "failed", "retry", "unknown"]},
+            "text": _TEXT,
+        }
+    ),
     "Findings": {"type": "object", "additionalProperties": _COUNT},
     "Overview": _object(
         {

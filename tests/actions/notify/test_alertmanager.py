@@ -60,7 +60,11 @@ def server(tmp_path: Path, hook: Receiver) -> Iterator[Alertmanager]:
 @pytest.fixture
 def real_desk(server: Alertmanager, tmp_path: Path) -> Iterator[Desk]:
     notify = [section(server.url, labels={"team.name": "assistants"}, heartbeat="1m")]
-    with desk(tmp_path, notify=notify, notifications={"link": LINK}) as opened:
+    with desk(
+        tmp_path,
+        notify=notify,
+        telemetry={"api": {"endpoint": "127.0.0.1:8317", "public_url": LINK}},
+    ) as opened:
         yield opened
 
 

@@ -75,7 +75,9 @@ def section(port: int, **fields: Any) -> dict[str, Any]:
 def test_an_episode_is_one_conversation(tmp_path: Path) -> None:
     with serving() as (box, port):
         sections: dict[str, Any] = {"notify": [section(port)]}
-        sections["notifications"] = {"link": "https://tripswitch.example.com"}
+        sections["telemetry"] = {
+            "api": {"endpoint": "127.0.0.1:8317", "public_url": "https://tripswitch.example.com"}
+        }
         with desk(tmp_path, **sections) as opened:
             opened.charts["inc-1"] = b"\x89PNG"
             opened.tell("incident.opened", "rollback.acknowledged")

@@ -46,7 +46,9 @@ texts = st.one_of(st.text(max_size=80), st.sampled_from(NASTY))
 
 CONFIG = Config.model_validate(
     {
-        "notifications": {"link": "https://tripswitch.example.com"},
+        "telemetry": {
+            "api": {"endpoint": "127.0.0.1:8317", "public_url": "https://tripswitch.example.com"}
+        },
         "notify": [
             {"type": "alertmanager", "url": "http://h"},
             {"type": "pagerduty", "routing_key": "R"},

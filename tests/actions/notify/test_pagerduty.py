@@ -34,7 +34,11 @@ def section(pager: Pager, **fields: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def open_desk(pager: Pager, tmp_path: Path) -> Iterator[Desk]:
-    with desk(tmp_path, notify=[section(pager)], notifications={"link": LINK}) as opened:
+    with desk(
+        tmp_path,
+        notify=[section(pager)],
+        telemetry={"api": {"endpoint": "127.0.0.1:8317", "public_url": LINK}},
+    ) as opened:
         yield opened
 
 

@@ -35,7 +35,10 @@ def section(space: Workspace, **fields: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def chat(space: Workspace, tmp_path: Path) -> Iterator[Desk]:
-    sections = {"notify": [section(space)], "notifications": {"link": LINK}}
+    sections = {
+        "notify": [section(space)],
+        "telemetry": {"api": {"endpoint": "127.0.0.1:8317", "public_url": LINK}},
+    }
     with desk(tmp_path, **sections) as opened:
         yield opened
 
@@ -168,7 +171,7 @@ def test_the_thread_is_known_after_a_restart_and_in_another_channel(
 
 
 def test_a_flood_fits_into_slacks_limits(space: Workspace, chat: Desk) -> None:
-    for number in range(300):
+    for number in range(100):
         scope = incident().scope._replace(route="/" + "r" * 300 + str(number))
         chat.record(event(EventName.INCIDENT_OPENED, id=f"inc-{number}", scope=scope))
     deliver(chat)

@@ -234,9 +234,9 @@ def test_a_notifier_that_was_down_for_an_hour_gets_all_once_and_in_order(tmp_pat
             for name in life:
                 for number in range(3):
                     opened.record(event(EventName(name), **of(number)))
-                for _ in range(9):
+                for _ in range(4):
                     opened.deliver()
-                    opened.pass_s(100)
+                    opened.pass_s(225)
             tried = len(down.posts)
             assert tried < 30, "a dead notifier is asked seldom, whatever waits for it"
             told = [body["incident"]["id"] for body in bodies(fine) if body["incident"]]
@@ -262,7 +262,7 @@ def test_what_is_sent_is_the_same_for_the_same_events(tmp_path: Path) -> None:
         with Receiver() as receiver:
             notify = [{"name": "chat", "url": receiver.url, "secret": SECRET}]
             with desk(tmp_path / folder, notify=notify) as opened:
-                for number in range(60):
+                for number in range(20):
                     opened.record(event(EventName.INCIDENT_OPENED, **of(number)))
                 opened.deliver()
                 opened.pass_s(31)

@@ -11,6 +11,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.actions.receiver import HANG, SECRET, Answer, Receiver, says
+from tests.actions.rollback.kinds import asking, planned
 from tests.store.samples import SCOPE, effect
 from tripswitch.actions.attempt import AttemptState
 from tripswitch.actions.exchange import open_client
@@ -40,7 +41,7 @@ def ask(do: Callable[[RollbackTarget], Awaitable[T]], **fields: Any) -> T:
 
 
 async def applied(target: RollbackTarget) -> Any:
-    return await target.apply(target.plan(effect("rb-1")), lambda: None)
+    return await target.apply(await planned(target, effect("rb-1")), lambda: None)
 
 
 def test_apply_sends_a_message_that_the_receivers_library_verifies() -> None:
@@ -73,19 +74,20 @@ def test_an_answer_nested_beyond_reason_is_only_unconfirmed() -> None:
 
 def test_plan_is_the_literal_request_without_secrets() -> None:
     async def plan(target: RollbackTarget) -> Any:
-        return target.plan(effect("rb-1"))
+        return await planned(target, effect("rb-1"))
 
     with Receiver() as receiver:
         url = receiver.url.replace("http://", "http://me:hunter2@") + "?token=hunter3"
         call = ask(plan, url=url)
         ask(applied, url=url)
         (post,) = receiver.posts
-    assert post.body == call.body
-    assert (call.method, call.url, call.blast_radius) == ("POST", receiver.url, "cohort")
+    (request,) = call.requests
+    assert post.body == request.body
+    assert (request.method, request.url, call.blast_radius) == ("POST", receiver.url, "cohort")
     assert "hunter" not in repr(call)
-    assert call.headers["webhook-signature"] == "(redacted)"
+    assert request.headers["webhook-signature"] == "(redacted)"
     assert post.path == "/hook?token=hunter3"
-    assert call.headers.items() - post.headers.items() == {("webhook-signature", "(redacted)")}
+    assert request.headers.items() - post.headers.items() == {("webhook-signature", "(redacted)")}
 
 
 @pytest.mark.parametrize(
@@ -136,16 +138,25 @@ def test_probe_tries_the_credentials_without_acting(answer: Answer, usable: bool
         probe = ask(lambda one: one.probe(), url=receiver.url, status_url=receiver.status_url)
         assert not receiver.posts
     assert (probe.usable, probe.read_back, probe.cohort) == (usable, True, True)
-    assert [probe.compare_and_set, probe.undo, probe.dry_run] == [False] * 3
+    assert [probe.compare_and_set, probe.undo, probe.dry_run] == [False, True, True]
 
 
-def test_undo_is_refused_and_observe_names_what_to_watch() -> None:
-    async def both(target: RollbackTarget) -> Any:
-        snapshot = await target.snapshot(effect())
-        return await target.undo(snapshot), target.observe(effect())
+def test_an_undo_is_asked_for_under_its_own_type_and_id() -> None:
+    wanted = asking("v17", "v18", key="undo-1", undoes="rb-1")
+    with Receiver(says(action_id="undo-1")) as receiver:
+        undone = ask(lambda one: one.undo(wanted, lambda: None), url=receiver.url)
+        (post,) = receiver.posts
+    assert undone.state is AttemptState.DONE
+    event = post.verify()
+    assert (event["id"], event["type"]) == ("undo-1", "tripswitch.rollback.undo.v1")
+    assert event["data"]["rollback"]["undoes"] == "rb-1"
 
-    undone, evidence = ask(both, url="http://127.0.0.1:1/")
-    assert undone.state is AttemptState.FAILED
+
+def test_observe_names_what_to_watch() -> None:
+    async def observed(target: RollbackTarget) -> Any:
+        return target.observe(effect())
+
+    evidence = ask(observed, url="http://127.0.0.1:1/")
     assert (evidence.gone_version, evidence.back_version) == ("v18", "v17")
     assert evidence.pointer == SCOPE.as_json()
 

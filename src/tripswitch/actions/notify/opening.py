@@ -16,6 +16,7 @@ from tripswitch.actions.notify.pagerduty import PagerDutyNotify
 from tripswitch.actions.notify.slack import SlackNotify
 from tripswitch.actions.notify.statuspage import StatuspageNotify
 from tripswitch.actions.notify.webhook import WebhookNotify
+from tripswitch.config.notifier_base import NotifierSection
 from tripswitch.config.notifier_sections import Notifier as AnySection
 from tripswitch.config.variants import variants_of
 from tripswitch.errors import ConfigError
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from tripswitch.actions.notify.contract import Notifier
     from tripswitch.config.model import Config
-    from tripswitch.config.notifier_base import NotifierSection
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,8 @@ class Notifiers:
             return None
         try:
             remembered = kind.model_validate(kept | {"name": name, "type": address["type"]})
-            return self._open(remembered)  # type: ignore[arg-type]
+            assert isinstance(remembered, NotifierSection)
+            return self._open(remembered) if _is_whole(remembered) else None
         except (ValidationError, ConfigError):
             return None
 
@@ -120,10 +121,22 @@ class Notifiers:
         return self._opened[key]
 
 
+def _is_whole(section: NotifierSection) -> bool:
+    """Return whether a section has all that its kind cannot do without, such as a token."""
+    return all(
+        _plain(getattr(section, name))
+        for name, field in type(section).model_fields.items()
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("needed")
+    )
+
+
+def _plain(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
 def _address(section: NotifierSection) -> dict[str, Any]:
     address: dict[str, Any] = {"type": section.type}
     for name, field in type(section).model_fields.items():
         if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("kept"):
-            value = getattr(section, name)
-            address[name] = value.get_secret_value() if isinstance(value, SecretStr) else value
+            address[name] = _plain(getattr(section, name))
     return address

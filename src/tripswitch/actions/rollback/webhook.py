@@ -1,12 +1,12 @@
 """A rollback target that is asked by a signed webhook: a gateway, or a script beside it.
 
 The receiver moves its own pointer; we know its request and its answer and nothing else. With
-``status_url`` it can be asked what became of a request whose answer was lost.
+``status_url`` it can be asked what became of a request whose answer was lost. An undo is the same
+request under a type of its own, with the versions changed about.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,8 @@ from tripswitch.actions.attempt import Attempt, AttemptState, answered_field, ju
 from tripswitch.actions.cloudevent import CONTENT_TYPE, envelope, message_id
 from tripswitch.actions.endpoint import checked_url
 from tripswitch.actions.exchange import exchange
-from tripswitch.actions.rollback.contract import PlannedCall, Probe, Snapshot, SpanEvidence
+from tripswitch.actions.rollback.asked import asked, evidence_of
+from tripswitch.actions.rollback.contract import PlannedCall, Probe, Request, Snapshot
 from tripswitch.actions.signing import Signer
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from tripswitch.actions.rollback.contract import SpanEvidence
     from tripswitch.config.target_sections import WebhookTarget
     from tripswitch.model.outbox import Effect
 
@@ -52,6 +54,11 @@ class WebhookRollback:
         self._instance = instance
         self._now_ns = now_ns
 
+    @property
+    def can_read_back(self) -> bool:
+        """Whether there is a ``status_url`` to ask."""
+        return self._status_url is not None
+
     async def probe(self) -> Probe:
         """Ask ``status_url`` about an action that never was; without it nothing can be known."""
         usable: bool | None = None
@@ -64,9 +71,9 @@ class WebhookRollback:
             usable,
             cohort=True,
             compare_and_set=False,
-            undo=False,
-            dry_run=False,
-            read_back=self._status_url is not None,
+            undo=True,
+            dry_run=True,
+            read_back=self.can_read_back,
             detail=detail,
         )
 
@@ -74,11 +81,10 @@ class WebhookRollback:
         """Ask ``status_url`` what became of ``effect``; the pointer itself is out of sight."""
         return await self._ask(effect.key)
 
-    def plan(self, effect: Effect) -> PlannedCall:
+    async def plan(self, effect: Effect) -> PlannedCall:
         """Return the signed POST, its signature redacted."""
         message = message_id(effect.key)
-        return PlannedCall(
-            action_id=effect.key,
+        request = Request(
             method="POST",
             # Credentials are often part of a webhook's address.
             url=str(self._url.copy_with(userinfo=b"", query=None)),
@@ -89,18 +95,20 @@ class WebhookRollback:
                 "idempotency-key": message,
             },
             body=envelope(effect, self._instance),
-            blast_radius=str(json.loads(effect.body)["rollback"]["blast_radius"]),
         )
+        return PlannedCall(effect, (request,), asked(effect).blast_radius)
 
     async def apply(self, call: PlannedCall, before_leaving: Callable[[], object]) -> Attempt:
         """Sign and POST the planned body; a receiver that names the action id confirms it."""
         now_ns = self._now_ns()
+        (request,) = call.requests
+        key = call.effect.key
         answer = await exchange(
             self._client,
-            call.method,
+            request.method,
             self._url,
-            headers={**call.headers, **self._signer.headers(call.action_id, call.body, now_ns)},
-            body=call.body,
+            headers={**request.headers, **self._signer.headers(key, request.body, now_ns)},
+            body=request.body,
             timeout_s=self._timeout_s,
             now_ns=now_ns,
             before_leaving=before_leaving,
@@ -108,20 +116,18 @@ class WebhookRollback:
         attempt = judge(answer)
         if attempt.state is not AttemptState.DONE:
             return attempt
-        if answered_field(answer, "action_id") == call.action_id:
+        if answered_field(answer, "action_id") == key:
             return replace(attempt, detail="confirmed by the receiver")
         detail = "answered 2xx without the action id; recovery will be judged from the spans"
         return replace(attempt, detail=detail)
 
-    async def undo(self, snapshot: Snapshot) -> Attempt:  # noqa: ARG002 - the contract's shape
-        """Refuse: a webhook records no earlier pointer to put back."""
-        detail = "a webhook target has no undo; move the pointer at the gateway itself"
-        return Attempt(AttemptState.FAILED, detail)
+    async def undo(self, effect: Effect, before_leaving: Callable[[], object]) -> Attempt:
+        """Ask the receiver to move back; only it can tell whether its pointer is still there."""
+        return await self.apply(await self.plan(effect), before_leaving)
 
     def observe(self, effect: Effect) -> SpanEvidence:
         """Return the scope to watch and the versions that leave and return."""
-        data = json.loads(effect.body)
-        return SpanEvidence(data["scope"], data["rollback"]["from"], data["rollback"]["to"])
+        return evidence_of(effect)
 
     async def _ask(self, action_id: str) -> Snapshot:
         if self._status_url is None:

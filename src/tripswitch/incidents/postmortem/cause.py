@@ -13,7 +13,7 @@ from typing import Final
 from tripswitch.incidents.case import Case, CaseChange
 from tripswitch.incidents.postmortem.figures import Figure
 from tripswitch.incidents.values import difference_text, lasted_text, moment_text, value_text
-from tripswitch.model.plain_text import plain
+from tripswitch.model.plain_text import plain_line
 
 MOST_PROMPT_CHARS: Final = 200_000
 _MOST_DIFF_LINES: Final = 400
@@ -91,10 +91,10 @@ def diff_of(before: str, after: str) -> tuple[DiffLine, ...]:
         if len(found) == _MOST_DIFF_LINES:
             found.append(DiffLine("@", "the rest is left out"))
             break
-        # Spaces at the start tell of structure in a prompt; `plain` would take them away.
+        # Spaces at the start tell of structure in a prompt; `plain_line` would take them away.
         body = line[1:]
         indent = len(body) - len(body.lstrip(" "))
-        found.append(DiffLine(line[:1], " " * min(indent, 40) + plain(body, _LINE_CHARS)))
+        found.append(DiffLine(line[:1], " " * min(indent, 40) + plain_line(body, _LINE_CHARS)))
     return tuple(found)
 
 

@@ -25,7 +25,7 @@ from tripswitch.incidents.values import (
     signal_text,
 )
 from tripswitch.model.clocktext import NS_PER_HOUR
-from tripswitch.model.plain_text import plain
+from tripswitch.model.plain_text import plain_line
 
 _MOST_CHARTS: Final = 3
 _TEXT_CHARS: Final = 4000
@@ -123,7 +123,7 @@ def postmortem_of(
         is_final=is_final,
         is_over=case.recovered_ns is not None,
         summary=tuple(_summary(case, figures, filled)),
-        customer_impact=plain(filled.customer_impact, _TEXT_CHARS),
+        customer_impact=plain_line(filled.customer_impact, _TEXT_CHARS),
         facts=tuple(_facts(case, settings)),
         charts=tuple(_charts(case, figures)),
         pinned=case.exemplars[0] if case.exemplars else None,
@@ -131,18 +131,18 @@ def postmortem_of(
         contrast=case.contrast,
         timeline=tuple(_timeline(case)),
         told=case.told,
-        root_cause=plain(filled.root_cause, _TEXT_CHARS),
+        root_cause=plain_line(filled.root_cause, _TEXT_CHARS),
         cause=cause_of(case, figures, prompts),
         gate=explanations(case, figures),
         answers={
-            key: plain(answer, _TEXT_CHARS)
+            key: plain_line(answer, _TEXT_CHARS)
             for key, answer in filled.gate.model_dump().items()
             if answer.strip()
         },
         actions=filled.applied(drafted),
         dropped=filled.dropped(drafted),
         lessons=(
-            *(plain(one, _TEXT_CHARS) for one in filled.lessons),
+            *(plain_line(one, _TEXT_CHARS) for one in filled.lessons),
             *_lessons(case, figures),
         ),
         drafted=drafted,
@@ -165,7 +165,7 @@ def _headline(case: Case, figures: tuple[Figure, ...]) -> str:
 
 
 def _summary(case: Case, figures: tuple[Figure, ...], filled: FilledIn) -> list[str]:
-    said = [plain(filled.summary, _TEXT_CHARS)] if filled.summary.strip() else []
+    said = [plain_line(filled.summary, _TEXT_CHARS)] if filled.summary.strip() else []
     moved = [figure.sentence() for figure in figures if figure.has_moved]
     rollout = case.rollout()
     if not said:

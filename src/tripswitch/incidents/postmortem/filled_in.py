@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from tripswitch.errors import ConfigError
 from tripswitch.incidents.postmortem.actions import ActionItem
-from tripswitch.model.plain_text import plain
+from tripswitch.model.plain_text import plain_line
 
 _TEXT_CHARS: Final = 4000
 
@@ -91,7 +91,7 @@ class FilledIn(_Part):
             elif not filled.drop:
                 items.append(_with(item, filled))
         own = [
-            _with(ActionItem(plain(one.key), plain(one.key), "", "", ""), one)
+            _with(ActionItem(plain_line(one.key), plain_line(one.key), "", "", ""), one)
             for one in by_key.values()
             if not one.drop
         ]
@@ -101,7 +101,10 @@ class FilledIn(_Part):
         """Return title and reason of what was decided not to be done."""
         titles = {item.key: item.title for item in drafted}
         return tuple(
-            (plain(one.title or titles.get(one.key, one.key)), plain(one.drop, _TEXT_CHARS))
+            (
+                plain_line(one.title or titles.get(one.key, one.key)),
+                plain_line(one.drop, _TEXT_CHARS),
+            )
             for one in self.actions
             if one.drop
         )
@@ -125,8 +128,8 @@ def filled_in_of(document: Any, place: str) -> FilledIn:
 def new_file(incident_id: str, drafted: Iterable[ActionItem]) -> str:
     """Return the file as it is before anybody filled it in."""
     return (
-        f"# What people know about {plain(incident_id)}. `tripswitch postmortem` reads this file\n"
-        "# on every run and never changes what stands here; it only adds items it does not have.\n"
+        f"# What people know about {plain_line(incident_id)}. `tripswitch postmortem` reads this\n"
+        "# file on every run and never changes what stands here; it only adds new items.\n"
         'summary: ""           # replaces the drafted first sentence\n'
         'customer_impact: ""   # what customers noticed, in their words\n'
         'root_cause: ""        # what a person found to be the cause\n'
@@ -161,7 +164,7 @@ def missing_items(
 
 def _with(item: ActionItem, filled: FilledAction) -> ActionItem:
     changes = {
-        name: plain(value, _TEXT_CHARS)
+        name: plain_line(value, _TEXT_CHARS)
         for name in ("title", "detail", "owner", "due", "loop")
         if (value := getattr(filled, name).strip())
     }

@@ -1,0 +1,34 @@
+"""One attempt at one rollback or undo: plan against what stands there now, record, write."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tripswitch.actions.attempt import Attempt
+from tripswitch.actions.rollback.asked import UNDO_TYPE, asked
+
+if TYPE_CHECKING:
+    from tripswitch.actions.rollback.contract import RollbackTarget
+    from tripswitch.model.outbox import Effect, Outbox
+
+
+async def carry_out(target: RollbackTarget, effect: Effect, outbox: Outbox) -> Attempt:
+    """Let ``target`` do what ``effect`` asks for; what an undo needs is on disk before it writes.
+
+    The plan is made anew on each attempt, so a retry compares again before it writes again.
+    """
+    if effect.type == UNDO_TYPE:
+        backwards = with_kept(effect, outbox)
+        return await target.undo(backwards, lambda: outbox.mark_leaving(effect.key))
+    call = await target.plan(effect)
+    if isinstance(call, Attempt):
+        return call
+    return await target.apply(call, lambda: outbox.mark_leaving(effect.key, call.kept))
+
+
+def with_kept(effect: Effect, outbox: Outbox) -> Effect:
+    """Return an undo with what was recorded by the rollback that it takes back."""
+    if effect.type != UNDO_TYPE:
+        return effect
+    return replace(effect, kept=outbox.kept(asked(effect).undoes))

@@ -1,0 +1,1 @@
+"""The story on real servers, read back by their own clients."""
