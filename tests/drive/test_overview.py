@@ -107,7 +107,7 @@ def test_many_routes_are_paged_and_only_the_first_are_written_out() -> None:
 
 
 def test_what_fell_is_shown_as_falling_only_where_it_is_worse() -> None:
-    quiet = play(story(Behaviour()), 13).session.overview.routes(10)
+    quiet = play(story(Behaviour()), 4).session.overview.routes(10)
     directions = {
         cell["direction"]
         for route in quiet["routes"]
