@@ -91,6 +91,7 @@ def test_a_proposal_expires_and_cannot_be_approved_then() -> None:
     assert played.rollbacks == []
 
 
+@pytest.mark.matrix
 def test_the_kill_switch_holds_an_approval_back() -> None:
     said: list[str] = []
 
@@ -155,8 +156,14 @@ def test_a_waiver_closes_with_a_reason_on_the_record() -> None:
     assert "without the signal back" in played.first("incident.confirmed").detail
 
 
-def test_a_fix_needs_its_link() -> None:
-    played = play(story(), 15)
+@pytest.fixture(scope="module")
+def told() -> Played:
+    """The story to just after its rollback."""
+    return play(story(), 15)
+
+
+def test_a_fix_needs_its_link(told: Played) -> None:
+    played = told
     incident = last(played, "rollback.planned")
     with pytest.raises(InstructionError, match="needs its link"):
         played.session.instruct(Instruction(incident.id, Act.FIX_IN_REVIEW, "ada"))
@@ -166,8 +173,8 @@ def test_a_fix_needs_its_link() -> None:
         played.session.instruct(Instruction("inc_none", Act.ACKNOWLEDGE, "ada"))
 
 
-def test_triage_names_our_change_the_traces_and_what_is_recommended() -> None:
-    triage = last(play(story(), 15), "incident.escalated").triage
+def test_triage_names_our_change_the_traces_and_what_is_recommended(told: Played) -> None:
+    triage = last(told, "incident.escalated").triage
     assert triage is not None
     assert triage.cause.value == "our_change"
     assert "prompt version v18 came" in triage.cause_why
@@ -201,6 +208,7 @@ def test_a_target_that_did_not_act_makes_way_for_the_next() -> None:
     assert [plan.target for plan in incident.incident.rollbacks] == ["gateway"]
 
 
+@pytest.mark.matrix
 def test_an_answer_that_the_spans_belie_is_no_recovery_and_climbs_the_ladder() -> None:
     """200 from the target, and v18 serves on as bad as before."""
     settings = config(rollback=LADDER.model_copy(update={"confirm_within": 240.0}))
@@ -327,7 +335,7 @@ def test_a_slow_tool_is_one_breaker_a_route() -> None:
 
 
 def test_an_incident_opened_by_hand_is_securitys_and_closes_on_two_words() -> None:
-    played = play(story(), 5)
+    played = play(story(), 1)
     opening = Opening(Scope(provider="openai"), "key is public", "ada", Trigger.STOLEN_KEYS)
     commands = played.session.open_by_hand(opening)
     opened = next(one for one in commands if isinstance(one, Event)).incident
@@ -345,9 +353,9 @@ def test_an_incident_opened_by_hand_is_securitys_and_closes_on_two_words() -> No
     assert names == ["incident.confirmed", "incident.resolved"]
 
 
-def test_states_of_a_plan_survive_the_ledgers_record() -> None:
+def test_states_of_a_plan_survive_the_ledgers_record(told: Played) -> None:
     from tripswitch.store.incident_record import incident_of, incident_record
 
-    incident = last(play(story(), 15), "rollback.acknowledged")
+    incident = last(told, "rollback.acknowledged")
     assert plan_state(incident) == RollbackState.ACKNOWLEDGED.value
     assert incident_of(incident_record(incident)) == incident

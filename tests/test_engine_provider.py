@@ -86,6 +86,7 @@ def test_one_route_that_is_bad_is_no_event_of_its_provider() -> None:
     assert found[0].severity is Severity.PAGE
 
 
+@pytest.mark.matrix
 def test_other_models_that_are_well_are_left_out() -> None:
     arms = [*ROUTES, Arm(4.0, "v1", None, GOOD, route="/other", model="gpt-4o")]
     played = play(served(arms, replace(GOOD, errors=0.2), hit=("gpt-4o-mini",)), BAD_MINUTE + 10)

@@ -79,14 +79,21 @@ def pages(played: Played) -> list[Incident]:
             Shape.GUARDRAIL_REGRESSION,
             marks=pytest.mark.matrix,
         ),
-        (replace(GOOD, cost_usd=0.0034), "cost_per_success", Shape.COST_SPIKE),
+        pytest.param(
+            replace(GOOD, cost_usd=0.0034),
+            "cost_per_success",
+            Shape.COST_SPIKE,
+            marks=pytest.mark.matrix,
+        ),
         pytest.param(
             replace(GOOD, cost_usd=0.01),
             "cost_per_success",
             Shape.COST_SPIKE,
             marks=pytest.mark.matrix,
         ),
-        (replace(GOOD, ttft_s=0.9), "ttft_p99", Shape.LATENCY_SPIKE),
+        pytest.param(
+            replace(GOOD, ttft_s=0.9), "ttft_p99", Shape.LATENCY_SPIKE, marks=pytest.mark.matrix
+        ),
         pytest.param(
             replace(GOOD, ttft_s=3.0), "ttft_p99", Shape.LATENCY_SPIKE, marks=pytest.mark.matrix
         ),
@@ -130,7 +137,13 @@ def test_a_release_that_is_bad_in_one_way_is_told_of_as_that(
             Shape.LATENCY_SPIKE,
             marks=pytest.mark.matrix,
         ),
-        ((replace(SEARCH, errors=0.08), REFUND), "tool_errors", "search", Shape.OUTAGE),
+        pytest.param(
+            (replace(SEARCH, errors=0.08), REFUND),
+            "tool_errors",
+            "search",
+            Shape.OUTAGE,
+            marks=pytest.mark.matrix,
+        ),
         pytest.param(
             (SEARCH, replace(REFUND, errors=0.9)),
             "tool_errors",
@@ -192,6 +205,7 @@ def test_a_leak_in_both_arms_pages_and_rolls_nothing_back() -> None:
     assert not played.rollbacks
 
 
+@pytest.mark.matrix
 def test_a_healthy_release_with_everything_told_of_is_quiet() -> None:
     played = play(release(GOOD), 24, seed=3)
     assert not opened(played)

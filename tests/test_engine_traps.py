@@ -44,12 +44,14 @@ def test_a_two_minute_spike_on_a_route_without_a_control(seed: int) -> None:
     assert not told(play(between(20, 22, AWFUL, "/alone"), 30, seed=seed))
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.matrix)])
+@pytest.mark.matrix
+@pytest.mark.parametrize("seed", [0, 1])
 def test_errors_for_one_minute(seed: int) -> None:
     bad = replace(GOOD, errors=0.5)
     assert not told(play(between(20, 21, bad, "/alone", "/chat/refund"), 28, seed=seed))
 
 
+@pytest.mark.matrix
 def test_traffic_that_halves_and_traffic_that_grows_tenfold() -> None:
     def plan(second: float) -> list[Arm]:
         minute = second / 60
@@ -71,6 +73,7 @@ def test_a_question_mix_that_moves_while_the_canary_grows() -> None:
     assert not told(play(plan, 26))
 
 
+@pytest.mark.matrix
 def test_requests_that_are_enormous_once() -> None:
     enormous = replace(GOOD, tokens=200_000.0, cost_usd=30.0, latency_s=120.0)
 
@@ -84,6 +87,7 @@ def test_requests_that_are_enormous_once() -> None:
     assert not told(play(plan, 30))
 
 
+@pytest.mark.matrix
 def test_a_cohort_with_a_call_a_minute_that_is_bad_by_chance() -> None:
     def plan(second: float) -> list[Arm]:
         is_bad = 20 * 60 <= second < 22 * 60

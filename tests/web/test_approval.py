@@ -28,12 +28,12 @@ def path_of(desk: Desk) -> str:
 
 
 def test_a_link_shows_what_will_be_done_with_one_button(desk: Desk) -> None:
-    answer = desk.get(path_of(desk))
-    document = Document(answer.text)
+    path = path_of(desk)
+    document = Document(desk.get(path).text)
     for wanted in ("v18", "v17", "cohort revert", "gateway", "Blast radius cohort", "a person"):
         assert wanted in document.text
     forms = [attrs for attrs in document.all("form") if attrs["method"] == "post"]
-    assert [form["action"] for form in forms] == [path_of(desk)]
+    assert [form["action"] for form in forms] == [path]
     assert desk.ledger.incidents(1)[0]["rollback"]["state"] == "proposed"
 
 
