@@ -140,7 +140,8 @@ def call_facts(calls: Calls, row: int) -> tuple[TraceFact, ...]:
         if len(numbers):
             add(name, f"{float(numbers[row]):.0f}")
     if value_at(calls.refusal, row):
-        add("refusal", value_at(calls.refusal_kind, row) or "yes")
+        kind = value_at(calls.refusal_kind, row)
+        add("refusal", "yes" if kind in (None, "unknown") else kind)
     add("finish", ", ".join((value_at(calls.finish_reasons, row) or [])[:3]))
     add("error", value_at(calls.error_type, row) or value_at(calls.error_class, row))
     for guardrail in (value_at(calls.guardrails, row) or [])[:3]:
