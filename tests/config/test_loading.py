@@ -52,6 +52,11 @@ def test_nothing_said_means_the_defaults(folder: Path, text: str) -> None:
     assert load_config([], NO_ENV) == defaults
 
 
+def test_a_token_of_the_api_leaves_it_where_it_listens(folder: Path) -> None:
+    text = "telemetry: {api: {auth: {bearer_token: abcdefghijklmnop}}}"
+    assert load_config([write(folder, text)], NO_ENV).telemetry.api.endpoint == "127.0.0.1:8317"
+
+
 def test_later_files_win_key_by_key_and_lists_as_a_whole(folder: Path) -> None:
     one = write(folder, "detect: {tick: 5s, control_cohorts: [a, b], min_baseline: 300}", "1.yaml")
     two = write(folder, "detect:\n  tick: 20s\n  control_cohorts: [c]\nread:\n", "2.yaml")

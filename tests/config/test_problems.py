@@ -134,9 +134,9 @@ def problems_of(tmp_path: Path, text: str) -> list[Problem]:
             ),
         ),
         (
-            "telemetry: {api: {}}",
+            "telemetry: {metrics: {}}",
             1,
-            "telemetry.api.endpoint: expected host:port or empty, got nothing [config.missing]",
+            "telemetry.metrics.endpoint: expected host:port or empty, got nothing [config.missing]",
         ),
         (
             "detect:\n  alpha_page: .nan\n",

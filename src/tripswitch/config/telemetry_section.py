@@ -23,6 +23,10 @@ class Listen(Section):
 class ApiListen(Listen):
     """The listener of the API."""
 
+    # Other fields of it are often set alone.
+    endpoint: OptionalListenEndpoint = Field(
+        "127.0.0.1:8317", description="Address to listen on; empty switches it off."
+    )
     auth: Auth = Field(
         default_factory=Auth,
         description=(
@@ -122,10 +126,7 @@ class Telemetry(Section):
 
     metrics: Listen = _listen("localhost:8888", "Prometheus metrics, at /metrics.")
     health: Listen = _listen("localhost:13133", "Health checks for an orchestrator.")
-    api: ApiListen = Field(
-        default_factory=lambda: ApiListen(endpoint="127.0.0.1:8317"),
-        description="Dashboard and API.",
-    )
+    api: ApiListen = Field(default_factory=ApiListen, description="Dashboard and API.")
     otlp: OwnOtlp = Field(
         default_factory=OwnOtlp, description="Its own telemetry by OTLP; off without an endpoint."
     )
