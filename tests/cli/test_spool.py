@@ -141,8 +141,10 @@ def test_it_reads_beside_a_live_writer(directory: Path) -> None:
 
 
 def test_a_damaged_body_is_found_by_verify_alone(directory: Path) -> None:
-    first = min(directory.glob("*.spool"))
-    damage(directory, len(first.read_bytes()) - 1)
+    body = request(4).body
+    # What was done with stands there too as long as its segment does, and is not looked at.
+    path = next(path for path in directory.glob("*.spool") if body in path.read_bytes())
+    path.write_bytes(path.read_bytes().replace(body, bytes(len(body)), 1))
     place = ("--directory", str(directory))
     assert run(*place).exit_code == 0
     result = run(*place, "--verify")
