@@ -266,6 +266,7 @@ def test_a_version_rolled_back_before_is_not_rolled_back_again(played: Played) -
     assert not again.rollbacks
 
 
+@pytest.mark.matrix
 def test_an_answer_without_effect_is_said_to_have_failed_and_not_called_again() -> None:
     ignored = play(story(), 26, honours=False)
     failed = ignored.first("rollback.failed")

@@ -73,6 +73,7 @@ def test_a_provider_that_is_well_again_ends_its_incident() -> None:
     assert "incident.recovered" in played.names
 
 
+@pytest.mark.matrix
 def test_one_route_that_is_bad_is_no_event_of_its_provider() -> None:
     bad = replace(GOOD, errors=0.2)
 

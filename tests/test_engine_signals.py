@@ -65,7 +65,12 @@ def pages(played: Played) -> list[Incident]:
             Shape.LATENCY_SPIKE,
             marks=pytest.mark.matrix,
         ),
-        (replace(GOOD, tokens=720.0), "tokens_per_success", Shape.COST_SPIKE),
+        pytest.param(
+            replace(GOOD, tokens=720.0),
+            "tokens_per_success",
+            Shape.COST_SPIKE,
+            marks=pytest.mark.matrix,
+        ),
         pytest.param(
             replace(GOOD, tokens=2000.0),
             "tokens_per_success",

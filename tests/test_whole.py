@@ -16,6 +16,7 @@ from pathlib import Path
 
 import grpc
 import psutil
+import pytest
 import yaml
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
@@ -175,6 +176,7 @@ def test_a_target_that_acts_and_then_hangs_is_not_called_again_blindly(tmp_path:
     asyncio.run(check())
 
 
+@pytest.mark.matrix
 def test_a_target_that_answers_500_three_times_gets_one_rollback(tmp_path: Path) -> None:
     async def check() -> None:
         with Receiver(Answer(500), Answer(500), Answer(500)) as gateway:

@@ -113,6 +113,7 @@ def test_what_is_suggested_is_a_configuration_that_stays_silent(
         assert events <= {"change.seen"}
 
 
+@pytest.mark.matrix
 def test_the_time_of_incidents_is_left_out_unless_nothing_was_wrong(tmp_path: Path) -> None:
     files = recorded(tmp_path / "bad", 90, bad=True)
     told = suggest(Config(), [files], 1.0, all_healthy=True)

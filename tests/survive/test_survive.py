@@ -18,6 +18,7 @@ from tests.survive.program import JUDGE, WIRE
 MOST_MIB = {WIRE: 200, JUDGE: 200}
 
 
+@pytest.mark.matrix
 @pytest.mark.timeout(300)
 def test_what_real_exporters_were_told_is_taken_arrives_after_kills_and_damage(
     tmp_path: Path,
