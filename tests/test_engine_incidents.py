@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.traffic import Arm, Behaviour, Tool
 from tripswitch.config.rollback_section import Failover
 from tripswitch.config.rollback_section import Rollback as RollbackConfig
 from tripswitch.drive.session import Session
-from tripswitch.model.incident import Incident, RollbackState
+from tripswitch.model.incident import Incident, IncidentState, RollbackState
 from tripswitch.model.instruction import Act, Instruction, InstructionError, Opening, Trigger
 from tripswitch.model.messages import Command, Event, Rollback, RollbackOutcome
 from tripswitch.model.scope import Scope
@@ -160,6 +161,34 @@ def test_a_waiver_closes_with_a_reason_on_the_record() -> None:
 def told() -> Played:
     """The story to just after its rollback."""
     return play(story(), 15)
+
+
+def test_an_undo_that_failed_is_another_call_when_it_is_asked_for_again() -> None:
+    session = Session(config())
+    played = play(story(), 15, session=session, answer="acknowledged")
+    incident = last(played, "rollback.acknowledged")
+    calls = []
+    for second in range(2):
+        commands = session.instruct(Instruction(incident.id, Act.UNDO, "ada"))
+        (call,) = (one for one in commands if isinstance(one, Rollback))
+        calls.append(call.key)
+        session.outcome(RollbackOutcome(call.key, "failed", "no answer in time"))
+        tracked = session.engine.book.by_id(incident.id)
+        assert tracked is not None
+        assert plan_state(tracked.incident) in ("acknowledged", "confirmed")
+        session.advance(session.engine.now_ns + second)
+        session.engine.now_ns += 10**9
+    assert len(set(calls)) == 2
+
+
+def test_what_recovered_meanwhile_is_not_rolled_back_by_a_late_approval() -> None:
+    session = Session(config(rollback=PROPOSING))
+    played = play(story(), 15, session=session)
+    tracked = session.engine.book.by_id(last(played, "rollback.planned").id)
+    assert tracked is not None
+    tracked.incident = replace(tracked.incident, state=IncidentState.RECOVERED)
+    with pytest.raises(InstructionError, match="recovered meanwhile"):
+        session.instruct(Instruction(tracked.incident.id, Act.APPROVE, "ada"))
 
 
 def test_a_fix_needs_its_link(told: Played) -> None:

@@ -60,6 +60,8 @@ _POSTMORTEM_NS = 180 * 24 * NS_PER_HOUR
 # Spans of the last calls are worth this much of the time there is to stop.
 _OWN_TRACES_S = 1.0
 
+_UNDECIDED = (RollbackState.PLANNED, RollbackState.UNKNOWN, RollbackState.UNDOING)
+
 _log = structlog.get_logger(__name__)
 
 _T = TypeVar("_T")
@@ -129,10 +131,10 @@ class Judge:
         # What follows happens now, not when the first tick or request comes.
         self._record(self.session.advance(time.time_ns()))
         undecided = [
-            incident.rollback.key
+            plan.undo_key if plan.state is RollbackState.UNDOING else plan.key
             for incident in incidents
-            if incident.rollback is not None
-            and incident.rollback.state in (RollbackState.PLANNED, RollbackState.UNKNOWN)
+            for plan in (*incident.rollbacks, incident.rollback)
+            if plan is not None and plan.state in _UNDECIDED
         ]
         for outcome in self._ledger.settled_rollbacks(undecided):
             self._take_outcome(outcome)

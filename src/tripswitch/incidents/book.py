@@ -27,7 +27,6 @@ from tripswitch.model.incident import (
     RollbackPlan,
     RollbackState,
     Severity,
-    undo_key,
 )
 from tripswitch.model.instruction import Opening
 from tripswitch.model.messages import Command, Event, EventName, Notify
@@ -135,8 +134,8 @@ class Book:
     def by_rollback(self, key: str) -> Tracked | None:
         """Return the open incident whose rollback, or its way back, has this idempotency key."""
         for tracked in self.open.values():
-            plan = tracked.incident.rollback
-            if plan is not None and key in (plan.key, undo_key(plan.key)):
+            plans = (*tracked.incident.rollbacks, tracked.incident.rollback)
+            if any(plan is not None and key in plan.keys for plan in plans):
                 return tracked
         return None
 

@@ -17,6 +17,7 @@ from tripswitch.model.incident import (
     CONFIRMATIONS,
     Confirmation,
     Incident,
+    IncidentState,
     RollbackPlan,
     RollbackState,
 )
@@ -110,6 +111,8 @@ class Instructor:
             raise InstructionError(
                 f"the proposal expired at {rfc3339(plan.expires_ns)}; look at the incident anew"
             )
+        if tracked.incident.state is not IncidentState.OPEN:
+            raise InstructionError("it has recovered meanwhile: there is nothing to roll back")
         route = tracked.incident.scope.route
         if not config.rollback.enabled or route in config.rollback.disabled_routes:
             raise InstructionError("the kill switch is on; take it off in the configuration first")
@@ -218,7 +221,13 @@ def undo(
     """Take a rollback back; the target does so only if its pointer is where we put it."""
     with_rollback(tracked, RollbackState.UNDOING)
     assert tracked.incident.rollback is not None
-    undoing = replace(tracked.incident.rollback, decided_by=by or plan.decided_by)
+    taking_back = undo_of(plan, by, now_ns)
+    undoing = replace(
+        tracked.incident.rollback,
+        decided_by=by or plan.decided_by,
+        undo_key=taking_back.key,
+        state_before_undo=plan.state.value,
+    )
     tracked.incident = replace(tracked.incident, rollback=undoing)
     book.note_rollback(undoing)
     why = f": {note}" if note else ""
@@ -226,7 +235,6 @@ def undo(
     commands = emit(EventName.ROLLBACK_UNDO_PLANNED, now_ns, tracked, detail)
     event = commands[0]
     assert isinstance(event, Event)
-    taking_back = undo_of(plan, by, now_ns)
     return [*commands, Rollback(taking_back.key, taking_back, event)]
 
 

@@ -121,7 +121,7 @@ def _hash(parts: list[object]) -> str:
 def undo_of(plan: RollbackPlan, by: str, now_ns: int) -> RollbackPlan:
     """Return the plan that takes ``plan`` back: from where it moved to, to where it was."""
     return RollbackPlan(
-        key=undo_key(plan.key),
+        key=undo_key(plan.key, now_ns),
         path=plan.path,
         target=plan.target,
         pointer=plan.pointer,

@@ -24,7 +24,6 @@ from tripswitch.model.incident import (
     RollbackPlan,
     RollbackState,
     Severity,
-    undo_key,
 )
 from tripswitch.model.messages import Command, Event, EventName, Rollback, RollbackOutcome
 from tripswitch.model.scope import Scope
@@ -79,6 +78,8 @@ class Responder:
         plan = None if tracked is None else tracked.incident.rollback
         if tracked is None or plan is None:
             return []
+        if outcome.key not in plan.keys:
+            return self._outcome_of_before(tracked, outcome, now_ns)
         if outcome.key != plan.key:
             return self._undo_outcome(tracked, plan, outcome, now_ns)
         states = {
@@ -95,6 +96,32 @@ class Responder:
             self.follower.start_after_call(tracked, now_ns)
             return emit(name, now_ns, tracked, outcome.detail)
         return emit(name, now_ns, tracked, outcome.detail) + self.climb(tracked, now_ns, config)
+
+    def _outcome_of_before(
+        self, tracked: Tracked, outcome: RollbackOutcome, now_ns: int
+    ) -> list[Command]:
+        """Take in what became of a rung that is behind: it is told, and moves nothing any more."""
+        plans = tracked.incident.rollbacks
+        old = next(plan for plan in plans if outcome.key in plan.keys)
+        is_undo = outcome.key == old.undo_key
+        if is_undo and old.state is RollbackState.UNDOING:
+            states = {
+                "acknowledged": (RollbackState.UNDONE, EventName.ROLLBACK_UNDONE),
+                "unknown": (RollbackState.UNDOING, EventName.ROLLBACK_UNKNOWN),
+                "failed": (RollbackState(old.state_before_undo), EventName.ROLLBACK_FAILED),
+            }
+            state, name = states[outcome.state]
+        elif not is_undo and outcome.state == "acknowledged" and old.state is RollbackState.FAILED:
+            state, name = old.state, EventName.ROLLBACK_ACKNOWLEDGED
+        else:
+            return []
+        changed = replace(old, state=state, reason=outcome.detail)
+        self.book.note_rollback(changed)
+        kept = tuple(changed if plan is old else plan for plan in plans)
+        tracked.incident = replace(tracked.incident, rollbacks=kept)
+        what = "the way back" if is_undo else "the rung before"
+        detail = f"{what} through {old.target} is {outcome.state}: {outcome.detail}"
+        return emit(name, now_ns, tracked, detail)
 
     def climb(self, tracked: Tracked, now_ns: int, config: Config) -> list[Command]:
         """Plan the next rung, because this one was not to be had or did not help."""
@@ -116,7 +143,6 @@ class Responder:
     def _undo_outcome(
         self, tracked: Tracked, plan: RollbackPlan, outcome: RollbackOutcome, now_ns: int
     ) -> list[Command]:
-        assert outcome.key == undo_key(plan.key)
         if plan.state is not RollbackState.UNDOING:
             return []
         if outcome.state == "acknowledged":
@@ -128,8 +154,8 @@ class Responder:
             EventName.ROLLBACK_UNKNOWN if outcome.state == "unknown" else EventName.ROLLBACK_FAILED
         )
         if outcome.state == "failed":
-            # Where it was before somebody asked for the way back.
-            with_rollback(tracked, RollbackState.CONFIRMED, outcome.detail)
+            with_rollback(tracked, RollbackState(plan.state_before_undo), outcome.detail)
+            self._remember(tracked)
         detail = f"the way back is {outcome.state}: {outcome.detail}"
         return emit(name, now_ns, tracked, detail)
 

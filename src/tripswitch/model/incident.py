@@ -105,6 +105,13 @@ class RollbackPlan:
     decided_by: str = ""
     undoes: str = ""
     incident_id: str = ""
+    undo_key: str = ""
+    state_before_undo: str = ""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return the keys of the calls that were made for it: there, and the latest way back."""
+        return (self.key, self.undo_key) if self.undo_key else (self.key,)
 
     def as_json(self) -> dict[str, str | None]:
         """Return the fixed ``rollback`` object."""
@@ -124,9 +131,12 @@ class RollbackPlan:
         }
 
 
-def undo_key(key: str) -> str:
-    """Return the idempotency key of taking back the rollback that has ``key``."""
-    return "rb_" + hashlib.sha256(f"undo {key}".encode()).hexdigest()[:32]
+def undo_key(key: str, asked_ns: int) -> str:
+    """Return the idempotency key of taking back the rollback that has ``key``.
+
+    One that failed may be asked for again, and is another call then.
+    """
+    return "rb_" + hashlib.sha256(f"undo {key} {asked_ns}".encode()).hexdigest()[:32]
 
 
 SIGNAL_BACK: Final = "signal_back"

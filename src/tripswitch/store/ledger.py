@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tripswitch.model.clocktext import rfc3339
 from tripswitch.model.drift import Drift
-from tripswitch.model.incident import Incident, IncidentState, RollbackPlan, undo_key
+from tripswitch.model.incident import Incident, IncidentState, RollbackPlan
 from tripswitch.model.messages import Command, Event, OutcomeState, Rollback, RollbackOutcome
 from tripswitch.model.outbox import NEVER_NS, Effect, EffectState
 from tripswitch.store.database import Database
@@ -197,13 +197,13 @@ class Ledger:
 
     def incident_file(self, incident_id: str) -> dict[str, Any] | None:
         """Return all that is known of one incident: it, its timeline, what was called for it."""
-        found = self.incident(incident_id)
-        if found is None:
+        known = self.known_incident(incident_id)
+        if known is None:
             return None
-        plans = [*found["rollbacks"], *([found["rollback"]] if found["rollback"] else [])]
-        keys = [key for plan in plans for key in (plan["key"], undo_key(plan["key"]))]
+        plans = (*known.rollbacks, known.rollback)
+        keys = [key for plan in plans if plan is not None for key in plan.keys]
         return {
-            "incident": found,
+            "incident": known.as_json(),
             "timeline": self.timeline(incident_id),
             "actions": self.actions(keys),
         }
