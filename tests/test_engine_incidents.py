@@ -235,6 +235,10 @@ def test_a_target_that_did_not_act_makes_way_for_the_next() -> None:
     incident = session.engine.book.by_rollback(after[-1].key)  # type: ignore[union-attr]
     assert incident is not None
     assert [plan.target for plan in incident.incident.rollbacks] == ["gateway"]
+    late = session.outcome(RollbackOutcome(key, "acknowledged", "it did after all"))
+    assert [one.name.value for one in late if isinstance(one, Event)] == ["rollback.acknowledged"]
+    assert incident.incident.rollback is not None
+    assert incident.incident.rollback.target == "registry"
 
 
 @pytest.mark.matrix
