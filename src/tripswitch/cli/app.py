@@ -21,7 +21,9 @@ COMMANDS: Final = (
     "check",
     "comms",
     "demo",
+    "drill",
     "explain",
+    "gate",
     "incidents",
     "inspect",
     "postmortem",
@@ -31,6 +33,7 @@ COMMANDS: Final = (
     "spool",
     "status",
     "token",
+    "top",
 )
 """Each is a function, or a group of commands, of that name in a module of that name."""
 

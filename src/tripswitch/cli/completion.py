@@ -1,0 +1,90 @@
+"""Values that a shell completes: routes, versions and incidents that a running tripswitch knows.
+
+Completion runs at every press of Tab: it asks the default API for a moment, never waits for more,
+and where nothing answers there is nothing to complete. It never prints, whatever happens.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+from tripswitch.cli.asking import DEFAULT_API, TOKEN_VARIABLE
+
+_WAIT_S: Final = 0.5
+_MOST_BYTES: Final = 4 << 20
+_MOST: Final = 100
+
+
+def routes_known(incomplete: str) -> list[str]:
+    """Return the routes that begin so."""
+    found = _asked("/v1/routes?limit=50").get("routes")
+    return _fitting((one.get("route") for one in found or []), incomplete)
+
+
+def versions_known(incomplete: str) -> list[str]:
+    """Return the prompt versions that begin so."""
+    return _of_arms("prompt_version", incomplete)
+
+
+def cohorts_known(incomplete: str) -> list[str]:
+    """Return the cohorts that begin so."""
+    return _of_arms("cohort", incomplete)
+
+
+def incidents_known(incomplete: str) -> list[str]:
+    """Return the ids of the latest incidents that begin so."""
+    found = _asked("/v1/incidents?limit=50", list)
+    return _fitting((one.get("id") for one in found), incomplete)
+
+
+def incidents_or_latest(incomplete: str) -> list[str]:
+    """Return what `incidents_known` does, and ``latest``."""
+    latest = ["latest"] if "latest".startswith(incomplete) else []
+    return [*latest, *incidents_known(incomplete)]
+
+
+def scopes_known(incomplete: str) -> list[str]:
+    """Return ``route=...``, ``version=...`` and ``cohort=...`` of what is seen, and signals."""
+    fields = {"route": "route", "version": "prompt_version", "cohort": "cohort"}
+    words = [f"{name}={value}" for name, field in fields.items() for value in _of_arms(field, "")]
+    return _fitting(words, incomplete)
+
+
+def _of_arms(field: str, incomplete: str) -> list[str]:
+    routes = _asked("/v1/routes?limit=50").get("routes") or []
+    arms = (arm.get("scope") or {} for one in routes for arm in one.get("arms") or [])
+    return _fitting((scope.get(field) for scope in arms), incomplete)
+
+
+def _fitting(found: Any, incomplete: str) -> list[str]:
+    """Return the plain ones that begin so; a shell would act on what spans put into a name."""
+    plain = {
+        text
+        for text in found
+        if isinstance(text, str) and text.startswith(incomplete) and _is_plain(text)
+    }
+    return sorted(plain)[:_MOST]
+
+
+def _is_plain(text: str) -> bool:
+    return 0 < len(text) <= 200 and all(
+        letter.isascii() and (letter.isalnum() or letter in "/-_.@+=,") for letter in text
+    )
+
+
+def _asked(path: str, kind: type = dict) -> Any:
+    """Return the JSON of a page, or an empty one of ``kind``."""
+    try:
+        import httpx
+
+        token = os.environ.get(TOKEN_VARIABLE, "")
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        api = os.environ.get("TRIPSWITCH_API", DEFAULT_API).rstrip("/")
+        answer = httpx.get(api + path, timeout=_WAIT_S, trust_env=False, headers=headers)
+        if answer.status_code != httpx.codes.OK or len(answer.content) > _MOST_BYTES:
+            return kind()
+        found = answer.json()
+    except Exception:  # noqa: BLE001 - a shell that completes must never see an error
+        return kind()
+    return found if isinstance(found, kind) else kind()
