@@ -13,7 +13,7 @@ from tripswitch.config.fields import leaves
 from tripswitch.config.loading import load_config
 from tripswitch.config.message_sections import WebhookNotifier
 from tripswitch.config.problems import ERROR_CODES, WARNING_CODES
-from tripswitch.config.reference import json_schema, reference_text
+from tripswitch.config.reference import json_schema, reference_text, schema_text
 from tripswitch.config.sample import sample_text, yaml_text
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +26,13 @@ def test_the_committed_sample_is_the_generated_one() -> None:
 
 def test_the_committed_reference_is_the_generated_one() -> None:
     assert (ROOT / "docs/reference/config.md").read_text("utf-8") == reference_text()
+
+
+def test_the_committed_schema_is_the_generated_one_and_the_sample_names_it() -> None:
+    assert (ROOT / "config/tripswitch.schema.json").read_text("utf-8") == schema_text()
+    named = re.match(r"# yaml-language-server: \$schema=(\S+)\n", sample_text())
+    assert named is not None
+    assert (ROOT / "config" / named[1]).resolve() == ROOT / "config/tripswitch.schema.json"
 
 
 def test_the_sample_loads_to_what_no_file_loads_to() -> None:
@@ -51,6 +58,21 @@ def test_the_sample_is_valid_by_the_schema() -> None:
 def test_the_schema_refuses_what_loading_refuses(document: dict[str, object]) -> None:
     validator = jsonschema.Draft202012Validator(json_schema())
     assert not validator.is_valid(document)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"detect": {"tick": "${env:TICK}", "min_baseline": "${env:FEWEST:-200}"}},
+        {"rollback": {"enabled": "${env:ROLL_BACK}"}},
+        {"forward": {"acknowledge": "${env:HOW}"}},
+        {"rollback": {"targets": [{"type": "webhook", "mode": "${env:MODE}", "url": "${env:U}"}]}},
+    ],
+)
+def test_the_schema_takes_a_reference_to_the_environment_for_any_one_value(
+    document: dict[str, object],
+) -> None:
+    jsonschema.Draft202012Validator(json_schema()).validate(document)
 
 
 def test_the_schema_gives_defaults_as_they_are_written() -> None:

@@ -7,11 +7,13 @@ output, words for people to standard error.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import TYPE_CHECKING, Final
 
 import typer
 
+from tripswitch.cli.help_text import Told
 from tripswitch.errors import TripswitchError
 
 if TYPE_CHECKING:
@@ -38,11 +40,20 @@ COMMANDS: Final = (
 """Each is a function, or a group of commands, of that name in a module of that name."""
 
 
+_ABOUT: Final = (
+    "An OpenTelemetry sidecar for LLM incident response.\n\n"
+    "It forwards every byte of telemetry, notices when a prompt version, cohort, model or provider "
+    "goes bad, tells people, puts the version before back and proves recovery from the spans.\n\n"
+    "Exit codes: 0 fine; 1 the answer is no (a gate failed, a drill was not noticed, something is "
+    "damaged); 2 usage or configuration. Data goes to standard output, words to standard error."
+)
+
+
 def app_of(names: Sequence[str] = COMMANDS) -> typer.Typer:
     """Return the command line with the commands ``names``."""
     app = typer.Typer(
         name="tripswitch",
-        help="An OpenTelemetry sidecar for LLM incident response.",
+        help=_ABOUT,
         no_args_is_help=True,
         add_completion=True,
         pretty_exceptions_enable=False,
@@ -55,8 +66,10 @@ def app_of(names: Sequence[str] = COMMANDS) -> typer.Typer:
         command = getattr(module, name)
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
+            for each in command.registered_commands:
+                each.cls = Told
         else:
-            app.command(name)(command)
+            app.command(name, cls=Told)(command)
     return app
 
 
@@ -69,12 +82,19 @@ def __getattr__(name: str) -> typer.Typer:
 
 def main() -> None:
     """Run the command line; name every expected error in words and exit with 2."""
-    wanted = [name for name in COMMANDS if sys.argv[1:2] == [name]]
+    wanted = [name for name in COMMANDS if _words()[1:2] == [name]]
     try:
         app_of(wanted or COMMANDS)()
     except TripswitchError as error:
         sys.stderr.write(f"tripswitch: {error}\n")
         raise SystemExit(2) from None
+
+
+def _words() -> list[str]:
+    """Return the words of the command line; those that a shell completes, where it does."""
+    completed = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or ""
+    is_completing = "_TRIPSWITCH_COMPLETE" in os.environ
+    return completed.split() if is_completing else sys.argv
 
 
 def _no_options() -> None:

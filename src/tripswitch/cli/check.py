@@ -76,6 +76,14 @@ def check(
 
     ${env:NAME} and TRIPSWITCH_... variables count as they do for `run`. Exit 0 when all is well
     (warnings included), 1 when a target that was probed cannot be used, 2 on any error.
+
+    Examples:
+
+      tripswitch check
+
+      tripswitch check config/tripswitch.yaml --probe
+
+      tripswitch check base.yaml production.yaml --merge --json
     """
     paths = files or [DEFAULT_FILE]
     groups = [paths] if merge else [[path] for path in paths]

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
+
+import typer
 
 from tripswitch.errors import ConfigError
 
 API_VARIABLE: Final = "TRIPSWITCH_API"
 """The variable that stands in for --api where that is not given."""
+
+Api = Annotated[
+    str,
+    typer.Option(
+        "--api", "--url", metavar="ADDRESS", envvar=API_VARIABLE, help="Address of the API."
+    ),
+]
+"""Where a running tripswitch is asked."""
 
 Minutes: TypeAlias = str
 """A duration as people write it (``90s``, ``15m``); `minutes_of` reads it."""

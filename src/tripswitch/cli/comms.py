@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tripswitch.cli.completion import incidents_or_latest
+
 if TYPE_CHECKING:
     from tripswitch.incidents.comms import CommsDraft
 
@@ -34,7 +36,12 @@ class StateChoice(StrEnum):
 
 def comms(
     incident: Annotated[
-        str, typer.Argument(metavar="ID", help="Id of the incident, its beginning, or latest.")
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="Id of the incident, its beginning, or latest.",
+            autocompletion=incidents_or_latest,
+        ),
     ],
     audience: Annotated[
         list[AudienceChoice] | None,
@@ -55,7 +62,11 @@ def comms(
 ) -> None:
     """Draft the status update of an incident. Nothing is sent: a person reads it and decides.
 
-    Example: tripswitch comms latest --audience consumer
+    Examples:
+
+      tripswitch comms latest --audience consumer
+
+      tripswitch comms inc_4ac42dbc --check update.txt --json
     """
     from tripswitch.config.loading import load_config
     from tripswitch.drive.papers import comms_settings, find_case, ledger_of, templates_of, text_of

@@ -7,19 +7,20 @@ and where nothing answers there is nothing to complete. It never prints, whateve
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any, Final
 
 from tripswitch.cli.asking import DEFAULT_API, TOKEN_VARIABLE
+from tripswitch.cli.choices import API_VARIABLE
 
-_WAIT_S: Final = 0.5
+_WAIT_S: Final = 0.7
 _MOST_BYTES: Final = 4 << 20
 _MOST: Final = 100
 
 
 def routes_known(incomplete: str) -> list[str]:
     """Return the routes that begin so."""
-    found = _asked("/v1/routes?limit=50").get("routes")
-    return _fitting((one.get("route") for one in found or []), incomplete)
+    return _fitting((one.get("route") for one in _routes()), incomplete)
 
 
 def versions_known(incomplete: str) -> list[str]:
@@ -34,7 +35,7 @@ def cohorts_known(incomplete: str) -> list[str]:
 
 def incidents_known(incomplete: str) -> list[str]:
     """Return the ids of the latest incidents that begin so."""
-    found = _asked("/v1/incidents?limit=50", list)
+    found = _objects(_asked("/v1/incidents?limit=50", list))
     return _fitting((one.get("id") for one in found), incomplete)
 
 
@@ -52,9 +53,18 @@ def scopes_known(incomplete: str) -> list[str]:
 
 
 def _of_arms(field: str, incomplete: str) -> list[str]:
-    routes = _asked("/v1/routes?limit=50").get("routes") or []
-    arms = (arm.get("scope") or {} for one in routes for arm in one.get("arms") or [])
-    return _fitting((scope.get(field) for scope in arms), incomplete)
+    arms = (arm for one in _routes() for arm in _objects(one.get("arms")))
+    scopes = _objects([arm.get("scope") for arm in arms])
+    return _fitting((scope.get(field) for scope in scopes), incomplete)
+
+
+def _routes() -> list[dict[str, Any]]:
+    return _objects(_asked("/v1/routes?limit=50").get("routes"))
+
+
+def _objects(found: Any) -> list[dict[str, Any]]:
+    """Return the objects of a list, whatever else another program may have answered."""
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def _fitting(found: Any, incomplete: str) -> list[str]:
@@ -74,17 +84,24 @@ def _is_plain(text: str) -> bool:
 
 
 def _asked(path: str, kind: type = dict) -> Any:
-    """Return the JSON of a page, or an empty one of ``kind``."""
+    """Return the JSON of a page, or an empty one of ``kind`` where none comes within `_WAIT_S`."""
+    found: list[Any] = []
+    # A thread that is not waited for: an answer that never ends ends with this process.
+    asking = threading.Thread(target=_ask, args=(path, found), daemon=True)
+    asking.start()
+    asking.join(_WAIT_S)
+    return found[0] if found and isinstance(found[0], kind) else kind()
+
+
+def _ask(path: str, found: list[Any]) -> None:
     try:
         import httpx
 
         token = os.environ.get(TOKEN_VARIABLE, "")
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        api = os.environ.get("TRIPSWITCH_API", DEFAULT_API).rstrip("/")
+        api = os.environ.get(API_VARIABLE, DEFAULT_API).rstrip("/")
         answer = httpx.get(api + path, timeout=_WAIT_S, trust_env=False, headers=headers)
-        if answer.status_code != httpx.codes.OK or len(answer.content) > _MOST_BYTES:
-            return kind()
-        found = answer.json()
+        if answer.status_code == httpx.codes.OK and len(answer.content) <= _MOST_BYTES:
+            found.append(answer.json())
     except Exception:  # noqa: BLE001 - a shell that completes must never see an error
-        return kind()
-    return found if isinstance(found, kind) else kind()
+        return

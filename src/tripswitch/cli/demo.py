@@ -58,7 +58,13 @@ def demo(
     roll back, and proves the recovery. Time is compressed, nothing else is: spans carry story
     time. Exit 0 only if everything the story claims was observed, 1 if not.
 
-    Example: tripswitch demo --story healthy --json
+    Examples:
+
+      tripswitch demo
+
+      tripswitch demo --story healthy --json
+
+      tripswitch demo --keep
     """
     from rich.console import Console
 

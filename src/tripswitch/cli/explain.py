@@ -14,6 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from tripswitch.cli.asking import DEFAULT_API, ask
+from tripswitch.cli.choices import Api
+from tripswitch.cli.completion import scopes_known
 from tripswitch.errors import ConfigError
 
 MOST_SCOPES = 50
@@ -28,6 +30,7 @@ def explain(
                 "Which scopes: route=/chat cohort=canary, a route, or any part of a name; also "
                 "signal= and rubric=. * stands for anything. All of them without any."
             ),
+            autocompletion=scopes_known,
         ),
     ] = None,
     replay: Annotated[
@@ -42,7 +45,7 @@ def explain(
         list[Path] | None,
         typer.Option("--config", metavar="FILE", help="Configuration for --replay; repeatable."),
     ] = None,
-    api: Annotated[str, typer.Option(help="Address of the API.")] = DEFAULT_API,
+    api: Api = DEFAULT_API,
     as_json: Annotated[bool, typer.Option("--json", help="Print the JSON of /v1/explain.")] = False,
     most: Annotated[
         int, typer.Option("--most", min=1, max=1000, help="Scopes shown at most, worst first.")
@@ -50,7 +53,13 @@ def explain(
 ) -> None:
     """Explain every verdict: what is seen, against what, and what a quiet signal waits for.
 
-    Example: tripswitch explain route=/chat/refund cohort=canary
+    Examples:
+
+      tripswitch explain route=/chat/refund cohort=canary
+
+      tripswitch explain signal=eval_score --most 5
+
+      tripswitch explain --replay traces/ --json
     """
     if config and not replay:
         raise ConfigError("--config is for --replay", hint="a running tripswitch has its own")
@@ -84,6 +93,7 @@ def explain(
 def _of_recording(
     files: list[Path], config: list[Path], scope: list[str], most: int
 ) -> dict[str, Any]:
+    from tripswitch.cli.progress import progress_of
     from tripswitch.config.loading import load_config
     from tripswitch.drive.explaining import explain_of, wanted_of
     from tripswitch.drive.replay import replay as run
@@ -95,6 +105,7 @@ def _of_recording(
         raise ConfigError(str(error)) from None
     loaded = load_config(config, os.environ)
     session = replay_session(loaded)
-    for _ in run(loaded, files, session):
-        pass
+    with progress_of("reading"):
+        for _ in run(loaded, files, session):
+            pass
     return explain_of(session.engine, scope, most)

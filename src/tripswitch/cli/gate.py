@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tripswitch.cli.asking import DEFAULT_API, ask
-from tripswitch.cli.choices import API_VARIABLE, seconds_of
+from tripswitch.cli.choices import Api, seconds_of
 from tripswitch.cli.completion import cohorts_known, routes_known, versions_known
 from tripswitch.errors import ConfigError, TripswitchError
 
@@ -104,9 +104,7 @@ def gate(
         list[Path] | None,
         typer.Option("--config", metavar="FILE", help="Configuration for FILE...; repeatable."),
     ] = None,
-    api: Annotated[
-        str, typer.Option("--api", "--url", envvar=API_VARIABLE, help="Address of the API.")
-    ] = DEFAULT_API,
+    api: Api = DEFAULT_API,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Let a prompt version through only if it is healthy, with enough evidence.

@@ -10,6 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from tripswitch.cli.asking import DEFAULT_API, ask, tell, token_for
+from tripswitch.cli.choices import Api
+from tripswitch.cli.incident_acts import act, act_all, audit_of, say, whole_id, word_of
+from tripswitch.cli.incident_options import DEFAULT_STATE, AsJson, By, Id, Note, State, Token
 from tripswitch.cli.incident_text import show_dry_run, show_incident, show_incidents
 from tripswitch.errors import TripswitchError
 
@@ -18,26 +21,6 @@ incidents = typer.Typer(
     rich_markup_mode=None,
     help="List, show and answer incidents of a running tripswitch.",
 )
-
-Api = Annotated[str, typer.Option("--api", help="Address of the API.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Id = Annotated[str, typer.Argument(metavar="ID", help="The incident's id, or its beginning.")]
-By = Annotated[
-    str, typer.Option("--by", envvar="TRIPSWITCH_BY", help="Who decides; your login by default.")
-]
-Note = Annotated[str, typer.Option("--note", help="Why, for the record.")]
-Token = Annotated[
-    str,
-    typer.Option(
-        "--token",
-        envvar="TRIPSWITCH_API_TOKEN",
-        help="Bearer token; by default the one in the state folder.",
-    ),
-]
-State = Annotated[
-    Path, typer.Option("--state", help="The state folder (storage.directory), for its token.")
-]
-_STATE = Path("state")
 
 
 @incidents.command("list")
@@ -49,7 +32,9 @@ def list_incidents(
 ) -> None:
     """List the latest incidents, newest first.
 
-    Example: tripswitch incidents list --open
+    Examples:
+
+      tripswitch incidents list --open
     """
     found: Any = ask(api, f"/v1/incidents?limit={limit}")
     if only_open:
@@ -64,9 +49,11 @@ def list_incidents(
 def show(incident_id: Id, api: Api = DEFAULT_API, as_json: AsJson = False) -> None:
     """Show one incident: why, triage, rollback, timeline, what is missing before it closes.
 
-    Example: tripswitch incidents show inc_4ac42dbc62fcfe81
+    Examples:
+
+      tripswitch incidents show inc_4ac42dbc62fcfe81
     """
-    found = ask(api, f"/v1/incidents/{_whole_id(api, incident_id)}")
+    found = ask(api, f"/v1/incidents/{whole_id(api, incident_id)}")
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
@@ -80,14 +67,18 @@ def ack(
     note: Note = "",
     api: Api = DEFAULT_API,
     token: Token = "",
-    state: State = _STATE,
+    state: State = DEFAULT_STATE,
     as_json: AsJson = False,
 ) -> None:
     """Take an incident: say that a person is on it.
 
-    Example: tripswitch incidents ack inc_4ac42dbc --note "looking at the traces"
+    Examples:
+
+      tripswitch incidents ack inc_4ac42dbc --note "looking at the traces"
     """
-    _act(api, incident_id, "acknowledge", _word(by, note), token_for(token, state), as_json=as_json)
+    act(
+        api, incident_id, "acknowledge", word_of(by, note), token_for(token, state), as_json=as_json
+    )
 
 
 @incidents.command("dry-run")
@@ -95,14 +86,16 @@ def dry_run(
     incident_id: Id,
     api: Api = DEFAULT_API,
     token: Token = "",
-    state: State = _STATE,
+    state: State = DEFAULT_STATE,
     as_json: AsJson = False,
 ) -> None:
     """Show the literal requests that an incident's rollback would send now; nothing is moved.
 
-    Example: tripswitch incidents dry-run inc_4ac42dbc
+    Examples:
+
+      tripswitch incidents dry-run inc_4ac42dbc
     """
-    path = f"/v1/incidents/{_whole_id(api, incident_id)}/dry-run"
+    path = f"/v1/incidents/{whole_id(api, incident_id)}/dry-run"
     found = ask(api, path, token=token_for(token, state))
     if as_json:
         typer.echo(json.dumps(found, indent=2))
@@ -117,14 +110,16 @@ def approve(
     note: Note = "",
     api: Api = DEFAULT_API,
     token: Token = "",
-    state: State = _STATE,
+    state: State = DEFAULT_STATE,
     as_json: AsJson = False,
 ) -> None:
     """Approve the rollback that an incident proposes; it is called at once.
 
-    Example: tripswitch incidents approve inc_4ac42dbc --by ada
+    Examples:
+
+      tripswitch incidents approve inc_4ac42dbc --by ada
     """
-    _act(api, incident_id, "approve", _word(by, note), token_for(token, state), as_json=as_json)
+    act(api, incident_id, "approve", word_of(by, note), token_for(token, state), as_json=as_json)
 
 
 @incidents.command()
@@ -134,14 +129,16 @@ def reject(
     note: Note = "",
     api: Api = DEFAULT_API,
     token: Token = "",
-    state: State = _STATE,
+    state: State = DEFAULT_STATE,
     as_json: AsJson = False,
 ) -> None:
     """Decide against the rollback that an incident proposes; it is not proposed again.
 
-    Example: tripswitch incidents reject inc_4ac42dbc --note "the eval set is wrong"
+    Examples:
+
+      tripswitch incidents reject inc_4ac42dbc --note "the eval set is wrong"
     """
-    _act(api, incident_id, "reject", _word(by, note), token_for(token, state), as_json=as_json)
+    act(api, incident_id, "reject", word_of(by, note), token_for(token, state), as_json=as_json)
 
 
 @incidents.command()
@@ -151,14 +148,16 @@ def undo(
     note: Note = "",
     api: Api = DEFAULT_API,
     token: Token = "",
-    state: State = _STATE,
+    state: State = DEFAULT_STATE,
     as_json: AsJson = False,
 ) -> None:
     """Take a rollback back, where its pointer still is where it was put.
 
-    Example: tripswitch incidents undo inc_4ac42dbc --note "v18 was not the cause"
+    Examples:
+
+      tripswitch incidents undo inc_4ac42dbc --note "v18 was not the cause"
     """
-    _act(api, incident_id, "undo", _word(by, note), token_for(token, state), as_json=as_json)
+    act(api, incident_id, "undo", word_of(by, note), token_for(token, state), as_json=as_json)
 
 
 @incidents.command()
@@ -168,14 +167,16 @@ def release(
     note: Note = "",
     api: Api = DEFAULT_API,
     token: Token = "",
-    state: State = _STATE,
+    state: State = DEFAULT_STATE,
     as_json: AsJson = False,
 ) -> None:
     """Let the version that was rolled back serve again, so that it may be rolled back anew.
 
-    Example: tripswitch incidents release inc_4ac42dbc --note "v18 is mended"
+    Examples:
+
+      tripswitch incidents release inc_4ac42dbc --note "v18 is mended"
     """
-    _act(api, incident_id, "release", _word(by, note), token_for(token, state), as_json=as_json)
+    act(api, incident_id, "release", word_of(by, note), token_for(token, state), as_json=as_json)
 
 
 @incidents.command()
@@ -191,25 +192,25 @@ def resolve(
     by: By = "",
     api: Api = DEFAULT_API,
     token: Token = "",
-    state: State = _STATE,
+    state: State = DEFAULT_STATE,
     as_json: AsJson = False,
 ) -> None:
     """Confirm what an incident needs before it closes; the signal is proven by the spans alone.
 
-    Example: tripswitch incidents resolve inc_4ac42dbc --fix https://git.test/7 --comms-closed
+    Examples:
+
+      tripswitch incidents resolve inc_4ac42dbc --fix https://git.test/7 --comms-closed
     """
     words = []
     if fix:
-        words.append(("fix_in_review", _word(by, "") | {"link": fix}))
+        words.append(("fix_in_review", word_of(by, "") | {"link": fix}))
     if comms_closed:
-        words.append(("comms_closed", _word(by, "")))
+        words.append(("comms_closed", word_of(by, "")))
     if waive:
-        words.append(("waive", _word(by, waive)))
+        words.append(("waive", word_of(by, waive)))
     if not words:
         raise typer.BadParameter("give --fix LINK, --comms-closed or --waive WHY")
-    secret = token_for(token, state)
-    for act, word in words:
-        _act(api, incident_id, act, word, secret, as_json=as_json)
+    act_all(api, incident_id, words, token_for(token, state), as_json=as_json)
 
 
 class Writing(StrEnum):
@@ -228,15 +229,17 @@ def written(
     by: By = "",
     api: Api = DEFAULT_API,
     token: Token = "",
-    state: State = _STATE,
+    state: State = DEFAULT_STATE,
     as_json: AsJson = False,
 ) -> None:
     """Say that an update was posted, or a postmortem drafted or published, so that none is due.
 
-    Example: tripswitch incidents written inc_4ac42dbc update_posted
+    Examples:
+
+      tripswitch incidents written inc_4ac42dbc update_posted
     """
-    word = _word(by, "") | {"link": link}
-    _act(api, incident_id, what.value, word, token_for(token, state), as_json=as_json)
+    word = word_of(by, "") | {"link": link}
+    act(api, incident_id, what.value, word, token_for(token, state), as_json=as_json)
 
 
 @incidents.command("open")
@@ -266,12 +269,14 @@ def open_incident(
     by: By = "",
     api: Api = DEFAULT_API,
     token: Token = "",
-    state: State = _STATE,
+    state: State = DEFAULT_STATE,
     as_json: AsJson = False,
 ) -> None:
     """Open an incident that no span shows, a stolen key for instance.
 
-    Example: tripswitch incidents open "key of the gateway is public" --security stolen_keys
+    Examples:
+
+      tripswitch incidents open "key of the gateway is public" --security stolen_keys
     """
     named = {
         "route": route,
@@ -280,7 +285,7 @@ def open_incident(
         "provider": provider,
     }
     document: dict[str, Any] = {
-        **_word(by, ""),
+        **word_of(by, ""),
         "sentence": sentence,
         "shape": shape,
         "scope": {name: value for name, value in named.items() if value},
@@ -290,7 +295,7 @@ def open_incident(
     if security:
         document["trigger"] = security
     answer = tell(api, "/v1/incidents", document, token_for(token, state))
-    _say(answer, as_json=as_json)
+    say(answer, as_json=as_json)
 
 
 @incidents.command()
@@ -304,9 +309,11 @@ def verify(
 ) -> None:
     """Check the hash chain of the timeline: whether a row was edited or removed. Exit 1 if so.
 
-    Example: tripswitch incidents verify --state /var/lib/tripswitch
+    Examples:
+
+      tripswitch incidents verify --state /var/lib/tripswitch
     """
-    found = ask(api, "/v1/audit") if state is None else _audit_of(state)
+    found = ask(api, "/v1/audit") if state is None else audit_of(state)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     elif found["whole"]:
@@ -324,12 +331,17 @@ def export(
         Path | None, typer.Option("--out", help="File to write; standard output without.")
     ] = None,
     api: Api = DEFAULT_API,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="It is JSON always; what --out wrote is told as JSON.")
+    ] = False,
 ) -> None:
     """Write all that is known of one incident as JSON: it, its timeline, what was called for it.
 
-    Example: tripswitch incidents export inc_4ac42dbc --out incident.json
+    Examples:
+
+      tripswitch incidents export inc_4ac42dbc --out incident.json
     """
-    found = ask(api, f"/v1/incidents/{_whole_id(api, incident_id)}")
+    found = ask(api, f"/v1/incidents/{whole_id(api, incident_id)}")
     text = json.dumps(found, indent=2) + "\n"
     if out is None:
         typer.echo(text, nl=False)
@@ -338,55 +350,4 @@ def export(
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise TripswitchError(f"cannot write {out}: {error.strerror}") from error
-    typer.echo(f"wrote {out}")
-
-
-def _audit_of(state: Path) -> dict[str, Any]:
-    from tripswitch.drive.judge_process import LEDGER_FILE
-    from tripswitch.store.ledger import Ledger
-
-    path = state / LEDGER_FILE
-    if not path.is_file():
-        raise TripswitchError(f"no ledger at {path}", hint="is this the storage.directory?")
-    with Ledger(path) as ledger:
-        return ledger.audit()
-
-
-def _whole_id(api: str, beginning: str) -> str:
-    """Return the id that begins so, among the latest incidents. Raises TripswitchError."""
-    latest: Any = ask(api, "/v1/incidents?limit=1000")
-    found = [each["id"] for each in latest if each["id"].startswith(beginning)]
-    if len(found) == 1 or beginning in found:
-        return beginning if beginning in found else str(found[0])
-    what = "no incident" if not found else f"{len(found)} incidents"
-    raise TripswitchError(
-        f'{what} with an id that begins with "{beginning}"', hint="tripswitch incidents list"
-    )
-
-
-def _word(by: str, note: str) -> dict[str, Any]:
-    if not by:
-        import getpass
-
-        try:
-            by = getpass.getuser()
-        except (KeyError, OSError):
-            by = "somebody"
-    return {"by": by, "note": note}
-
-
-def _act(
-    api: str, incident_id: str, act: str, word: dict[str, Any], token: str, *, as_json: bool
-) -> None:
-    path = f"/v1/incidents/{_whole_id(api, incident_id)}/{act}"
-    _say(tell(api, path, word, token), as_json=as_json)
-
-
-def _say(answer: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(answer, indent=2))
-        return
-    incident = answer["incident"]
-    events = ", ".join(answer["events"]) or "nothing new"
-    missing = f"; missing: {', '.join(incident['missing'])}" if incident["missing"] else ""
-    typer.echo(f"{incident['id']} {incident['state']}: {events}{missing}")
+    typer.echo(json.dumps({"wrote": str(out)}) if as_json else f"wrote {out}")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tripswitch.cli.asking import DEFAULT_API, ask
+from tripswitch.cli.choices import Api
 from tripswitch.cli.inspect_summary import remarks, summary
 from tripswitch.config.loading import load_config
 from tripswitch.config.read_section import FACTS, Read
@@ -64,9 +65,24 @@ def inspect(
     live: Annotated[
         bool, typer.Option("--live", help="Ask a running tripswitch instead of reading files.")
     ] = False,
-    api: Annotated[str, typer.Option(help="Address of its API, for --live.")] = DEFAULT_API,
+    api: Api = DEFAULT_API,
 ) -> None:
-    """Show what tripswitch sees in telemetry, and what is missing."""
+    """Show what tripswitch sees in telemetry, and what is missing.
+
+    Recordings are read, or a running tripswitch is asked with --live. It is how you find out
+    whether your routes, prompt versions, cohorts and scores are understood, before anything
+    depends on them.
+
+    Examples:
+
+      tripswitch inspect traces.jsonl.zst
+
+      tripswitch inspect --key route=app.endpoint --cohort beta traces/
+
+      tripswitch inspect --live
+
+      tripswitch inspect --json traces.binpb
+    """
     if live == bool(paths):
         raise typer.BadParameter("name files, or --live, and not both", param_hint="FILE...")
     if live:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -9,10 +10,17 @@ from typing import Annotated
 
 import typer
 
+from tripswitch.cli.completion import incidents_or_latest
+
 
 def postmortem(
     incident: Annotated[
-        str, typer.Argument(metavar="ID", help="Id of the incident, its beginning, or latest.")
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="Id of the incident, its beginning, or latest.",
+            autocompletion=incidents_or_latest,
+        ),
     ],
     out: Annotated[
         Path, typer.Option("--out", metavar="FOLDER", help="Where to put the incident's folder.")
@@ -36,12 +44,19 @@ def postmortem(
         Path | None,
         typer.Option("--prompt-after", metavar="FILE", help="The bad version's prompt text."),
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the files and problems as one JSON object.")
+    ] = False,
 ) -> None:
     """Write the postmortem of an incident: Markdown, HTML, the drift charts.
 
     What only people know goes into filled-in.yaml beside it, which later runs read and keep.
 
-    Example: tripswitch postmortem latest --out postmortems
+    Examples:
+
+      tripswitch postmortem latest --out postmortems
+
+      tripswitch postmortem inc_4ac42dbc --final --json
     """
     if (prompt_before is None) != (prompt_after is None):
         raise typer.BadParameter("give both --prompt-before and --prompt-after, or neither")
@@ -57,8 +72,16 @@ def postmortem(
     written = write_postmortem(
         case, out / case.id, loaded, is_final=final, with_html=html, prompts=prompts
     )
-    for file in written.files:
-        sys.stdout.write(f"{file}\n")
+    if as_json:
+        told = {
+            "incident": case.id,
+            "files": [str(file) for file in written.files],
+            "problems": list(written.problems),
+        }
+        sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=True) + "\n")
+    else:
+        for file in written.files:
+            sys.stdout.write(f"{file}\n")
     if written.problems:
         sys.stderr.write("not final, because of what is missing in filled-in.yaml:\n")
         for problem in written.problems:

@@ -55,7 +55,13 @@ def replay(
 
     The time is the time in the data, nothing is called, and the same files give the same output.
 
-    Example: tripswitch replay --config config/tripswitch.yaml traces.jsonl.zst
+    Examples:
+
+      tripswitch replay --config config/tripswitch.yaml traces.jsonl.zst
+
+      tripswitch replay --json --fail traces/
+
+      tripswitch replay --suggest --false-pages-a-month 2 traces/
     """
     if suggest:
         _suggest(files, config or [], false_pages_a_month, all_healthy=all_healthy, as_json=as_json)
@@ -111,12 +117,14 @@ def _suggest(
 ) -> None:
     from rich.console import Console
 
+    from tripswitch.cli.progress import progress_of
     from tripswitch.cli.suggestion_text import show_suggestion, suggestion_json
     from tripswitch.config.loading import load_config
     from tripswitch.drive.suggestion import suggest
 
     loaded = load_config(config, os.environ)
-    found = suggest(loaded, files, false_pages_a_month, all_healthy=all_healthy)
+    with progress_of("trying lines"):
+        found = suggest(loaded, files, false_pages_a_month, all_healthy=all_healthy)
     if as_json:
         sys.stdout.write(json.dumps(suggestion_json(found), indent=2, ensure_ascii=True) + "\n")
         return

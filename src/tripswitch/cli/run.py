@@ -22,7 +22,19 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Receive OTLP, forward it byte for byte, judge what passes, and act."""
+    """Receive OTLP, forward it byte for byte, judge what passes, and act.
+
+    It runs until a signal ends it; what was not forwarded by then is on disk. An edit of a file is
+    taken up within seconds, as far as a field reloads.
+
+    Examples:
+
+      tripswitch run
+
+      tripswitch run --config config/tripswitch.yaml
+
+      tripswitch run --config base.yaml --config production.yaml
+    """
     from tripswitch.drive.process import WIRE, command_of, environment_of
 
     paths = config or ([DEFAULT_CONFIG] if DEFAULT_CONFIG.is_file() else [])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
-from tripswitch.config.reference import json_schema, reference_text
+from tripswitch.config.reference import reference_text, schema_text
 from tripswitch.config.sample import sample_text
 
 
@@ -21,10 +20,25 @@ def schema(
     metrics: Annotated[
         bool, typer.Option("--metrics", help="Print the table of metrics as Markdown.")
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the JSON Schema, as without any option.")
+    ] = False,
 ) -> None:
-    """Print the JSON Schema of the configuration file."""
-    if sample + reference + metrics > 1:
-        raise typer.BadParameter("give one of --sample, --reference and --metrics")
+    """Print the JSON Schema of the configuration file.
+
+    An editor completes and checks tripswitch.yaml with it, see docs/editor.md. The other options
+    print what else is made from the same model.
+
+    Examples:
+
+      tripswitch schema > tripswitch.schema.json
+
+      tripswitch schema --sample > tripswitch.yaml
+
+      tripswitch schema --metrics
+    """
+    if sample + reference + metrics + as_json > 1:
+        raise typer.BadParameter("give one of --sample, --reference, --metrics and --json")
     if metrics:
         from tripswitch.drive.metrics_reference import reference_text as metrics_text
 
@@ -34,5 +48,5 @@ def schema(
     elif reference:
         text = reference_text()
     else:
-        text = json.dumps(json_schema(), indent=2) + "\n"
+        text = schema_text()
     typer.echo(text, nl=False)

@@ -47,7 +47,18 @@ def spool(
         typer.Option("--verify", help="Read every record; exit 1 when something is damaged."),
     ] = False,
 ) -> None:
-    """Show what waits on disk for the upstream, how old it is, and the dead letters."""
+    """Show what waits on disk for the upstream, how old it is, and the dead letters.
+
+    It only looks, and takes no lock, also while tripswitch runs.
+
+    Examples:
+
+      tripswitch spool
+
+      tripswitch spool --config config/tripswitch.yaml --json
+
+      tripswitch spool --directory /var/lib/tripswitch/spool --verify
+    """
     place = directory or _configured(config)
     if directory is not None and not directory.is_dir():
         raise ConfigError(

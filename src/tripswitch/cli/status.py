@@ -8,16 +8,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tripswitch.cli.asking import DEFAULT_API, ask
+from tripswitch.cli.choices import Api
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
 def status(
-    api: Annotated[str, typer.Option(help="Address of the API.")] = DEFAULT_API,
+    api: Api = DEFAULT_API,
     as_json: Annotated[bool, typer.Option("--json", help="Print the JSON of /v1/status.")] = False,
 ) -> None:
-    """Show each scope and signal with its verdict, and the open incidents."""
+    """Show each scope and signal with its verdict, and the open incidents.
+
+    For the same live and side by side see top; for what a quiet signal waits for see explain.
+
+    Examples:
+
+      tripswitch status
+
+      tripswitch status --json
+    """
     now = ask(api, "/v1/status")
     if as_json:
         typer.echo(json.dumps(now, indent=2))

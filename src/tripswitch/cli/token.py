@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tripswitch.cli.asking import DEFAULT_API, tell, token_for
+from tripswitch.cli.choices import Api
 from tripswitch.errors import TripswitchError
 
 
 def token(
-    api: Annotated[str, typer.Option("--api", help="Address of the API.")] = DEFAULT_API,
+    api: Api = DEFAULT_API,
     state: Annotated[
         Path, typer.Option("--state", help="The state folder (storage.directory), for its token.")
     ] = Path("state"),
@@ -24,10 +26,15 @@ def token(
             help="Bearer token; by default the one in the state folder.",
         ),
     ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Print a link to the dashboard that signs one browser in, once, within ten minutes.
 
-    Example: tripswitch token --state /var/lib/tripswitch
+    Examples:
+
+      tripswitch token --state /var/lib/tripswitch
+
+      tripswitch token --state /var/lib/tripswitch --json
     """
     known = token_for(given, state)
     if not known:
@@ -36,4 +43,5 @@ def token(
             hint="give --state with the sidecar's storage.directory, or --token",
         )
     code = tell(api, "/v1/signin-codes", {}, known)["code"]
-    typer.echo(f"{api.rstrip('/')}/signin?code={code}")
+    link = f"{api.rstrip('/')}/signin?code={code}"
+    typer.echo(json.dumps({"link": link}) if as_json else link)

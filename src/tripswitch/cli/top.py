@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import typer
 
 from tripswitch.cli.asking import DEFAULT_API, ask
-from tripswitch.cli.choices import API_VARIABLE, seconds_of
+from tripswitch.cli.choices import Api, seconds_of
 from tripswitch.errors import TripswitchError
 
 if TYPE_CHECKING:
@@ -40,9 +40,7 @@ def top(
     most: Annotated[
         int, typer.Option("--most", min=1, max=50, help="Routes shown at most, worst first.")
     ] = _MOST_ROUTES,
-    api: Annotated[
-        str, typer.Option("--api", "--url", envvar=API_VARIABLE, help="Address of the API.")
-    ] = DEFAULT_API,
+    api: Api = DEFAULT_API,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one frame as JSON and end.")
     ] = False,

@@ -114,7 +114,8 @@ OptionalListenEndpoint = Annotated[
 OptionalUrl = Annotated[
     str,
     AfterValidator(_url),
-    WithJsonSchema({"type": "string", "pattern": r"^(https?://.+)?$", "format": "uri"}),
+    # Not of format "uri", which empty text is not: an editor would find fault with the default.
+    WithJsonSchema({"type": "string", "pattern": r"^(https?://.+)?$"}),
 ]
 UpstreamEndpoint = Annotated[
     str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from tripswitch.config.fields import ROOT, Spot, leaves, wanted_text
@@ -9,6 +10,11 @@ from tripswitch.config.model import Config
 from tripswitch.config.sample import yaml_text
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_REFERENCE = {"type": "string", "pattern": r"\$\{env:"}
+_ELSEWHERE = frozenset({"$ref", "const"})
+_NARROWING = frozenset({"pattern", "enum", "minLength", "maxLength"})
+_RANGES = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
+_TYPING = _NARROWING | _RANGES | {"type", "anyOf"}
 _HEADER = """\
 # Configuration reference
 
@@ -28,14 +34,23 @@ above sixteen times what it was at the start.
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the file.
 
-    It describes the file after ``${env:NAME}`` is filled in. Durations, sizes and shares, and
-    their defaults, are text as people write them; ``x-range`` says the range in words.
+    It describes the file as it is written: what stands for an environment variable, such as
+    ``${env:NAME}``, may stand wherever one value does. Durations, sizes and shares, and their
+    defaults, are text as people write them; ``x-range`` says the range in words.
     """
     schema = Config.model_json_schema()
     schema["$schema"] = _DIALECT
     schema["title"] = "tripswitch.yaml"
     _say_defaults(schema, schema, ROOT, Config().model_dump(mode="json"))
+    for node in (schema, *schema["$defs"].values()):
+        for name, field_schema in node.get("properties", {}).items():
+            node["properties"][name] = _or_reference(field_schema)
     return schema
+
+
+def schema_text() -> str:
+    """Return the JSON Schema as the text of ``config/tripswitch.schema.json``."""
+    return json.dumps(json_schema(), indent=2) + "\n"
 
 
 def reference_text() -> str:
@@ -114,6 +129,20 @@ def _say_defaults(schema: dict[str, Any], node: dict[str, Any], spot: Spot, defa
             assert entry.section is not None
             target = schema["$defs"][entry.section.__name__]
             _say_defaults(schema, target, entry, entry.section().model_dump(mode="json"))
+
+
+def _or_reference(node: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a field that takes a reference to the environment in place of a value.
+
+    Where any text is taken it is one already; what tells the entries of a list apart is never.
+    """
+    is_one_value = node.get("type") not in ("array", "object") and not _ELSEWHERE & set(node)
+    is_any_text = node.get("type") == "string" and not _NARROWING & set(node)
+    if not is_one_value or is_any_text:
+        return node
+    words = {name: node[name] for name in node if name not in _TYPING}
+    typed = {name: node[name] for name in node if name in _TYPING}
+    return {"anyOf": [*typed.get("anyOf", [typed]), _REFERENCE], **words}
 
 
 def _at(defaults: Any, path: tuple[str, ...]) -> Any:

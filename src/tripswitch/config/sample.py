@@ -16,6 +16,12 @@ _INDENT = "  "
 # Anything else is put in quotes: quotes never hurt, and no rule of YAML need be known to a reader.
 _PLAIN = re.compile(r"[A-Za-z0-9/][A-Za-z0-9_./%-]*(?::[0-9]+)?|\$\{env:[A-Z0-9_]+\}")
 
+SCHEMA_FILE = "tripswitch.schema.json"
+"""The JSON Schema's name beside the file that it describes."""
+
+MODELINE = f"# yaml-language-server: $schema=./{SCHEMA_FILE}"
+"""The line by which an editor finds the schema: the YAML language server's."""
+
 _HEADER = """\
 tripswitch.yaml: every field, its meaning and its default. An empty file means the same.
 
@@ -24,14 +30,16 @@ environment variable and ${env:NAME:-default} for one that may be unset; $$ is a
 variable such as TRIPSWITCH_DETECT__TICK=5s overrides the field detect.tick. Several files merge,
 the later over the earlier; lists are replaced as a whole.
 
-Check an edit with `tripswitch check`. "Reloads" means that an edit is used from the next tick on.
+An editor completes and checks this file by the schema that the first line names, see
+docs/editor.md: `tripswitch schema > tripswitch.schema.json`. `tripswitch check` checks an edit as
+a start would. "Reloads" means that an edit is used from the next tick on.
 This file is generated: `tripswitch schema --sample`.
 """
 
 
 def sample_text() -> str:
     """Return the sample file; loading it gives the defaults."""
-    lines = [f"# {line}".rstrip() for line in _HEADER.splitlines()]
+    lines = [MODELINE, *(f"# {line}".rstrip() for line in _HEADER.splitlines())]
     for name in ROOT.field_names():
         lines.append("")
         lines += _field(name, ROOT, _defaults()[name], "")
