@@ -103,8 +103,27 @@ def test_a_running_sidecar_is_asked(tmp_path: Path) -> None:
             wrong = await asyncio.to_thread(tripswitch, *asked, "cohrt=canary")
             assert wrong.returncode == 2
             assert '"cohrt" is no field of a scope' in wrong.stderr
+            # The same sidecar for the other commands that ask one: it takes a while to start.
+            await asyncio.to_thread(check_gate_and_top, api)
 
     asyncio.run(check())
+
+
+def check_gate_and_top(api: str) -> None:
+    asked = ("gate", "--url", api, "--route", "/chat/refund", "--prompt-version")
+    bad = tripswitch(*asked, "v18", "--json")
+    assert bad.returncode == 1, bad.stderr
+    assert json.loads(bad.stdout)["state"] == "regressed"
+    unseen = tripswitch(*asked, "v99")
+    assert unseen.returncode == 1
+    assert "it is not seen there (seen are: " in unseen.stdout
+    frame = json.loads(tripswitch("top", "--url", api, "--json").stdout)
+    assert frame["status"] == "bad"
+    assert frame["forwarding"]["known"]
+    shown = tripswitch("top", "--url", api)
+    assert shown.returncode == 0, shown.stderr
+    assert "PAGE inc_" in shown.stdout
+    assert "\x1b[2J" not in shown.stdout
 
 
 def test_without_a_sidecar_it_says_what_to_do() -> None:
