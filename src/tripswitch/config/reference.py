@@ -44,6 +44,8 @@ def json_schema() -> dict[str, Any]:
     _say_defaults(schema, schema, ROOT, Config().model_dump(mode="json"))
     for node in (schema, *schema["$defs"].values()):
         for name, field_schema in node.get("properties", {}).items():
+            # What pydantic makes of the name says nothing that the name does not.
+            field_schema.pop("title", None)
             node["properties"][name] = _or_reference(field_schema)
     return schema
 
