@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,9 @@ from typer.testing import CliRunner
 
 from tripswitch.cli.app import COMMANDS, app
 from tripswitch.cli.help_text import examples
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 
 # `run` goes on until it is ended, and tells what happens in its log, which is JSON.
 WITHOUT_DATA = {("run",)}
@@ -85,6 +90,19 @@ def test_examples_are_shown_as_they_are_typed(path: tuple[str, ...]) -> None:
     for line in examples(ALL[path].help):
         assert f"    {line}\n" in shown.output
     assert shown.output.count("Examples:") == 1
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_line_of_the_documents_can_be_parsed(page: Path) -> None:
+    fences = re.findall(
+        r"^```console\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    for line in "".join(fences).splitlines():
+        typed = re.match(r"\$ (?:\.venv/bin/)?tripswitch (.*)$", line)
+        if typed is not None:
+            words = shlex.split(typed[1].partition(" > ")[0], comments=True)
+            if words != ["--install-completion"] and words != ["--show-completion"]:
+                assert parsed(words) in ALL
 
 
 def test_a_command_that_does_not_exist_is_a_usage_error() -> None:

@@ -6,14 +6,18 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from tripswitch.errors import TripswitchError
+from tripswitch.model.plain_text import plain_line
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import httpx
 
 TOKEN_VARIABLE: Final = "TRIPSWITCH_API_TOKEN"  # noqa: S105 - the name of a variable
 DEFAULT_API: Final = "http://127.0.0.1:8317"
 
 _TIMEOUT_S: Final = 5.0
+_MOST_CHARS: Final = 1000
 _TO_GET_IN: Final = "give --state with the sidecar's storage.directory, or --token"
 
 
@@ -33,9 +37,8 @@ def ask(api: str, path: str, *, or_else: str = "", token: str = "") -> dict[str,
         response = httpx.get(url, timeout=_TIMEOUT_S, trust_env=False, headers=headers)
         if response.status_code == httpx.codes.UNAUTHORIZED:
             raise TripswitchError("a token is needed", hint=_TO_GET_IN)
-        if response.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.CONFLICT):
-            raise TripswitchError(str(response.json()["error"]))
-        response.raise_for_status()
+        if response.is_error:
+            raise _refusal(url, response)
         content: dict[str, Any] = response.json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError) as error:
         raise TripswitchError(
@@ -73,6 +76,18 @@ def tell(api: str, path: str, document: dict[str, Any], token: str) -> dict[str,
     if response.is_error:
         raise TripswitchError(str(content.get("error", f"status {response.status_code}")))
     return content
+
+
+def _refusal(url: str, response: httpx.Response) -> TripswitchError:
+    """Return what was answered, in the API's own words where it has some."""
+    try:
+        said = response.json()["error"]
+    except (ValueError, KeyError, TypeError):
+        return TripswitchError(
+            f'"{url}" answered {response.status_code}',
+            hint="is --api the telemetry.api.endpoint of a tripswitch of this version?",
+        )
+    return TripswitchError(plain_line(said, _MOST_CHARS))
 
 
 def token_for(token: str, state: Path) -> str:
