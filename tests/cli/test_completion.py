@@ -18,6 +18,7 @@ from tripswitch.cli.completion import (
     incidents_or_latest,
     routes_known,
     scopes_known,
+    signals_known,
     versions_known,
 )
 
@@ -112,6 +113,7 @@ def test_only_plain_names_reach_a_shell(monkeypatch: pytest.MonkeyPatch) -> None
         assert incidents_or_latest("") == ["latest", "inc_1", "inc_2"]
         assert incidents_or_latest("inc") == ["inc_1", "inc_2"]
         assert scopes_known("route=") == ["route=/chat"]
+        assert signals_known("error") == ["error_rate"]
 
 
 def test_an_address_that_is_none_is_borne(monkeypatch: pytest.MonkeyPatch) -> None:

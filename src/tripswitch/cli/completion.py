@@ -45,6 +45,13 @@ def incidents_or_latest(incomplete: str) -> list[str]:
     return [*latest, *incidents_known(incomplete)]
 
 
+def signals_known(incomplete: str) -> list[str]:
+    """Return the signals that begin so; they are the program's own."""
+    from tripswitch.detect.signals import SIGNALS
+
+    return _fitting((signal.name for signal in SIGNALS.values()), incomplete)
+
+
 def scopes_known(incomplete: str) -> list[str]:
     """Return ``route=...``, ``version=...`` and ``cohort=...`` of what is seen, and signals."""
     fields = {"route": "route", "version": "prompt_version", "cohort": "cohort"}

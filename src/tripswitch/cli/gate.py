@@ -13,7 +13,7 @@ import typer
 
 from tripswitch.cli.asking import DEFAULT_API, ask
 from tripswitch.cli.choices import Api, seconds_of
-from tripswitch.cli.completion import cohorts_known, routes_known, versions_known
+from tripswitch.cli.completion import cohorts_known, routes_known, signals_known, versions_known
 from tripswitch.errors import ConfigError, TripswitchError
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def gate(
             metavar="NAME",
             help="A signal that must be proven well, such as error_rate; repeatable. By default "
             "all that are seen, and a score. A regressed one stops it, named or not.",
+            autocompletion=signals_known,
         ),
     ] = None,
     wait: Annotated[
