@@ -91,6 +91,38 @@ def test_bash_itself_completes_with_the_script_that_is_shown() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("shell", "file"),
+    [
+        ("bash", ".bash_completions/tripswitch.sh"),
+        ("zsh", ".zfunc/_tripswitch"),
+        ("fish", ".config/fish/completions/tripswitch.fish"),
+    ],
+)
+def test_it_installs_itself_where_each_shell_looks(shell: str, file: str, tmp_path: Path) -> None:
+    told = {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    subprocess.run(
+        [PROGRAM, "--install-completion", shell],
+        capture_output=True,
+        check=True,
+        env=os.environ | told,
+    )
+    assert "_TRIPSWITCH_COMPLETE" in (tmp_path / file).read_text()
+    fish = shutil.which("fish")
+    if shell != "fish" or fish is None:
+        return
+    line = f"source {tmp_path / file}; complete -C 'tripswitch drill --shape e'"
+    path = f"{Path(PROGRAM).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [fish, "-c", line],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PATH": path, "HOME": str(tmp_path)},
+    )
+    assert "eval_drift" in done.stdout
+
+
 @pytest.mark.parametrize("answer", [StubApi.HANG, None, [], "text", {"routes": 5}, {"routes": [1]}])
 def test_whatever_answers_completion_ends_with_nothing(
     answer: Any, monkeypatch: pytest.MonkeyPatch
