@@ -6,14 +6,19 @@ and where nothing answers there is nothing to complete. It never prints, whateve
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import threading
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPSConnection
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from tripswitch.cli.asking import DEFAULT_API, TOKEN_VARIABLE
 from tripswitch.cli.choices import API_VARIABLE
 
-_WAIT_S: Final = 0.7
+_WAIT_S: Final = 1.5
 _MOST_BYTES: Final = 4 << 20
 _MOST: Final = 100
 
@@ -101,14 +106,18 @@ def _asked(path: str, kind: type = dict) -> Any:
 
 
 def _ask(path: str, found: list[Any]) -> None:
+    # Of the standard library: to import more would take longer than to ask.
     try:
-        import httpx
-
+        address = urlsplit(os.environ.get(API_VARIABLE, DEFAULT_API))
+        kind = HTTPSConnection if address.scheme == "https" else HTTPConnection
         token = os.environ.get(TOKEN_VARIABLE, "")
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        api = os.environ.get(API_VARIABLE, DEFAULT_API).rstrip("/")
-        answer = httpx.get(api + path, timeout=_WAIT_S, trust_env=False, headers=headers)
-        if answer.status_code == httpx.codes.OK and len(answer.content) <= _MOST_BYTES:
-            found.append(answer.json())
+        connection = kind(address.hostname or "", address.port, timeout=_WAIT_S)
+        with contextlib.closing(connection):
+            headers = {"authorization": f"Bearer {token}"} if token else {}
+            connection.request("GET", address.path.rstrip("/") + path, headers=headers)
+            answer = connection.getresponse()
+            body = answer.read(_MOST_BYTES + 1)
+        if answer.status == HTTPStatus.OK and len(body) <= _MOST_BYTES:
+            found.append(json.loads(body))
     except Exception:  # noqa: BLE001 - a shell that completes must never see an error
         return
