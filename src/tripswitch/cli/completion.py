@@ -11,7 +11,6 @@ import json
 import os
 import threading
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPSConnection
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -97,6 +96,9 @@ def _is_plain(text: str) -> bool:
 
 def _asked(path: str, kind: type = dict) -> Any:
     """Return the JSON of a page, or an empty one of ``kind`` where none comes within `_WAIT_S`."""
+    # Before the time counts; every command would be slower with it at the top.
+    import http.client  # noqa: F401
+
     found: list[Any] = []
     # A thread that is not waited for: an answer that never ends ends with this process.
     asking = threading.Thread(target=_ask, args=(path, found), daemon=True)
@@ -107,6 +109,8 @@ def _asked(path: str, kind: type = dict) -> Any:
 
 def _ask(path: str, found: list[Any]) -> None:
     # Of the standard library: to import more would take longer than to ask.
+    from http.client import HTTPConnection, HTTPSConnection
+
     try:
         address = urlsplit(os.environ.get(API_VARIABLE, DEFAULT_API))
         kind = HTTPSConnection if address.scheme == "https" else HTTPConnection
