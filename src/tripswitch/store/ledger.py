@@ -148,10 +148,14 @@ class Ledger:
 
     def incidents(self, limit: int) -> list[dict[str, Any]]:
         """Return the JSON of the latest ``limit`` incidents, newest first."""
+        return [one.as_json() for one in self.known_incidents(limit)]
+
+    def known_incidents(self, limit: int) -> list[Incident]:
+        """Return the latest ``limit`` incidents, newest first."""
         rows = self._database.read(
             "SELECT record FROM incidents ORDER BY detected_at_ns DESC, id LIMIT ?", (limit,)
         )
-        return [incident_of(row["record"]).as_json() for row in rows]
+        return [incident_of(row["record"]) for row in rows]
 
     def incident(self, incident_id: str) -> dict[str, Any] | None:
         """Return the JSON of one incident as it stands, None where there is none."""
