@@ -265,6 +265,9 @@ class Overview:
         )
         has_usual = verdict.comparison is not None
         usual = verdict.usual if has_usual else float("nan")
+        line = page_line(engine.roster, row, usual)
+        beyond = verdict.value if line is None else verdict.value - line
+        is_over = line is not None and (beyond < 0 if verdict.direction == "down" else beyond > 0)
         return {
             "signal": verdict.signal,
             "rubric": verdict.rubric,
@@ -275,7 +278,8 @@ class Overview:
             "comparison": None if verdict.comparison is None else verdict.comparison.value,
             "value": _rounded(verdict.value) if verdict.samples else None,
             "usual": _rounded(usual),
-            "line": _rounded(page_line(engine.roster, row, usual)),
+            "line": _rounded(line),
+            "is_over": bool(verdict.samples) and bool(is_over),
             "samples": verdict.samples,
             "evidence": _rounded(min(verdict.evidence, 1e12)),
             "why": verdict.why,

@@ -228,6 +228,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
             "value": _NUMBER_OR_NULL,
             "usual": _NUMBER_OR_NULL,
             "line": _NUMBER_OR_NULL,
+            "is_over": _FLAG,
             "samples": _COUNT,
             "evidence": _NUMBER_OR_NULL,
             "why": _TEXT,
