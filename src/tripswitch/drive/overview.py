@@ -266,8 +266,9 @@ class Overview:
         has_usual = verdict.comparison is not None
         usual = verdict.usual if has_usual else float("nan")
         line = page_line(engine.roster, row, usual)
-        beyond = verdict.value if line is None else verdict.value - line
-        is_over = line is not None and (beyond < 0 if verdict.direction == "down" else beyond > 0)
+        # What is not known compares as false, and lines without a usual value are crossed upwards.
+        is_below = line is not None and line < usual
+        is_over = line is not None and (verdict.value < line if is_below else verdict.value > line)
         return {
             "signal": verdict.signal,
             "rubric": verdict.rubric,
