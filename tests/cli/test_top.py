@@ -118,8 +118,19 @@ def test_what_nothing_came_of_lately_is_gone_and_not_well() -> None:
         for arm in route["arms"]:
             arm["traffic"] = [5.0] * 10 + [0.0] * 5
     text = drawn(changed)
-    assert " well" not in text
+    assert " fine" not in text.partition("/chat/refund  ")[2]
     assert " gone" in text
+
+
+def test_what_is_over_its_line_and_not_proven_is_not_fine() -> None:
+    changed = copy.deepcopy(frame())
+    for route in changed["routes"]:
+        for arm in route["arms"]:
+            for cell in arm["signals"]:
+                cell |= {"finding": "healthy", "severity": None, "is_over": True}
+    text = drawn(changed, 200)
+    assert " over, not proven" in text
+    assert " fine" not in text.partition("/chat/refund  ")[2]
 
 
 def test_nothing_seen_yet_is_a_frame_too() -> None:

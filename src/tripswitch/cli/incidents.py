@@ -11,6 +11,7 @@ import typer
 
 from tripswitch.cli.asking import DEFAULT_API, ask, tell, token_for
 from tripswitch.cli.choices import Api
+from tripswitch.cli.decisions import decisions
 from tripswitch.cli.incident_acts import act, act_all, audit_of, say, whole_id, word_of
 from tripswitch.cli.incident_options import DEFAULT_STATE, AsJson, By, Id, Note, State, Token
 from tripswitch.cli.incident_text import show_dry_run, show_incident, show_incidents
@@ -351,3 +352,6 @@ def export(
     except OSError as error:
         raise TripswitchError(f"cannot write {out}: {error.strerror}") from error
     typer.echo(json.dumps({"wrote": str(out)}) if as_json else f"wrote {out}")
+
+
+incidents.command()(decisions)

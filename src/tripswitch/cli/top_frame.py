@@ -26,7 +26,7 @@ _TILES: Final = ("Received", "Judging lag", "Not judged", "Spool", "Dead letters
 _VERDICTS: Final = {
     "page": ("PAGE", "bold red"),
     "investigate": ("look", "yellow"),
-    "healthy": ("well", "green"),
+    "healthy": ("fine", "green"),
     "insufficient": ("waits", "dim"),
     "telemetry_lost": ("lost", "magenta"),
 }
@@ -179,6 +179,8 @@ def _cell(cell: dict[str, Any] | None, *, is_gone: bool) -> Text:
     word, style = _VERDICTS.get(cell["severity"] or cell["finding"], (cell["finding"], ""))
     if is_gone and cell["severity"] is None:
         word, style = "gone", "dim"
+    elif cell["finding"] == "healthy" and cell["is_over"]:
+        word, style = "over, not proven", "yellow"
     unit = cell["unit"]
     text = Text(_value(cell["value"], unit))
     if cell["line"] is not None:
