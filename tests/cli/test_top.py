@@ -26,6 +26,7 @@ from tripswitch.cli.app import app, app_of
 from tripswitch.cli.top import frame_of
 from tripswitch.cli.top_frame import render
 from tripswitch.config.detect_sections import Detect
+from tripswitch.errors import TripswitchError
 from tripswitch.web.pages.now import sentence_of
 
 PROGRAM = (sys.executable, "-m", "tripswitch.cli.app")
@@ -174,6 +175,14 @@ def test_nobody_to_ask_is_said_with_exit_code_2() -> None:
     wrong = CliRunner().invoke(app_of(["top"]), ["top", "--every", "soon"])
     assert wrong.exit_code == 1
     assert "--every" in str(wrong.exception)
+
+
+def test_another_programs_answer_is_said_in_words() -> None:
+    for answer in ({"/v1/overview": {}}, {"/v1/overview": []}, {}):
+        with StubApi(answer) as api:
+            done = CliRunner().invoke(app_of(["top"]), ["top", "--api", api.url])
+        assert isinstance(done.exception, TripswitchError)
+        assert "of this version" in str(done.exception)
 
 
 def read_until(terminal: int, words: bytes, seen: bytes = b"") -> bytes:

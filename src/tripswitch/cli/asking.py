@@ -36,7 +36,10 @@ def ask(api: str, path: str, *, or_else: str = "", token: str = "") -> dict[str,
         # Loopback is meant; a proxy set for the outside would be asked for it in vain.
         response = httpx.get(url, timeout=_TIMEOUT_S, trust_env=False, headers=headers)
         if response.status_code == httpx.codes.UNAUTHORIZED:
-            raise TripswitchError("a token is needed", hint=_TO_GET_IN)
+            raise TripswitchError(
+                "a token is needed",
+                hint=f"set {TOKEN_VARIABLE}, or give --token or --state where the command has them",
+            )
         if response.is_error:
             raise _refusal(url, response)
         content: dict[str, Any] = response.json()

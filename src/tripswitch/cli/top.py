@@ -82,6 +82,16 @@ def top(
 
 def frame_of(api: str, most: int, words: str) -> dict[str, Any]:
     """Return one frame from the API as JSON. Raises TripswitchError where nothing answers."""
+    try:
+        return _frame(api, most, words)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise TripswitchError(
+            f"what {api} answers is not the API of this version: {error!r}",
+            hint="is --api the telemetry.api.endpoint of a tripswitch of this version?",
+        ) from error
+
+
+def _frame(api: str, most: int, words: str) -> dict[str, Any]:
     overview = ask(api, "/v1/overview")
     routes = ask(api, "/v1/routes?" + urlencode({"limit": most, "q": words}))
     telemetry = ask(api, "/v1/telemetry")
