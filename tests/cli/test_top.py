@@ -178,7 +178,8 @@ def test_nobody_to_ask_is_said_with_exit_code_2() -> None:
 
 
 def test_another_programs_answer_is_said_in_words() -> None:
-    for answer in ({"/v1/overview": {}}, {"/v1/overview": []}, {}):
+    wrong: list[dict[str, Any]] = [{"/v1/overview": {}}, {"/v1/overview": []}, {}]
+    for answer in wrong:
         with StubApi(answer) as api:
             done = CliRunner().invoke(app_of(["top"]), ["top", "--api", api.url])
         assert isinstance(done.exception, TripswitchError)

@@ -98,6 +98,13 @@ def test_lost_telemetry_is_a_no() -> None:
     assert answer_of(V18, explained, route, incidents).state is State.TELEMETRY_LOST
 
 
+def test_scopes_that_were_not_read_are_a_no() -> None:
+    explained, route, incidents = copy.deepcopy(played("good"))
+    answer = answer_of(V18, explained | {"left_out_scopes": 3}, route, incidents)
+    assert answer.state is State.INSUFFICIENT
+    assert "3 scopes of the route are too many to be read" in answer.missing
+
+
 def test_nothing_judged_yet_is_a_no() -> None:
     explained: dict[str, Any] = {"now": None, "scopes": [], "routes": [], "left_out_scopes": 0}
     assert answer_of(V18, explained, None, []).state is State.UNKNOWN

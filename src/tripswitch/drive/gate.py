@@ -108,6 +108,9 @@ def answer_of(
     for arm in arms:
         proofs += unseen(question, arm)
     told = _incidents(question, incidents)
+    if explained.get("left_out_scopes"):
+        left = f"{explained['left_out_scopes']} scopes of the route are too many to be read"
+        told.append((State.INSUFFICIENT, left))
     states = {proof.state for proof in proofs} | {state for state, _ in told}
     state = next((one for one in _ORDER if one in states), State.INSUFFICIENT)
     missing = tuple(
