@@ -195,7 +195,7 @@ def read_until(terminal: int, words: bytes, seen: bytes = b"") -> bytes:
     return seen
 
 
-@pytest.mark.parametrize("end", [b"q", b"\x03"])
+@pytest.mark.parametrize("end", [b"q", pytest.param(b"\x03", marks=pytest.mark.matrix)])
 def test_on_a_terminal_it_is_live_until_q_or_ctrl_c(end: bytes) -> None:
     overview = answers()["/v1/overview"]
     calls = {"overview": 0}

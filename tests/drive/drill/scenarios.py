@@ -20,7 +20,7 @@ def settings(**changes: Any) -> dict[str, Any]:
     """Return a configuration with one target and two notifiers, as the file would have it."""
     return {
         "fleet": {"single": True},
-        "detect": {"tick": "30s"},
+        "detect": {"tick": "1m"},
         "rollback": {
             "targets": [
                 {
@@ -57,7 +57,7 @@ def scenario(shape: Shape = Shape.EVAL_DRIFT, **changes: Any) -> Scenario:
         "size": SIZES[shape].usual,
         "routes": (ROUTE,),
         "start_ns": START_NS,
-        "rate": 120.0,
+        "rate": 100.0,
         "share": 0.4,
         "calm": 12.0 if cause is Cause.RELEASE else 35.0,
         "bad": 40.0,

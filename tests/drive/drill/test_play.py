@@ -155,7 +155,8 @@ def test_a_provider_that_fails_moves_to_its_fallback_once_approved() -> None:
             routes=(ROUTE, "/search"),
             fallback="azure",
             approve_after=1.0,
-            rate=60.0,
+            rate=40.0,
+            calm=30.0,
         ),
     )
     found = report(config, played)
