@@ -39,7 +39,10 @@ _MOST_ROLLBACKS: Final = 10_000
 
 QUIET_EVENTS: Final = frozenset(
     {
+        EventName.ACTION_ANSWERED,
+        EventName.ACTION_SENT,
         EventName.CHANGE_SEEN,
+        EventName.CONFIG_LOADED,
         EventName.LEAK_NOTED,
         EventName.EVIDENCE_SEALED,
     }
