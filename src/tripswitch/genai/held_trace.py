@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from tripswitch.genai.sightings import Evaluation, Note, Sighting
 
 NEVER: Final = 1 << 62
+MAX_SPANS_BY_TRACE: Final = 4096
+"""Most spans of one trace that are held together, and most evaluations of it."""
 
 
 class Trace:
@@ -55,6 +57,13 @@ class Trace:
         self.evaluations: list[Evaluation] | tuple[()] = ()
         self.calls: list[Settling] | tuple[()] = ()
         self.served: set[str] | tuple[()] = ()
+
+    def judge(self, evaluation: Evaluation) -> None:
+        """Take in an evaluation of one of its spans, as far as there is room."""
+        if not self.evaluations:
+            self.evaluations = [evaluation]
+        elif len(self.evaluations) < MAX_SPANS_BY_TRACE:
+            self.evaluations.append(evaluation)
 
     def hold(self, span: Sighting) -> None:
         """Take a span in, and note what it may tell of."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from tripswitch.genai.agenda import Agenda
 from tripswitch.genai.family import Places
 from tripswitch.genai.handover import Handover
-from tripswitch.genai.held_trace import NEVER, Trace
+from tripswitch.genai.held_trace import MAX_SPANS_BY_TRACE, NEVER, Trace
 from tripswitch.genai.repeats import Tally
 from tripswitch.genai.settling import (
     Settling,
@@ -26,7 +26,7 @@ from tripswitch.genai.settling import (
     owner_of,
     settle_calls,
 )
-from tripswitch.genai.sightings import Evaluation, Note, Sighting
+from tripswitch.genai.sightings import Evaluation, Note, Sighting, identify
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from tripswitch.config.model import Config
     from tripswitch.model.settled import Settled
 
-_MAX_SPANS_BY_TRACE: Final = 4096
 # Held spans cost about 400 bytes each.
 _SPANS_BY_TRACE: Final = 10
 
@@ -83,11 +82,12 @@ class TraceBook:
     def add(self, items: Sequence[Sighting | Note], now_ns: int) -> None:
         """Take in what one or more requests said; ``now_ns`` never goes back."""
         self._now_ns = max(now_ns, self._now_ns)
+        identify([item for item in items if item.call is not None and isinstance(item, Sighting)])
         for item in items:
-            if isinstance(item, Note):
-                self._add_note(item)
-            else:
+            if isinstance(item, Sighting):
                 self._add_span(item)
+            else:
+                self._add_note(item)
         while len(self._traces) > self._max_traces or (
             self._spans > _SPANS_BY_TRACE * self._max_traces and self._traces
         ):
@@ -125,22 +125,25 @@ class TraceBook:
     # --- what comes in ----------------------------------------------------------------------------
 
     def _add_span(self, span: Sighting) -> None:
-        trace_id, span_id = span.trace_id, span.span_id
+        trace_id = span.trace_id
         trace = self._traces.get(trace_id)
         if span.call is not None and not self.handover.seen.is_new(span.key):
             self.counts["repeated_spans"] += 1
             return
         if trace is None:
             trace = self._open(trace_id)
-        elif span_id in trace.spans:
+        elif span.span_id in trace.spans:
             return
-        elif len(trace.spans) >= _MAX_SPANS_BY_TRACE:
+        elif len(trace.spans) >= MAX_SPANS_BY_TRACE:
             self._evict(trace)
             trace = self._open(trace_id)
         trace.hold(span)
         self._spans += 1
         for evaluation in span.evaluations:
-            self._place(evaluation)
+            if evaluation.target_trace_id == trace_id:
+                self._put(evaluation, trace)
+            else:
+                self._place(evaluation)
         is_root = span.parent_span_id is None or span.is_entry
         # Of spans that come together the later ones change nothing, unless they are the outside.
         if is_root or trace.last_ns != self._now_ns or trace.due_ns == 0 or trace.is_settled:
@@ -157,7 +160,7 @@ class TraceBook:
             trace.has_flags = True
         if not trace.notes:
             trace.notes = [note]
-        elif len(trace.notes) < _MAX_SPANS_BY_TRACE:
+        elif len(trace.notes) < MAX_SPANS_BY_TRACE:
             trace.notes.append(note)
         self._touch(trace, is_root=False)
 
@@ -172,12 +175,7 @@ class TraceBook:
                     self.handover.join_late(evaluation, ref)
                     return
                 trace = self._open(trace_id)
-            if not trace.evaluations:
-                trace.evaluations = [evaluation]
-            elif len(trace.evaluations) < _MAX_SPANS_BY_TRACE:
-                trace.evaluations.append(evaluation)
-            if trace.last_ns != self._now_ns or trace.due_ns == 0 or trace.is_settled:
-                self._touch(trace, is_root=False)
+            self._put(evaluation, trace)
             return
         if evaluation.response_id is None:
             self.counts["unjoined_scores"] += 1
@@ -189,6 +187,11 @@ class TraceBook:
             self._waiting.setdefault(evaluation.response_id, []).append((self._now_ns, evaluation))
         else:
             self.counts["unjoined_scores"] += 1
+
+    def _put(self, evaluation: Evaluation, trace: Trace) -> None:
+        trace.judge(evaluation)
+        if trace.last_ns != self._now_ns or trace.due_ns == 0 or trace.is_settled:
+            self._touch(trace, is_root=False)
 
     def _open(self, trace_id: str) -> Trace:
         trace = self._traces[trace_id] = Trace(trace_id, self._now_ns)
