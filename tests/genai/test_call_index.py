@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,14 +19,32 @@ from tripswitch.genai.call_index import (
     span_key,
     trace_key,
 )
+from tripswitch.genai.family import Place
 from tripswitch.model.scope import Scope
 
 SECOND_NS = 10**9
 SCOPES = [Scope("/r", "p", str(version), "c", "m", "o") for version in range(4)]
 
 
+def place(number: int) -> Place:
+    """Return the place of a call, another object each time."""
+    return Place((), SCOPES[number % 4], None, f"t{number % 3}", None, None, None, has_judge=False)
+
+
 def ref(number: int) -> CallRef:
     return CallRef(number, SCOPES[number % 4], f"t{number % 3}", number * SECOND_NS)
+
+
+def file(index: CallIndex, numbers: Sequence[int], keys: Sequence[list[int]], now_ns: int) -> None:
+    """File calls at once, each under its keys."""
+    index.add(
+        np.array([key for of_call in keys for key in of_call], np.uint64),
+        np.repeat(np.arange(len(keys), dtype=np.int32), [len(of_call) for of_call in keys]),
+        np.array(numbers, np.uint64),
+        np.array(numbers, np.int64) * SECOND_NS,
+        [place(number) for number in numbers],
+        now_ns,
+    )
 
 
 @settings(deadline=None, max_examples=30)
@@ -32,7 +52,7 @@ def ref(number: int) -> CallRef:
 def test_what_was_filed_is_found_until_it_is_too_old(wanted: list[int], calls: int) -> None:
     index = CallIndex(3600 * SECOND_NS, 10**6)
     for number in range(calls):
-        index.add([number + 1, (1 << 63) + number // 2], ref(number), number)
+        file(index, [number], [[number + 1, (1 << 63) + number // 2]], number)
     assert len(index) == calls
     for number in wanted:
         found = index.find(number + 1)
@@ -45,7 +65,7 @@ def test_what_was_filed_is_found_until_it_is_too_old(wanted: list[int], calls: i
 def test_calls_are_forgotten_after_their_time_thin_traffic_too() -> None:
     index = CallIndex(60 * SECOND_NS, 10**6)
     for second in range(200):
-        index.add([second + 1], ref(second), second * SECOND_NS)
+        file(index, [second], [[second + 1]], second * SECOND_NS)
         index.expire(second * SECOND_NS)
     assert index.find(200) == ref(199)
     assert index.find(199 - 55) is not None
@@ -57,10 +77,10 @@ def test_calls_are_forgotten_after_their_time_thin_traffic_too() -> None:
 
 def test_too_many_calls_cost_the_oldest_and_are_counted() -> None:
     index = CallIndex(3600 * SECOND_NS, 100_000)
-    for number in range(300_000):
-        index.add([number + 1], ref(number), number)
-        if number % 1000 == 0:
-            index.expire(number)
+    for first in range(0, 300_000, 1000):
+        numbers = range(first, first + 1000)
+        file(index, numbers, [[number + 1] for number in numbers], first)
+        index.expire(first)
     index.expire(300_000)
     assert len(index) <= 100_000 + 131_072
     assert index.forgotten_early > 0
@@ -72,8 +92,10 @@ def test_a_call_with_three_keys_costs_less_than_seventy_bytes() -> None:
     rng = random.Random(1)
     index = CallIndex(3600 * SECOND_NS, 10**6)
     calls = 131_072
-    for number in range(calls):
-        index.add([rng.getrandbits(64) for _ in range(3)], ref(number), number)
+    for first in range(0, calls, 1000):
+        numbers = range(first, min(calls, first + 1000))
+        keys = [[rng.getrandbits(64) for _ in range(3)] for _ in numbers]
+        file(index, numbers, keys, first)
     assert index.nbytes / calls < 70
 
 
@@ -85,26 +107,41 @@ def test_keys_of_different_things_differ() -> None:
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), max_size=200), st.integers(1, 30))
+@given(
+    st.lists(
+        st.one_of(st.integers(0, 20), st.lists(st.integers(0, 20), min_size=1, max_size=40)),
+        max_size=60,
+    ),
+    st.integers(1, 30),
+)
 def test_looking_for_calls_between_filing_them_changes_no_answer(
-    steps: list[tuple[int, bool]], fresh: int
+    steps: list[int | list[int]], fresh: int
 ) -> None:
-    """A key means the call that was filed under it last, whatever was asked in between."""
+    """A key means the call filed under it last, however many at once, whatever was asked before."""
     index = CallIndex(3600 * SECOND_NS, 10**6)
     latest: dict[int, CallRef] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(call_index, "_FRESH", fresh)
-        for number, (key, is_asking) in enumerate(steps):
-            if is_asking:
-                assert index.find(key) == latest.get(key)
+        filed = 0
+        for step in steps:
+            if isinstance(step, int):
+                assert index.find(step) == latest.get(step)
                 continue
-            filed = ref(number)
-            index.add([key, key + 10], filed, number)
-            latest[key] = latest[key + 10] = filed
-    assert all(index.find(key) == filed for key, filed in latest.items())
+            numbers = range(filed, filed + len(step))
+            file(index, numbers, [[key, key + 10] for key in step], filed)
+            for number, key in zip(numbers, step, strict=True):
+                latest[key] = latest[key + 10] = ref(number)
+            filed += len(step)
+    assert all(index.find(key) == found for key, found in latest.items())
 
 
-@given(st.integers(1, (1 << 128) - 1), st.integers(1, (1 << 64) - 1))
-def test_both_keys_at_once_are_those_of_each(trace: int, span: int) -> None:
-    trace_id, span_id = f"{trace:032x}", f"{span:016x}"
-    assert keys_of(trace_id, span_id) == (span_key(trace_id, span_id), trace_key(trace_id))
+IDS = st.tuples(st.integers(1, (1 << 128) - 1), st.integers(1, (1 << 64) - 1))
+
+
+@given(st.lists(IDS, max_size=5))
+def test_keys_of_many_spans_are_those_of_each(ids: list[tuple[int, int]]) -> None:
+    traces = [f"{trace:032x}" for trace, _ in ids]
+    spans = [f"{span:016x}" for _, span in ids]
+    of_spans, of_traces = keys_of(traces, spans)
+    assert of_spans.tolist() == [span_key(*both) for both in zip(traces, spans, strict=True)]
+    assert of_traces.tolist() == [trace_key(trace) for trace in traces]

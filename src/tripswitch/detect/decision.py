@@ -34,7 +34,7 @@ from tripswitch.detect.point_rule import (
     sure_window,
 )
 from tripswitch.detect.roster import NONE, Roster
-from tripswitch.detect.signals import Rule, rules_of
+from tripswitch.detect.signals import Rule, among, rules_of
 from tripswitch.windows.rings import Floats, Rows
 
 if TYPE_CHECKING:
@@ -46,6 +46,12 @@ PAGE: Final = 2
 
 _RECENT_SAMPLES: Final = 10.0
 _FAST_LINES: Final = 2.0
+
+_IS_SCORE: Final = among(Rule.SCORE)
+_IS_RATIO: Final = among(Rule.RATIO)
+_IS_SLOW: Final = among(Rule.SLOW)
+_IS_ERRORS: Final = among(Rule.ERRORS)
+_IS_ABOUT_REFUSALS: Final = among(Rule.RISE, Rule.FALL)
 
 
 @dataclass(slots=True)
@@ -145,7 +151,7 @@ def decide(
 def _look(seen: _Seen, at: Rows) -> Flags:
     """Return which of the rows ``at``, over their line with evidence, are worth a look."""
     roster, rows = seen.judge.roster, seen.rows[at]
-    held = (rules_of(roster.kind[rows]) != Rule.SCORE) | (
+    held = ~_IS_SCORE[rules_of(roster.kind[rows])] | (
         roster.held_look[rows] >= seen.detect.alert_window / 60
     )
     many = seen.chosen.samples[at] >= roster.fewest_look[rows]
@@ -206,7 +212,7 @@ def reader_of(judge: Judge, rows: Rows, base: Baseline, detect: Detect) -> Read:
     means = Reference(control, base.mean, base.standard_error, base.samples)
     ratio, ratio_error = judge.ratio_baseline(rows, detect)
     ratios = Reference(control, ratio, ratio_error, base.samples)
-    is_ratio = rules_of(roster.kind[rows]) == Rule.RATIO
+    is_ratio = _IS_RATIO[rules_of(roster.kind[rows])]
 
     def read(window: str, at: Rows) -> Reading:
         reading = read_means(rings, window, series[at], means.at(at), mirrored[at], effect[at])
@@ -253,7 +259,7 @@ def _over_rate_line(roster: Roster, rows: Rows, reading: Reading) -> Flags:
     difference = reading.estimate >= page_line
     errors = difference & (reading.value >= roster.multiple[rows] * reading.usual)
     share = (reading.value >= page_line) & (reading.value >= SLOW_MULTIPLE * reading.usual)
-    over = np.where(rule == Rule.ERRORS, errors, np.where(rule == Rule.SLOW, share, difference))
+    over = np.where(_IS_ERRORS[rule], errors, np.where(_IS_SLOW[rule], share, difference))
     return np.asarray(np.where(roster.is_absolute[rows], reading.value >= page_line, over))
 
 
@@ -270,8 +276,7 @@ def _from_enough_traces(seen: _Seen, rows: Rows) -> Flags:
 
 
 def _is_about_refusals(roster: Roster, rows: Rows) -> Flags:
-    rule = rules_of(roster.kind[rows])
-    return np.asarray((rule == Rule.RISE) | (rule == Rule.FALL))
+    return np.asarray(_IS_ABOUT_REFUSALS[rules_of(roster.kind[rows])])
 
 
 def _others_with_evidence(seen: _Seen, rows: Rows) -> Flags:

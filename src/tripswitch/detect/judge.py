@@ -21,12 +21,13 @@ from tripswitch.detect.evidence import MINUTES_A_MONTH
 from tripswitch.detect.nulls import against_baseline, against_control, mirror, null_means
 from tripswitch.detect.point_rule import WINDOWS
 from tripswitch.detect.roster import NONE, SUSPICIOUS, Roster
-from tripswitch.detect.signals import Rule, rules_of
+from tripswitch.detect.signals import Rule, among, rules_of
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
 from tripswitch.windows.rings import STRATA, Floats, Rows
 from tripswitch.windows.scopes import Scopes
 
 _CONTROL_MEMORY: Final = 5000.0
+_IS_LEAKS: Final = among(Rule.LEAKS)
 
 
 class Judge:
@@ -196,21 +197,14 @@ class Judge:
         )
         is_previous = roster.seen_start[chosen] & is_new
         share = np.where(is_previous, roster.previous_share[chosen], 0.0)
+        budget = _Budget(roster, chosen, share, detect)
         for name, null, alpha, start in (
             ("page_own", null_page, detect.alpha_page, detect.alpha_start),
             ("look_own", null_look, detect.alpha_investigate, detect.alpha_investigate),
         ):
-            self._step(
-                name,
-                chosen,
-                against_baseline(stats, null, roster.kind[chosen]) / effect,
-                alpha=alpha,
-                start=start,
-                share=share,
-                bad_minutes=bad_minutes,
-                now_ns=now_ns,
-                detect=detect,
-            )
+            increments = against_baseline(stats, null, roster.kind[chosen]) / effect
+            inject, cap = budget.of(alpha, start, bad_minutes)
+            self._step(name, chosen, increments, inject, cap, now_ns, detect)
 
     def _weigh_control(self, rows: Rows, fresh: Floats, now_ns: int, detect: Detect) -> None:
         roster = self.roster
@@ -250,23 +244,14 @@ class Judge:
         roster.control_s[chosen[full]] /= 2
         effect = self.control_effect[compared][:, None]
         share = np.where(roster.seen_start[chosen], roster.control_share[chosen], 0.0)
-        spans = detect.bad_minutes
+        spans, budget = detect.bad_minutes, _Budget(roster, chosen, share, detect)
         looks, pages = detect.alpha_investigate, detect.alpha_page
         for name, gain, alpha, start, bad_minutes in (
             ("page_control", page, pages, detect.alpha_start, spans.concurrent_control),
             ("look_control", look, looks, looks, spans.concurrent_control_look),
         ):
-            self._step(
-                name,
-                chosen,
-                gain / effect,
-                alpha=alpha,
-                start=start,
-                share=share,
-                bad_minutes=bad_minutes,
-                now_ns=now_ns,
-                detect=detect,
-            )
+            inject, cap = budget.of(alpha, start, bad_minutes)
+            self._step(name, chosen, gain / effect, inject, cap, now_ns, detect)
 
     def _close_stratum(self, pending: Floats) -> None:
         """Move what stayed unpaired for two minutes to the carry, before its slot is used again.
@@ -284,30 +269,16 @@ class Judge:
         name: str,
         rows: Rows,
         increments: Floats,
-        *,
-        alpha: float,
-        start: float,
-        share: Floats,
-        bad_minutes: Rows | int,
+        inject: Floats,
+        cap: Floats,
         now_ns: int,
         detect: Detect,
     ) -> None:
-        # A signal looked at in both directions spends half its budget on each.
-        roster = self.roster
-        halves = np.where(roster.two_sided[rows], 0.5, 1.0)
-        # A leak weighs more than a false page, and so many hits need no more minutes than they are.
-        is_leak = rules_of(roster.kind[rows]) == Rule.LEAKS
-        tolerated = np.where(is_leak, detect.alpha_pii, alpha)
-        fewest_minutes = np.where(
-            is_leak, np.minimum(bad_minutes, roster.fewest_events[rows]), bad_minutes
-        )
-        inject = halves * tolerated / MINUTES_A_MONTH
-        budget = np.maximum(halves * start * share, inject)
-        roster.detectors[name].step(
+        self.roster.detectors[name].step(
             rows,
             increments,
             inject=inject,
-            cap=np.log(1 / budget) / fewest_minutes,
+            cap=cap,
             tick_minutes=detect.tick * NS_PER_S / NS_PER_MINUTE,
             now_ns=now_ns,
         )
@@ -341,3 +312,26 @@ def _taken(array: Floats, rows: Rows) -> Floats:
 
 _PREVIOUS: Final = 1
 _OWN: Final = 2
+
+
+class _Budget:
+    """What the evidence of some rows may gain in a minute, ``share`` of the start budget left."""
+
+    def __init__(self, roster: Roster, rows: Rows, share: Floats, detect: Detect) -> None:
+        # A signal looked at in both directions spends half its budget on each.
+        self._halves = np.where(roster.two_sided[rows], 0.5, 1.0)
+        self._is_leak = _IS_LEAKS[rules_of(roster.kind[rows])]
+        self._fewest_events = roster.fewest_events[rows]
+        self._alpha_leak = detect.alpha_pii
+        self._share = share
+
+    def of(self, alpha: float, start: float, bad_minutes: Rows | int) -> tuple[Floats, Floats]:
+        """Return what a minute puts in, and the cap of what its evidence may add."""
+        # A leak weighs more than a false page, and so many hits need no more minutes than they are.
+        tolerated = np.where(self._is_leak, self._alpha_leak, alpha)
+        fewest_minutes = np.where(
+            self._is_leak, np.minimum(bad_minutes, self._fewest_events), bad_minutes
+        )
+        inject = self._halves * tolerated / MINUTES_A_MONTH
+        budget = np.maximum(self._halves * start * self._share, inject)
+        return inject, np.log(1 / budget) / fewest_minutes

@@ -23,7 +23,7 @@ from tripswitch.detect.kernels import (
     rate_one_sample,
     rate_two_sample,
 )
-from tripswitch.detect.signals import Rule, rules_of
+from tripswitch.detect.signals import Rule, among, rules_of
 from tripswitch.windows.rings import Floats, Rows
 
 SCORE_TOLERANCE: Final = 0.01
@@ -33,6 +33,11 @@ SLOW_FLOOR: Final = 0.003
 SLOW_MULTIPLE: Final = 2.0
 TOKEN_TOLERANCE: Final = 0.05
 RARE_MULTIPLE: Final = 2.0
+
+_IS_MEAN: Final = among(Rule.SCORE, Rule.RATIO)
+_IS_RATIO: Final = among(Rule.RATIO)
+# The odds ratios bet on, by rule: what must be rare changes by larger factors.
+_ODDS: Final[Floats] = np.where(among(Rule.LEAKS, Rule.SUCCESSES)[:, None], RARE_ODDS, ODDS)
 
 
 def mirror(stats: Floats, mirrored: npt.NDArray[np.bool_]) -> Floats:
@@ -64,9 +69,9 @@ def null_means(
     # and stand on enough raise the null.
     seen = np.where(is_known, np.minimum(mean_guard, base.mean + guard), 0.0)
     rule = rules_of(kind)
-    choices = [rule == value for value in Rule]
-    page = np.select(
-        choices,
+    # In the order of the rules.
+    page = np.choose(
+        rule,
         [
             mean_guard + SCORE_TOLERANCE,
             (1 + TOKEN_TOLERANCE) * base.mean + GUARD_STANDARD_ERRORS * base.standard_error,
@@ -78,7 +83,7 @@ def null_means(
             np.maximum(usual_share, RARE_MULTIPLE * seen),
         ],
     )
-    look = np.select(choices, [mean_guard, mean_guard, page, upper, falling, upper, page, page])
+    look = np.choose(rule, [mean_guard, mean_guard, page, upper, falling, upper, page, page])
     return np.clip(page, 1e-6, 1.0), np.clip(look, 1e-6, 1.0)
 
 
@@ -90,7 +95,7 @@ def against_baseline(stats: Floats, null: Floats, kind: Rows) -> Floats:
     n, s, q = stats[means].T
     increments[means] = mean_one_sample(n, s, q, null[means])
     n, s, _ = stats[rates].T
-    increments[rates] = rate_one_sample(n, s, np.minimum(null[rates], 1 - 1e-6), _odds(rule[rates]))
+    increments[rates] = rate_one_sample(n, s, np.minimum(null[rates], 1 - 1e-6), _ODDS[rule[rates]])
     return increments
 
 
@@ -107,24 +112,17 @@ def against_control(
     nx, sx, qx = suspect[means].T
     ny, sy, qy = control[means].T
     middle = centre[means]
-    is_ratio = rule[means] == Rule.RATIO
-    tolerance = np.where(is_ratio, TOKEN_TOLERANCE * middle, SCORE_TOLERANCE)
+    tolerance = np.where(_IS_RATIO[rule[means]], TOKEN_TOLERANCE * middle, SCORE_TOLERANCE)
     page[means] = mean_two_sample((nx, sx, qx), (ny, sy, qy), middle, tolerance)
     look[means] = mean_two_sample((nx, sx, qx), (ny, sy, qy), middle, np.zeros_like(tolerance))
     nx, sx, _ = suspect[rates].T
     ny, sy, _ = control[rates].T
-    page[rates] = rate_two_sample(nx, sx, ny, sy, centre[rates], _odds(rule[rates]))
+    page[rates] = rate_two_sample(nx, sx, ny, sy, centre[rates], _ODDS[rule[rates]])
     look[rates] = page[rates]
     return page, look
 
 
 def _means_and_rates(rule: Rows) -> tuple[Rows, Rows]:
     """Return the positions that the kernels of means weigh, and those of the Bernoulli kernels."""
-    is_mean = (rule == Rule.SCORE) | (rule == Rule.RATIO)
+    is_mean = _IS_MEAN[rule]
     return is_mean.nonzero()[0], (~is_mean).nonzero()[0]
-
-
-def _odds(rule: Rows) -> Floats:
-    """Return the odds ratios bet on, a row each: what must be rare changes by larger factors."""
-    is_rare = (rule == Rule.LEAKS) | (rule == Rule.SUCCESSES)
-    return np.where(is_rare[:, None], RARE_ODDS, ODDS)

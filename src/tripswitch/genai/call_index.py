@@ -12,7 +12,6 @@ calls the chance of one such pair is below one in a million.
 from __future__ import annotations
 
 import hashlib
-from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -23,6 +22,7 @@ from tripswitch.model.scope import Scope
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tripswitch.genai.family import Place
     from tripswitch.model.snapshot import Snapshot
 
 _FRESH: Final = 8192
@@ -58,14 +58,19 @@ def mixed(key: int) -> int:
 
 def trace_key(trace_id: str) -> int:
     """Return the key of a trace's last call."""
-    return ((int(trace_id, 16) * _ODD) >> 32) & _MASK
+    return mixed(span_key(trace_id, "0"))
 
 
-def keys_of(trace_id: str, span_id: str) -> tuple[int, int]:
-    """Return `span_key` and `trace_key` at once."""
-    trace = int(trace_id, 16)
-    mixed_trace = trace * _ODD
-    return (mixed_trace ^ int(span_id, 16) ^ (trace >> 64)) & _MASK, (mixed_trace >> 32) & _MASK
+def keys_of(trace_ids: Sequence[str], span_ids: Sequence[str]) -> tuple[Keys, Keys]:
+    """Return the `span_key` and the `trace_key` of many spans at once."""
+    high, low = _numbers(trace_ids).reshape(-1, 2).T
+    of_trace = (low * np.uint64(_ODD)) ^ high
+    return of_trace ^ _numbers(span_ids), of_trace * np.uint64(_ODD)
+
+
+def _numbers(ids: Sequence[str]) -> Keys:
+    """Return ids in hex, of 16 digits or a multiple of that, as numbers of 64 bits."""
+    return np.frombuffer(bytes.fromhex("".join(ids)), ">u8").astype(np.uint64)
 
 
 def response_key(response_id: str) -> int:
@@ -119,9 +124,12 @@ class CallIndex:
     def __init__(self, keep_ns: int, max_calls: int) -> None:
         self._keep_ns = keep_ns
         self._max_calls = max_calls
-        # Fresh calls, the keys of each, and the rows of the first so many by key.
-        self._refs: list[CallRef] = []
-        self._keys: list[Sequence[int]] = []
+        # Fresh calls as columns; their keys as they were filed, each with its call's row; and the
+        # rows of the first so many by key.
+        self._owners: list[int] = []
+        self._ends: list[int] = []
+        self._places: list[Place] = []
+        self._filed: list[tuple[Keys, npt.NDArray[np.int32]]] = []
         self._fresh: dict[int, int] = {}
         self._listed = 0
         self._fresh_since_ns = 0
@@ -130,28 +138,51 @@ class CallIndex:
         self.forgotten_early = 0
 
     def __len__(self) -> int:
-        return len(self._refs) + sum(segment.calls for segment in self._segments)
+        return len(self._owners) + sum(segment.calls for segment in self._segments)
 
     @property
     def nbytes(self) -> int:
         """How many bytes the filed calls take, without those that are fresh."""
         return sum(segment.nbytes for segment in self._segments)
 
-    def add(self, keys: Sequence[int], ref: CallRef, now_ns: int) -> None:
-        """File a call under its keys; a key that is known already means this call from now on."""
-        if not self._refs:
-            self._fresh_since_ns = now_ns
-        self._latest_ns = now_ns
-        self._refs.append(ref)
-        self._keys.append(keys)
-        if len(self._refs) >= _FRESH:
-            self._file()
+    def add(
+        self,
+        keys: Keys,
+        rows: npt.NDArray[np.int32],
+        owners: Keys,
+        ends: npt.NDArray[np.int64],
+        places: Sequence[Place],
+        now_ns: int,
+    ) -> None:
+        """File calls, each of ``keys`` for the call at its row, of equal keys for the last call.
+
+        ``owners`` name the calls, ``ends`` are in ns. A key that is known already means its new
+        call from now on.
+        """
+        order = np.argsort(rows, kind="stable")
+        keys, rows = keys[order], rows[order]
+        first = 0
+        while first < len(owners):
+            if not self._owners:
+                self._fresh_since_ns = now_ns
+            self._latest_ns = now_ns
+            here = len(self._owners)
+            last = min(len(owners), first + _FRESH - here)
+            some = slice(*rows.searchsorted([first, last]))
+            self._filed.append((keys[some], rows[some] + np.int32(here - first)))
+            self._owners += owners[first:last].tolist()
+            self._ends += ends[first:last].tolist()
+            self._places += places[first:last]
+            if len(self._owners) >= _FRESH:
+                self._file()
+            first = last
 
     def find(self, key: int) -> CallRef | None:
         """Return the call last filed under ``key``; None when there is none."""
         row = self._rows_of_fresh().get(key)
         if row is not None:
-            return self._refs[row]
+            place = self._places[row]
+            return CallRef(self._owners[row], place.scope, place.tenant, self._ends[row])
         for segment in reversed(self._segments):
             found = segment.find(key)
             if found is not None:
@@ -165,15 +196,15 @@ class CallIndex:
         while len(self._segments) > 1 and len(self) > self._max_calls:
             self.forgotten_early += self._segments[0].calls
             del self._segments[0]
-        if self._refs and self._latest_ns + self._keep_ns < now_ns:
+        if self._owners and self._latest_ns + self._keep_ns < now_ns:
             self._clear_fresh()
-        elif self._refs and self._fresh_since_ns + self._keep_ns < now_ns:
+        elif self._owners and self._fresh_since_ns + self._keep_ns < now_ns:
             # Thin traffic: the oldest of these are due, the newest are not.
             self._file()
 
     def save(self, snapshot: Snapshot) -> None:
         """Put the calls filed last into ``snapshot``, at most `MAX_SAVED` of them."""
-        segments = [*self._segments, *([self._fresh_segment()] if self._refs else [])]
+        segments = [*self._segments, *([self._fresh_segment()] if self._owners else [])]
         calls = 0
         kept: list[_Segment] = []
         for segment in reversed(segments):
@@ -217,22 +248,24 @@ class CallIndex:
 
         Where nothing is looked for among them, they are only listed.
         """
-        for row in range(self._listed, len(self._keys)):
-            for key in self._keys[row]:
-                self._fresh[key] = row
-        self._listed = len(self._keys)
+        for keys, rows in self._filed[self._listed :]:
+            self._fresh.update(zip(keys.tolist(), rows.tolist(), strict=True))
+        self._listed = len(self._filed)
         return self._fresh
 
     def _clear_fresh(self) -> None:
-        self._refs, self._keys = [], []
+        self._owners, self._ends, self._places, self._filed = [], [], [], []
         self._fresh, self._listed = {}, 0
 
     def _fresh_segment(self) -> _Segment:
-        places: dict[tuple[Scope, str | None], int] = {}
-        refs = self._refs
-        sizes = np.fromiter(map(len, self._keys), np.int64, len(refs))
-        keys = np.fromiter(chain.from_iterable(self._keys), np.uint64, int(sizes.sum()))
-        rows = np.repeat(np.arange(len(refs), dtype=np.int32), sizes)
+        unique: dict[tuple[Scope, str | None], int] = {}
+        # Many calls share a place, and scopes are long to hash.
+        number_of = {
+            identity: unique.setdefault((place.scope, place.tenant), len(unique))
+            for identity, place in {id(place): place for place in self._places}.items()
+        }
+        keys = np.concatenate([keys for keys, _ in self._filed])
+        rows = np.concatenate([rows for _, rows in self._filed])
         order = np.argsort(keys, kind="stable")
         keys, rows = keys[order], rows[order]
         # Of equal keys the last one means its call.
@@ -241,14 +274,10 @@ class CallIndex:
         return _Segment(
             keys[is_last],
             rows[is_last],
-            np.fromiter((ref.key for ref in refs), np.uint64, len(refs)),
-            np.fromiter((ref.end for ref in refs), np.int64, len(refs)),
-            np.fromiter(
-                (places.setdefault((ref.scope, ref.tenant), len(places)) for ref in refs),
-                np.int32,
-                len(refs),
-            ),
-            list(places),
+            np.array(self._owners, np.uint64),
+            np.array(self._ends, np.int64),
+            np.array([number_of[id(place)] for place in self._places], np.int32),
+            list(unique),
             self._latest_ns,
         )
 

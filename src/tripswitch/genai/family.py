@@ -18,6 +18,9 @@ _MAX_DEPTH: Final = 64
 # Scopes with a tenant each: an application has some thousands, of about 1 kB.
 _MAX_PLACES: Final = 8192
 
+# Kinds of span below which calls may serve a verdict.
+JUDGES: Final = frozenset({"evaluator", "guardrail"})
+
 # What can be the outside of a request, besides a server's span and a trace's root.
 _OUTER_KINDS: Final = frozenset({"agent", "workflow", "chat", "embedding", "rerank", "retrieval"})
 
@@ -71,97 +74,73 @@ def nearest(found: Iterable[Ranked | None]) -> Ranked | None:
 
 
 class Place(NamedTuple):
-    """Where a call belongs by the contexts of its chain, which many calls have in common.
+    """What calls have in common whose chains say the same: where they belong, what is around them.
 
-    ``contexts`` are those it was worked out from, innermost first.
+    ``contexts`` are those of the chain, innermost first. ``entry_at`` is where in the chain the
+    request's outside is, as `entry_of` says; ``has_judge`` says that the chain has a span whose
+    kind judges others.
     """
 
-    contexts: tuple[Context, ...]
+    contexts: tuple[Context | None, ...]
     scope: Scope
     prompt_label: str | None
     tenant: str | None
     service_version: str | None
     deployment: str | None
+    entry_at: int | None
+    has_judge: bool
 
 
 class Places:
-    """Works out places, each once for the same contexts, within a bound."""
+    """Works out places, each once for chains that say the same, within a bound."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[int | str | None, ...], Place] = {}
         # Each scope once, so that what many calls share is told by its identity.
         self._scopes: dict[Scope, Scope] = {}
 
-    def of(self, contexts: Sequence[Context], flag_cohort: str | None, model: str | None) -> Place:
-        """Return the place of a call of ``model`` in a chain of ``contexts``, innermost first."""
+    def of(self, chain: Sequence[Sighting], flag_cohort: str | None, model: str | None) -> Place:
+        """Return the place of a call of ``model`` by its ``chain``."""
         # Contexts are long to compare and shared by alike spans, so they are known by identity;
         # the place holds them, so that no other object can take it over.
-        key = (flag_cohort, model, *map(id, contexts))
+        key = (
+            flag_cohort,
+            model,
+            chain[-1].parent_span_id is None,
+            *[2 * id(span.context) + span.is_entry for span in chain],
+        )
         place = self._known.get(key)
         if place is None:
             if len(self._known) >= _MAX_PLACES:
                 self._known.clear()
                 self._scopes.clear()
-            place = _place_of(tuple(contexts), flag_cohort, model)
+            place = _place_of(chain, flag_cohort, model)
             scope = self._scopes.setdefault(place.scope, place.scope)
             place = self._known[key] = place._replace(scope=scope)
         return place
 
 
-class Inherited:
-    """What a call knows from the chain above it, and from the flags of its trace."""
-
-    __slots__ = (
-        "deployment",
-        "prompt_label",
-        "scope",
-        "service_version",
-        "session",
-        "tenant",
-        "user",
-    )
-
-    def __init__(self, chain: Sequence[Sighting], flag_cohort: str | None, places: Places) -> None:
-        call = chain[0].call
-        assert call is not None
-        contexts: list[Context] = []
-        sessions: list[Ranked] = []
-        users: list[Ranked] = []
-        for span in chain:
-            if span.context is not None:
-                contexts.append(span.context)
-            if span.session is not None:
-                sessions.append(span.session)
-            if span.user is not None:
-                users.append(span.user)
-        # Where nobody says what was asked for, what answered tells calls apart as well.
-        place = places.of(contexts, flag_cohort, call.request_model or call.response_model)
-        self.scope = place.scope
-        self.prompt_label = place.prompt_label
-        self.tenant = place.tenant
-        self.session = _text(nearest(sessions)) if sessions else None
-        self.user = _text(nearest(users)) if users else None
-        self.service_version = place.service_version
-        self.deployment = place.deployment
-
-
-def _place_of(contexts: tuple[Context, ...], flag_cohort: str | None, model: str | None) -> Place:
+def _place_of(chain: Sequence[Sighting], flag_cohort: str | None, model: str | None) -> Place:
+    contexts = [span.context for span in chain if span.context is not None]
     cohort = nearest(context.cohort for context in contexts)
+    entry = entry_of(chain)
     return Place(
-        contexts,
+        tuple(span.context for span in chain),
         Scope(
             # Of equal rank the outermost: a gateway's own path is no route of the application.
-            _text(nearest(context.route for context in reversed(contexts))),
-            _text(_closest(context.prompt_name for context in contexts)),
-            _text(_closest(context.prompt_version for context in contexts)),
+            text_of(nearest(context.route for context in reversed(contexts))),
+            text_of(_closest(context.prompt_name for context in contexts)),
+            text_of(_closest(context.prompt_version for context in contexts)),
             flag_cohort if cohort is None else cohort.value,
             model,
             contexts[0].provider,
         ),
-        _text(_closest(context.prompt_label for context in contexts)),
-        _text(nearest(context.tenant for context in contexts)),
+        text_of(_closest(context.prompt_label for context in contexts)),
+        text_of(nearest(context.tenant for context in contexts)),
         next((one.service_version for one in contexts if one.service_version is not None), None),
         next((one.deployment for one in contexts if one.deployment is not None), None),
+        None if entry is None else chain.index(entry),
+        any(context.kind in JUDGES for context in contexts),
     )
 
 
@@ -177,5 +156,6 @@ def _closest(found: Iterable[Ranked | None]) -> Ranked | None:
     return best
 
 
-def _text(found: Ranked | None) -> str | None:
+def text_of(found: Ranked | None) -> str | None:
+    """Return the text of what was found."""
     return None if found is None else found.value

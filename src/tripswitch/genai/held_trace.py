@@ -9,20 +9,26 @@ if TYPE_CHECKING:
     from tripswitch.genai.sightings import Evaluation, Note, Sighting
 
 NEVER: Final = 1 << 62
+MAX_SPANS_BY_TRACE: Final = 4096
+"""Most spans of one trace that are held together, and most evaluations of it."""
 
 
 class Trace:
     """What is known of one trace. ``due_ns`` is when it is looked at next.
 
+    ``callers`` are those of its ``spans`` that say they are a call, in the order they came;
+    ``has_extras`` and ``has_flags`` say that some tell of tools or verdicts, and of feature flags.
     ``calls`` are the settled ones, kept for what comes late; ``served`` the spans whose request was
     handed on.
     """
 
     __slots__ = (
+        "callers",
         "calls",
         "due_ns",
         "evaluations",
         "has_extras",
+        "has_flags",
         "is_dirty",
         "is_genai",
         "is_settled",
@@ -41,11 +47,35 @@ class Trace:
         self.rooted_ns = NEVER
         self.is_genai = False
         self.has_extras = False
+        self.has_flags = False
         self.is_settled = False
         self.is_dirty = False
         self.spans: dict[str, Sighting] = {}
+        self.callers: list[Sighting] = []
         # What many traces have nothing of is made when there is something.
         self.notes: list[Note] | tuple[()] = ()
         self.evaluations: list[Evaluation] | tuple[()] = ()
         self.calls: list[Settling] | tuple[()] = ()
         self.served: set[str] | tuple[()] = ()
+
+    def judge(self, evaluation: Evaluation) -> None:
+        """Take in an evaluation of one of its spans, as far as there is room."""
+        if not self.evaluations:
+            self.evaluations = [evaluation]
+        elif len(self.evaluations) < MAX_SPANS_BY_TRACE:
+            self.evaluations.append(evaluation)
+
+    def hold(self, span: Sighting) -> None:
+        """Take a span in, and note what it may tell of."""
+        self.spans[span.span_id] = span
+        context = span.context
+        if context is None:
+            return
+        if span.call is not None:
+            self.callers.append(span)
+        if context.kind != "other":
+            self.is_genai = True
+        if context.kind == "tool" or span.guardrails:
+            self.has_extras = True
+        if span.flags:
+            self.has_flags = True

@@ -47,9 +47,20 @@ class Novelties:
         self.ignored = 0
         self._routes: OrderedDict[str | None, _Route] = OrderedDict()
 
-    def of_call(self, call: Settling, now_ns: int) -> list[Change]:
-        """Return the changes that a settled call shows."""
-        route_name = call.inherited.scope.route
+    def of_calls(self, calls: Sequence[Settling], now_ns: int) -> list[Change]:
+        """Return the changes that settled calls show, in their order."""
+        changes: list[Change] = []
+        # Most calls show what others of their place show; places are told by their identity.
+        told: set[tuple[int | str | None, ...]] = set()
+        for call in calls:
+            key = (id(call.place), call.facts.response_model)
+            if call.guardrails or key not in told:
+                changes += self._of_call(call, now_ns)
+                told.add(key)
+        return changes
+
+    def _of_call(self, call: Settling, now_ns: int) -> list[Change]:
+        route_name = call.place.scope.route
         route = self._routes.get(route_name)
         if route is None:
             route = self._routes[route_name] = _Route(now_ns)
@@ -100,13 +111,13 @@ class Novelties:
 
 def _values(call: Settling) -> tuple[str | None, ...]:
     """Return what a call shows: a value for each of `_KINDS`, then the names of its guardrails."""
-    inherited = call.inherited
+    place = call.place
     values = (
-        inherited.scope.request_model,
+        place.scope.request_model,
         call.facts.response_model,
-        inherited.scope.provider,
-        inherited.service_version,
-        inherited.deployment,
+        place.scope.provider,
+        place.service_version,
+        place.deployment,
     )
     if not call.guardrails:
         return values

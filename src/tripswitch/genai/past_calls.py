@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from tripswitch.genai.call_index import (
     CallRef,
     keys_of,
@@ -15,6 +17,8 @@ from tripswitch.genai.call_index import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tripswitch.genai.call_index import CallIndex
     from tripswitch.genai.settling import Settling
     from tripswitch.genai.sightings import Evaluation
@@ -23,16 +27,25 @@ if TYPE_CHECKING:
 _MAX_REMEMBERED: Final = 1024
 
 
-def remember(index: CallIndex, call: Settling, now_ns: int) -> None:
-    """File a call under its span, its trace, its answer and its request's outer span."""
-    outer = call.span if call.entry is None else call.entry
-    outer_key, of_trace = keys_of(outer.trace_id, outer.span_id)
-    keys = [call.key, of_trace]
-    if call.facts.response_id is not None:
-        keys.append(response_key(call.facts.response_id))
-    if outer is not call.span:
-        keys.append(outer_key)
-    index.add(keys, call.ref, now_ns)
+def file_calls(index: CallIndex, calls: Sequence[Settling], now_ns: int) -> None:
+    """File calls under their spans, their traces, their answers and their requests' outer spans."""
+    rows = range(len(calls))
+    answered = [row for row in rows if calls[row].facts.response_id is not None]
+    enclosed = [row for row in rows if calls[row].entry not in (None, calls[row].span)]
+    outer = [call.entry or call.span for call in calls]
+    of_outer, of_trace = keys_of(
+        [span.trace_id for span in outer], [span.span_id for span in outer]
+    )
+    of_answer = [response_key(calls[row].facts.response_id or "") for row in answered]
+    owners = np.array([call.key for call in calls], dtype=np.uint64)
+    index.add(
+        np.concatenate([owners, of_trace, np.array(of_answer, np.uint64), of_outer[enclosed]]),
+        np.concatenate([rows, rows, answered, enclosed]).astype(np.int32),
+        owners,
+        np.array([call.span.end for call in calls], dtype=np.int64),
+        [call.place for call in calls],
+        now_ns,
+    )
 
 
 def find_call(index: CallIndex, evaluation: Evaluation) -> CallRef | None:

@@ -14,7 +14,14 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from tripswitch.genai.call_index import CallRef
-from tripswitch.genai.family import Inherited, chain_of, entry_of, is_whole
+from tripswitch.genai.family import (
+    JUDGES,
+    chain_of,
+    entry_of,
+    is_whole,
+    nearest,
+    text_of,
+)
 from tripswitch.genai.repeats import CALL_KINDS, mark_repeats
 from tripswitch.genai.spellings import folded
 from tripswitch.model.calls import Guardrail, ToolExecution
@@ -22,23 +29,21 @@ from tripswitch.model.calls import Guardrail, ToolExecution
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tripswitch.genai.family import Places
+    from tripswitch.genai.family import Place, Places
+    from tripswitch.genai.held_trace import Trace
     from tripswitch.genai.repeats import Tally
-    from tripswitch.genai.sightings import CallFacts, Evaluation, Flag, Note, Sighting
+    from tripswitch.genai.sightings import CallFacts, Evaluation, Note, Sighting
 
 _MAX_LISTED: Final = 64
-# Kinds of span below which calls may serve a verdict.
-_JUDGES: Final = frozenset({"evaluator", "guardrail"})
-# What a named tuple's class does when called, without the call in between.
-_new_tuple: Final = tuple.__new__
 
 
 class Settling:
     """One call that is settled, with everything its trace says of it.
 
-    ``key`` names the call as `span_key` does, ``ref`` is what a late score needs to know of it;
-    ``refusal`` and ``cost_usd`` are as they were handed
-    on; ``is_handed_on`` says that nothing can be added any more.
+    ``key`` names the call as `span_key` does; ``entry`` is the outside of its request, None where
+    that was not seen; ``session`` and ``user`` are the nearest of its chain. ``refusal`` and
+    ``cost_usd`` are as they were handed on; ``is_handed_on`` says that nothing can be added any
+    more.
     """
 
     __slots__ = (
@@ -48,23 +53,25 @@ class Settling:
         "evaluations",
         "facts",
         "guardrails",
-        "inherited",
         "is_handed_on",
         "key",
-        "ref",
+        "place",
         "refusal",
+        "session",
         "span",
         "tools",
+        "user",
     )
 
     def __init__(self, span: Sighting, chain: list[Sighting], facts: CallFacts) -> None:
         self.span = span
         self.chain = chain
         self.facts = facts
-        self.entry = entry_of(chain)
         self.key = span.key
-        self.inherited: Inherited
-        self.ref: CallRef
+        self.place: Place
+        self.entry: Sighting | None = None
+        self.session: str | None = None
+        self.user: str | None = None
         self.evaluations: list[Evaluation] = []
         self.guardrails: list[Guardrail] = []
         self.tools: list[ToolExecution] = []
@@ -72,13 +79,29 @@ class Settling:
         self.cost_usd = math.nan
         self.is_handed_on = False
 
+    @property
+    def ref(self) -> CallRef:
+        """What a late score needs to know of the call."""
+        return CallRef(self.key, self.place.scope, self.place.tenant, self.span.end)
+
+    def put(self, place: Place) -> None:
+        """Say where the call belongs, and who asked."""
+        self.place = place
+        if place.entry_at is not None:
+            self.entry = self.chain[place.entry_at]
+        sessions = [span.session for span in self.chain if span.session is not None]
+        if sessions:
+            self.session = text_of(nearest(sessions))
+        users = [span.user for span in self.chain if span.user is not None]
+        if users:
+            self.user = text_of(nearest(users))
+
 
 def settle_calls(
-    spans: Mapping[str, Sighting],
+    trace: Trace,
     tally: Tally,
     places: Places,
     flag_keys: Sequence[str],
-    notes: Sequence[Note],
     *,
     final: bool,
 ) -> list[Settling]:
@@ -87,55 +110,47 @@ def settle_calls(
     Marks the spans that are done with. A call whose parents are not all known stays unsettled
     unless this is the ``final`` chance.
     """
-    callers = [span for span in spans.values() if span.call is not None]
+    callers, notes = trace.callers, trace.notes
     chains: dict[str, list[Sighting]] = {}
-    candidates = _candidates(callers, spans, chains, final=final)
+    candidates = _candidates(trace, chains, final=final)
     if not candidates:
         return []
     if len(callers) > 1:
         mark_repeats(candidates, chains, tally)
         candidates.sort(key=lambda item: (item.end, item.start, item.span_id))
-    settled = []
+    unsettled = []
     for span in candidates:
         facts = span.call
         assert facts is not None
-        if span.settled:
-            continue
-        span.settled = True
-        chain = chains[span.span_id]
-        if _is_for_judging(chain):
+        if not span.settled:
+            span.settled = True
+            unsettled.append(Settling(span, chains[span.span_id], facts))
+    if len(callers) > 1:
+        _fill_from_raw(unsettled, callers)
+    if notes:
+        _fill_from_notes(unsettled, notes)
+    settled = []
+    for call in unsettled:
+        cohort = _flagged_cohort(call.chain, notes, flag_keys) if trace.has_flags else None
+        facts = call.facts
+        # Where nobody says what was asked for, what answered tells calls apart as well.
+        place = places.of(call.chain, cohort, facts.request_model or facts.response_model)
+        if place.has_judge and _is_for_judging(call.chain):
             tally.judged_by_model += 1
             continue
-        settled.append(Settling(span, chain, facts))
-    if len(callers) > 1:
-        _fill_from_raw(settled, callers)
-    if notes:
-        _fill_from_notes(settled, notes)
-    flags = [flag for note in notes if (flag := note.flag) is not None] if notes else []
-    for call in settled:
-        flagged = _flags_of(call.chain)
-        if flags:
-            flagged += flags
-        cohort = _cohort_of(flagged, flag_keys) if flagged else None
-        inherited = call.inherited = Inherited(call.chain, cohort, places)
-        call.ref = _new_tuple(CallRef, (call.key, inherited.scope, inherited.tenant, call.span.end))
+        call.put(place)
+        settled.append(call)
     return settled
 
 
-def _candidates(
-    callers: Sequence[Sighting],
-    spans: Mapping[str, Sighting],
-    chains: dict[str, list[Sighting]],
-    *,
-    final: bool,
-) -> list[Sighting]:
+def _candidates(trace: Trace, chains: dict[str, list[Sighting]], *, final: bool) -> list[Sighting]:
     """Return the calls that can be settled, having put the chain of each into ``chains``."""
     found = []
-    for span in callers:
+    for span in trace.callers:
         context = span.context
         if span.settled or context is None or context.kind not in CALL_KINDS:
             continue
-        chain = chains[span.span_id] = chain_of(span, spans)
+        chain = chains[span.span_id] = chain_of(span, trace.spans)
         if final or is_whole(chain):
             found.append(span)
     return found
@@ -234,17 +249,9 @@ def add_guardrail(call: Settling, *guardrails: Guardrail) -> None:
 def _is_for_judging(chain: Sequence[Sighting]) -> bool:
     for span in chain:
         context = span.context
-        if context is not None and context.kind in _JUDGES:
+        if context is not None and context.kind in JUDGES:
             return any(_is_judge(span) for span in chain[1:])
     return False
-
-
-def _flags_of(chain: Sequence[Sighting]) -> list[Flag]:
-    flags: list[Flag] = []
-    for span in chain:
-        if span.flags:
-            flags += span.flags
-    return flags
 
 
 def _is_judge(span: Sighting) -> bool:
@@ -254,7 +261,7 @@ def _is_judge(span: Sighting) -> bool:
     that it is a guardrail, or at which stage it looked.
     """
     context = span.context
-    if context is None or context.kind not in _JUDGES:
+    if context is None or context.kind not in JUDGES:
         return False
     return (
         context.kind == "evaluator"
@@ -299,12 +306,16 @@ def _fill_from_notes(settled: Sequence[Settling], notes: Sequence[Note]) -> None
                 facts.error_type = facts.error_type or note.error_type
 
 
-def _cohort_of(flags: Sequence[Flag], flag_keys: Sequence[str]) -> str | None:
-    """Return the variant of the flag that decides on cohorts.
+def _flagged_cohort(
+    chain: Sequence[Sighting], notes: Sequence[Note], flag_keys: Sequence[str]
+) -> str | None:
+    """Return the variant of the flag that decides on cohorts, None without one.
 
-    The configured flags in their order; without any, the only flag of the trace: of several
+    The configured flags in their order; without any, the only flag of chain and notes: of several
     nobody can tell which one it is.
     """
+    flags = [flag for span in chain for flag in span.flags]
+    flags += [note.flag for note in notes if note.flag is not None]
     for key in flag_keys:
         for flag in flags:
             if flag.key == key:

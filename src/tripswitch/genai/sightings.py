@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tripswitch.genai.call_index import span_key
+from tripswitch.genai.call_index import keys_of, span_key
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tripswitch.genai.spellings import Kind
     from tripswitch.model.calls import ErrorClass, Guardrail
+
+# From so many on columns cost less.
+_MANY: Final = 8
 
 
 class Ranked(NamedTuple):
@@ -162,13 +167,13 @@ class Sighting:
 
     ``is_entry`` holds for a server or consumer span, ``failed`` when the span ended in an error.
     ``context`` is None for a span that says nothing of use; it is kept for its place in the trace.
-    ``call`` is set on spans that say they are a model call, or hold its raw answer.
+    ``call`` is set on spans that say they are a model call, or hold its raw answer. ``key`` names
+    the span as `span_key` does, once `identify` was asked for it.
     ``settled`` is set once the call or tool run, if it is one, was handed on, ``verdicts_given``
     once its guardrails' verdicts were.
     """
 
     __slots__ = (
-        "_key",
         "call",
         "context",
         "end",
@@ -177,6 +182,7 @@ class Sighting:
         "flags",
         "guardrails",
         "is_entry",
+        "key",
         "name",
         "parent_span_id",
         "session",
@@ -217,15 +223,18 @@ class Sighting:
         self.flags: tuple[Flag, ...] = ()
         self.settled = False
         self.verdicts_given = False
-        self._key: int | None = None
+        self.key = 0
 
-    @property
-    def key(self) -> int:
-        """The number that names the span, as `span_key` gives it; worked out when first asked."""
-        key = self._key
-        if key is None:
-            key = self._key = span_key(self.trace_id, self.span_id)
-        return key
+
+def identify(spans: Sequence[Sighting]) -> None:
+    """Work out the keys of spans."""
+    if len(spans) < _MANY:
+        for span in spans:
+            span.key = span_key(span.trace_id, span.span_id)
+        return
+    of_spans, _ = keys_of([span.trace_id for span in spans], [span.span_id for span in spans])
+    for span, key in zip(spans, of_spans.tolist(), strict=True):
+        span.key = key
 
 
 class Note(NamedTuple):

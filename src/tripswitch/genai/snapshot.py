@@ -15,8 +15,8 @@ def save_understanding(snapshot: Snapshot, book: TraceBook) -> None:
     snapshot.facts["evaluator_versions"] = {
         name: list(versions) for name, versions in book.appraiser.versions.items()
     }
-    book.novelties.save(snapshot)
-    book.seen.save(snapshot)
+    book.handover.novelties.save(snapshot)
+    book.handover.seen.save(snapshot)
     book.index.save(snapshot)
 
 
@@ -24,6 +24,6 @@ def restore_understanding(snapshot: Snapshot, book: TraceBook) -> None:
     """Take from ``snapshot`` what `save_understanding` put there."""
     book.appraiser.ranges.restore(snapshot.facts["score_ranges"])
     book.appraiser.versions.update(snapshot.facts.get("evaluator_versions", {}))
-    book.novelties.restore(snapshot)
-    book.seen.restore(snapshot)
+    book.handover.novelties.restore(snapshot)
+    book.handover.seen.restore(snapshot)
     book.index.restore(snapshot)

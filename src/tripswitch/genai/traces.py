@@ -14,17 +14,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tripswitch.genai.agenda import Agenda
-from tripswitch.genai.appraisal import Appraiser
-from tripswitch.genai.call_index import CallIndex, CallRef
-from tripswitch.genai.columns import Rows
 from tripswitch.genai.family import Places
-from tripswitch.genai.harms import harms_of
-from tripswitch.genai.held_trace import NEVER, Trace
-from tripswitch.genai.novelties import Novelties
-from tripswitch.genai.past_calls import evaluation_key, find_call, remember
-from tripswitch.genai.prices import PriceTable
+from tripswitch.genai.handover import Handover
+from tripswitch.genai.held_trace import MAX_SPANS_BY_TRACE, NEVER, Trace
 from tripswitch.genai.repeats import Tally
-from tripswitch.genai.seen import Seen
 from tripswitch.genai.settling import (
     Settling,
     add_guardrail,
@@ -33,16 +26,14 @@ from tripswitch.genai.settling import (
     owner_of,
     settle_calls,
 )
-from tripswitch.genai.sightings import Evaluation, Note, Sighting
+from tripswitch.genai.sightings import Evaluation, Note, Sighting, identify
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tripswitch.config.model import Config
-    from tripswitch.model.incident import Change
     from tripswitch.model.settled import Settled
 
-_MAX_SPANS_BY_TRACE: Final = 4096
 # Held spans cost about 400 bytes each.
 _SPANS_BY_TRACE: Final = 10
 
@@ -50,10 +41,10 @@ _SPANS_BY_TRACE: Final = 10
 class TraceBook:
     """All traces that are not done with.
 
-    ``counts`` by name: ``late_calls`` came after their request was handed on; ``expired`` traces
-    never had a root; ``evicted`` made room; ``double_counted`` spans repeated a call;
-    ``model_judge_calls`` served an evaluator or a guardrail; ``repeated_spans`` came twice;
-    ``unjoined_scores`` found no call in time; ``late_scores`` found one that was settled before.
+    ``counts`` by name: ``expired`` traces never had a root; ``evicted`` made room;
+    ``repeated_spans`` came twice; ``unjoined_scores`` found no call in time. `counters` has more:
+    ``double_counted`` spans repeated a call, ``model_judge_calls`` served an evaluator or a
+    guardrail.
     """
 
     def __init__(self, config: Config) -> None:
@@ -65,31 +56,16 @@ class TraceBook:
         self._agenda = Agenda()
         self._spans = 0
         self._now_ns = 0
-        self.seen = Seen()
         self._responses: dict[str, int] = {}
         self._waiting: dict[str, list[tuple[int, Evaluation]]] = {}
         self._tally = Tally()
         self._places = Places()
-        self.novelties = Novelties()
-        self._changes: list[Change] = []
-        self.appraiser = Appraiser(config)
-        self.index = CallIndex(
-            round(config.read.late_scores * 1e9), config.read.max_remembered_calls
-        )
+        self.handover = Handover(config)
+        self.appraiser = self.handover.appraiser
+        self.index = self.handover.index
         self.counts: dict[str, int] = dict.fromkeys(
-            (
-                "late_calls",
-                "expired",
-                "evicted",
-                "repeated_spans",
-                "unjoined_scores",
-                "late_scores",
-                "repeated_scores",
-                "late_verdicts",
-            ),
-            0,
+            ("expired", "evicted", "repeated_spans", "unjoined_scores"), 0
         )
-        self._rows = Rows(PriceTable(config.prices))
 
     @property
     def held(self) -> int:
@@ -101,17 +77,17 @@ class TraceBook:
         self._hold_ns = round(config.read.request_hold * 1e9)
         self._linger_ns = round(config.read.request_linger * 1e9)
         self._flag_keys = config.read.cohort_flags
-        self.appraiser.reload(config)
-        self._rows.prices = PriceTable(config.prices)
+        self.handover.reload(config)
 
     def add(self, items: Sequence[Sighting | Note], now_ns: int) -> None:
         """Take in what one or more requests said; ``now_ns`` never goes back."""
         self._now_ns = max(now_ns, self._now_ns)
+        identify([item for item in items if item.call is not None and isinstance(item, Sighting)])
         for item in items:
-            if isinstance(item, Note):
-                self._add_note(item)
-            else:
+            if isinstance(item, Sighting):
                 self._add_span(item)
+            else:
+                self._add_note(item)
         while len(self._traces) > self._max_traces or (
             self._spans > _SPANS_BY_TRACE * self._max_traces and self._traces
         ):
@@ -130,8 +106,9 @@ class TraceBook:
             if trace is not None and trace.due_ns <= self._now_ns:
                 self._look_at(trace)
         self._give_up_waiting()
+        settled = self.handover.take()
         self.index.expire(self._now_ns)
-        return self._take()
+        return settled
 
     def flush(self) -> Settled:
         """Settle everything as it stands: a recording ends here."""
@@ -143,41 +120,30 @@ class TraceBook:
         for waiting in list(self._waiting.values()):
             self.counts["unjoined_scores"] += len(waiting)
         self._waiting.clear()
-        return self._take()
-
-    def _take(self) -> Settled:
-        settled = self._rows.take()
-        settled.changes, self._changes = self._changes, []
-        return settled
+        return self.handover.take()
 
     # --- what comes in ----------------------------------------------------------------------------
 
     def _add_span(self, span: Sighting) -> None:
-        trace_id, span_id = span.trace_id, span.span_id
+        trace_id = span.trace_id
         trace = self._traces.get(trace_id)
-        if span.call is not None and not self.seen.is_new(span.key):
+        if span.call is not None and not self.handover.seen.is_new(span.key):
             self.counts["repeated_spans"] += 1
             return
         if trace is None:
             trace = self._open(trace_id)
-        elif span_id in trace.spans:
+        elif span.span_id in trace.spans:
             return
-        elif len(trace.spans) >= _MAX_SPANS_BY_TRACE:
+        elif len(trace.spans) >= MAX_SPANS_BY_TRACE:
             self._evict(trace)
             trace = self._open(trace_id)
-        trace.spans[span_id] = span
+        trace.hold(span)
         self._spans += 1
-        context = span.context
-        if context is not None:
-            kind = context.kind
-            if kind != "other":
-                trace.is_genai = True
-                if kind == "tool":
-                    trace.has_extras = True
-        if span.guardrails:
-            trace.has_extras = True
         for evaluation in span.evaluations:
-            self._place(evaluation)
+            if evaluation.target_trace_id == trace_id:
+                self._put(evaluation, trace)
+            else:
+                self._place(evaluation)
         is_root = span.parent_span_id is None or span.is_entry
         # Of spans that come together the later ones change nothing, unless they are the outside.
         if is_root or trace.last_ns != self._now_ns or trace.due_ns == 0 or trace.is_settled:
@@ -190,9 +156,11 @@ class TraceBook:
         if note.trace_id is None:
             return
         trace = self._traces.get(note.trace_id) or self._open(note.trace_id)
+        if note.flag is not None:
+            trace.has_flags = True
         if not trace.notes:
             trace.notes = [note]
-        elif len(trace.notes) < _MAX_SPANS_BY_TRACE:
+        elif len(trace.notes) < MAX_SPANS_BY_TRACE:
             trace.notes.append(note)
         self._touch(trace, is_root=False)
 
@@ -202,28 +170,28 @@ class TraceBook:
         if trace_id is not None:
             trace = self._traces.get(trace_id)
             if trace is None:
-                ref = find_call(self.index, evaluation)
+                ref = self.handover.find(evaluation)
                 if ref is not None:
-                    self._join_late(evaluation, ref)
+                    self.handover.join_late(evaluation, ref)
                     return
                 trace = self._open(trace_id)
-            if not trace.evaluations:
-                trace.evaluations = [evaluation]
-            elif len(trace.evaluations) < _MAX_SPANS_BY_TRACE:
-                trace.evaluations.append(evaluation)
-            if trace.last_ns != self._now_ns or trace.due_ns == 0 or trace.is_settled:
-                self._touch(trace, is_root=False)
+            self._put(evaluation, trace)
             return
         if evaluation.response_id is None:
             self.counts["unjoined_scores"] += 1
             return
-        ref = find_call(self.index, evaluation)
+        ref = self.handover.find(evaluation)
         if ref is not None:
-            self._join_late(evaluation, ref)
+            self.handover.join_late(evaluation, ref)
         elif len(self._waiting) < self._max_traces:
             self._waiting.setdefault(evaluation.response_id, []).append((self._now_ns, evaluation))
         else:
             self.counts["unjoined_scores"] += 1
+
+    def _put(self, evaluation: Evaluation, trace: Trace) -> None:
+        trace.judge(evaluation)
+        if trace.last_ns != self._now_ns or trace.due_ns == 0 or trace.is_settled:
+            self._touch(trace, is_root=False)
 
     def _open(self, trace_id: str) -> Trace:
         trace = self._traces[trace_id] = Trace(trace_id, self._now_ns)
@@ -284,14 +252,12 @@ class TraceBook:
         del self._traces[trace.trace_id]
 
     def _settle(self, trace: Trace, *, final: bool) -> None:
-        calls = settle_calls(
-            trace.spans, self._tally, self._places, self._flag_keys, trace.notes, final=final
-        )
+        calls = settle_calls(trace, self._tally, self._places, self._flag_keys, final=final)
         calls = [call for call in calls if self._is_first_of_answer(call)]
         known = [*trace.calls, *calls] if trace.calls else calls
         if known and trace.has_extras:
             add_tools(known, trace.spans)
-            self.counts["late_verdicts"] += add_guardrails(known, trace.spans)
+            self.handover.late_verdicts += add_guardrails(known, trace.spans)
         for note in trace.notes if known else ():
             if note.guardrails:
                 owner = owner_of(note.span_id, known, trace.spans)
@@ -303,22 +269,22 @@ class TraceBook:
             if owner is None and final and known:
                 owner = known[-1]
             if owner is None:
-                ref = find_call(self.index, evaluation) if final else None
+                ref = self.handover.find(evaluation) if final else None
                 if ref is not None:
-                    self._join_late(evaluation, ref)
+                    self.handover.join_late(evaluation, ref)
                 else:
                     left.append(evaluation)
             elif owner.is_handed_on:
-                self._join_late(evaluation, owner.ref)
+                self.handover.join_late(evaluation, owner.ref)
             else:
                 owner.evaluations.append(evaluation)
         trace.evaluations = left
-        self._emit(trace, calls)
+        self.handover.add(trace, calls, self._now_ns)
         trace.calls = known
         for call in calls if self._waiting else ():
             waiting = self._waiting.pop(call.facts.response_id or "", None)
             for _, evaluation in waiting or ():
-                self._join_late(evaluation, call.ref)
+                self.handover.join_late(evaluation, call.ref)
 
     def _is_first_of_answer(self, call: Settling) -> bool:
         """Return False for a second span of one answer, which another instrumentation made."""
@@ -334,45 +300,6 @@ class TraceBook:
         self._tally.double += 1
         return False
 
-    def _emit(self, trace: Trace, calls: list[Settling]) -> None:
-        groups: dict[str, list[Settling]] = {}
-        for call in calls:
-            appraised = self.appraiser.of_call(call.evaluations)
-            if appraised.guardrails:
-                add_guardrail(call, *appraised.guardrails)
-            self._rows.add_call(call, appraised)
-            call.is_handed_on = True
-            changes = self.novelties.of_call(call, self._now_ns)
-            if changes:
-                self._changes += changes
-            remember(self.index, call, self._now_ns)
-            for evaluation in call.evaluations:
-                self.seen.is_new(evaluation_key(call.key, evaluation))
-            if call.facts.is_chat:
-                entry_id = "" if call.entry is None else call.entry.span_id
-                groups.setdefault(entry_id, []).append(call)
-        for entry_id, members in groups.items():
-            if entry_id in trace.served:
-                self.counts["late_calls"] += len(members)
-                continue
-            trace.served = {*trace.served, entry_id}
-            self._rows.add_request(members)
-
-    def _join_late(self, evaluation: Evaluation, ref: CallRef) -> None:
-        if not self.seen.is_new(evaluation_key(ref.key, evaluation)):
-            self.counts["repeated_scores"] += 1
-            return
-        self.counts["late_scores"] += 1
-        appraised = self.appraiser.of_call([evaluation])
-        self.counts["late_verdicts"] += len(appraised.guardrails)
-        self._rows.add_scores(
-            appraised.rubrics,
-            harms_of(appraised, appraised.guardrails),
-            evaluation.target_trace_id or "",
-            evaluation.target_span_id or "",
-            ref,
-        )
-
     def _give_up_waiting(self) -> None:
         while self._waiting:
             response_id, waiting = next(iter(self._waiting.items()))
@@ -383,9 +310,14 @@ class TraceBook:
 
     def counters(self) -> dict[str, int]:
         """Return every count by name."""
+        handover = self.handover
         return {
+            "late_calls": handover.late_calls,
             **self.counts,
+            "late_scores": handover.late_scores,
+            "repeated_scores": handover.repeated_scores,
+            "late_verdicts": handover.late_verdicts,
             "double_counted": self._tally.double,
-            "ignored_changes": self.novelties.ignored,
+            "ignored_changes": handover.novelties.ignored,
             "model_judge_calls": self._tally.judged_by_model,
         }

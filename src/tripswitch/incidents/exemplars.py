@@ -112,7 +112,9 @@ class Exemplars:
 
     def add(self, arm: Scope, signal: str, exemplar: Exemplar) -> None:
         """Offer one bad call of ``arm``."""
-        self._add(arm, signal, exemplar, exemplar.end_ns // _BUCKET_NS)
+        bucket = self._bucket(arm, signal, exemplar.end_ns // _BUCKET_NS)
+        bucket.count((exemplar.tenant,))
+        bucket.keep(exemplar)
 
     def take(self, offers: Sequence[Offers]) -> None:
         """Take bad calls of several kinds, as if each had been added when it came.
@@ -124,16 +126,14 @@ class Exemplars:
         if is_new or sum(len(each) for each in offers) <= _FEW:
             for each, index in _in_order(offers):
                 arm, signal = each.arms[each.arm[index]], each.signals[each.signal[index]]
-                number = int(each.moment_ns[index]) // _BUCKET_NS
-                self._add(arm, signal, each.exemplar(index), number)
+                bucket = self._bucket(arm, signal, int(each.moment_ns[index]) // _BUCKET_NS)
+                bucket.count((each.tenant[int(each.rows[index])],))
+                # Most are not among the worst, and what they would say takes long to put together.
+                if each.badness[index] > bucket.least():
+                    bucket.keep(each.exemplar(index))
         else:
             for each in offers:
                 self._take_columns(each)
-
-    def _add(self, arm: Scope, signal: str, exemplar: Exemplar, number: int) -> None:
-        bucket = self._bucket(arm, signal, number)
-        bucket.count((exemplar.tenant,))
-        bucket.keep(exemplar)
 
     def _take_columns(self, offers: Offers) -> None:
         if not len(offers):

@@ -56,14 +56,17 @@ class MixLog:
                 _lengths(calls.input_tokens, len(calls)),
             ]
         )
-        populations = [scope.population() for scope in column.distinct]
         keys = column.codes * np.int64(1 << 32) + (spans - spans.min())
-        for key in np.unique(keys).tolist():
-            chosen = keys == key
+        unique, group = np.unique(keys, return_inverse=True)
+        # One count of everything: by group, dimension and bin.
+        dimensions = len(_DIMENSIONS)
+        place = (group * dimensions + np.arange(dimensions)[:, None]) * _BINS + bins
+        counted = np.bincount(place.ravel(), minlength=len(unique) * dimensions * _BINS)
+        added = counted.reshape(len(unique), dimensions, _BINS)
+        for number, key in enumerate(unique.tolist()):
             code, span = key >> 32, int((key & 0xFFFFFFFF) + spans.min())
-            counts = self._of(populations[code], span)
-            for dimension in range(len(_DIMENSIONS)):
-                counts[dimension] += np.bincount(bins[dimension][chosen], minlength=_BINS)
+            counts = self._of(column.distinct[code].population(), span)
+            counts += added[number]
 
     def shift(self, population: Scope, since_ns: int) -> str:
         """Say which dimension changed at ``since_ns`` and how much; empty where none did."""
