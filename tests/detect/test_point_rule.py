@@ -146,8 +146,7 @@ def test_the_smallest_window_with_enough_samples_is_chosen() -> None:
     ("readings", "wanted"),
     [
         ([reading(0.06, 0.005, 60), reading(0.06, 0.005, 200)], 0),
-        # What is looked at less often has fewer chances to be beyond the line by luck.
-        ([reading(0.06, 0.0072, 200)] * 4, 2),
+        # A day is looked at afresh once a day only.
         ([reading(0.06, 0.0084, 200)] * 4, 3),
         ([reading(0.06, 0.0126, 200)] * 4, -1),
         # Over the line, but its own error reaches below 0.7 of it.
@@ -169,6 +168,15 @@ def test_the_window_of_a_whole_life_is_sure_sooner() -> None:
     """Evidence has been sure of the whole already; parts of it are picked from many."""
     readings = [reading(0.06, 0.012, 200)] * 3 + [reading(0.0, 0.012, 200)]
     for whole, wanted in ((-1, -1), (2, 2), (3, -1)):
+        _, index = sure_window(
+            reads(readings), ONE * 0.05, ONE * 50, NO, np.array([whole], dtype=np.int64)
+        )
+        assert index[0] == wanted
+
+
+def test_beside_the_whole_its_parts_have_to_be_surer() -> None:
+    readings = [reading(0.06, 0.0075, 200), reading(0.0, 0.0, 200)]
+    for whole, wanted in ((-1, 0), (2, -1)):
         _, index = sure_window(
             reads(readings), ONE * 0.05, ONE * 50, NO, np.array([whole], dtype=np.int64)
         )
