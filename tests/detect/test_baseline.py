@@ -9,10 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tripswitch.detect.baseline import Baseline, from_moments, own_history
+from tripswitch.detect.baseline import (
+    Baseline,
+    from_moments,
+    of_version_before,
+    own_history,
+)
 from tripswitch.detect.nulls import null_means
 from tripswitch.detect.signals import Kind
+from tripswitch.model.clocktext import NS_PER_MINUTE
 from tripswitch.windows.rings import Floats, Rings
+
+START_MINUTE = 29_925_600
 
 blocks_of = st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=8), min_size=1, max_size=20)
 
@@ -156,3 +164,28 @@ def test_what_was_never_seen_is_not_taken_for_impossible() -> None:
     page, _ = null_means(kinds, baseline(500, 0.0))
     assert page[Kind.ERROR] > 3 / 500
     assert page[Kind.SLOW] >= 0.003
+
+
+@pytest.mark.parametrize(("hours", "is_longer"), [(3, False), (30, True)])
+def test_of_a_version_before_all_hours_count_that_are_more_than_the_fading_minutes(
+    hours: int, is_longer: bool
+) -> None:
+    rng = np.random.default_rng(11)
+    rings = Rings(2)
+    rings.learn_by_hour(0)
+    values = []
+    for minute in range(60 * hours):
+        rings.advance((START_MINUTE + minute) * NS_PER_MINUTE)
+        values.append(rng.random(3))
+        rings.add(np.zeros(3, dtype=np.int64), np.full(3, START_MINUTE + minute), values[-1])
+    found = of_version_before(rings, np.array([0]))
+    minutes = from_moments(rings.history(np.array([0])))
+    assert found.design_effect[0] == minutes.design_effect[0]
+    if is_longer:
+        # A day and six hours that have not come twice yet: nothing has faded.
+        assert found.samples[0] == pytest.approx(180 * hours)
+        assert found.mean[0] == pytest.approx(np.mean(values))
+        assert found.standard_error[0] < minutes.standard_error[0]
+    else:
+        assert found.samples[0] == minutes.samples[0]
+        assert found.mean[0] == minutes.mean[0]

@@ -16,12 +16,14 @@ from tripswitch.detect.point_rule import (
     read_means,
     read_ratios,
     sure_window,
+    whole_window,
 )
 from tripswitch.model.clocktext import NS_PER_MINUTE
 from tripswitch.windows.rings import Floats, Rings, Rows
 
 MINUTE = 29_000_000
 NO, YES = np.array([False]), np.array([True])
+NO_WHOLE = np.array([-1], dtype=np.int64)
 ONE = np.ones(1)
 
 
@@ -144,6 +146,9 @@ def test_the_smallest_window_with_enough_samples_is_chosen() -> None:
     ("readings", "wanted"),
     [
         ([reading(0.06, 0.005, 60), reading(0.06, 0.005, 200)], 0),
+        # A day is looked at afresh once a day only.
+        ([reading(0.06, 0.0084, 200)] * 4, 3),
+        ([reading(0.06, 0.0126, 200)] * 4, -1),
         # Over the line, but its own error reaches below 0.7 of it.
         ([reading(0.06, 0.010, 60), reading(0.06, 0.005, 200)], 1),
         ([reading(0.06, 0.010, 60), reading(0.049, 0.001, 200)], -1),
@@ -155,12 +160,36 @@ def test_the_smallest_window_with_enough_samples_is_chosen() -> None:
 def test_sure_needs_line_error_and_samples_in_one_window(
     readings: list[Reading], wanted: int
 ) -> None:
-    _, index = sure_window(reads(readings), ONE * 0.05, ONE * 50, NO)
+    _, index = sure_window(reads(readings), ONE * 0.05, ONE * 50, NO, NO_WHOLE)
     assert index[0] == wanted
+
+
+def test_the_window_of_a_whole_life_is_sure_sooner() -> None:
+    """Evidence has been sure of the whole already; parts of it are picked from many."""
+    readings = [reading(0.06, 0.012, 200)] * 3 + [reading(0.0, 0.012, 200)]
+    for whole, wanted in ((-1, -1), (2, 2), (3, -1)):
+        _, index = sure_window(
+            reads(readings), ONE * 0.05, ONE * 50, NO, np.array([whole], dtype=np.int64)
+        )
+        assert index[0] == wanted
+
+
+def test_beside_the_whole_its_parts_have_to_be_surer() -> None:
+    readings = [reading(0.06, 0.0075, 200), reading(0.0, 0.0, 200)]
+    for whole, wanted in ((-1, 0), (2, -1)):
+        _, index = sure_window(
+            reads(readings), ONE * 0.05, ONE * 50, NO, np.array([whole], dtype=np.int64)
+        )
+        assert index[0] == wanted
+
+
+def test_a_whole_is_a_window_of_its_own_after_an_hour_and_for_a_day() -> None:
+    ages = np.array([0, 60, 61, 360, 361, 1440, 1441])
+    assert whole_window(ages).tolist() == [-1, -1, 2, 2, 3, 3, -1]
 
 
 def test_sure_needs_samples_of_the_control_too() -> None:
     enough = [reading(0.2, 0.001, 60, usual_samples=60)]
     few = [reading(0.2, 0.001, 60, usual_samples=49)]
-    assert sure_window(reads(enough), ONE * 0.05, ONE * 50, YES)[1][0] == 0
-    assert sure_window(reads(few), ONE * 0.05, ONE * 50, YES)[1][0] == -1
+    assert sure_window(reads(enough), ONE * 0.05, ONE * 50, YES, NO_WHOLE)[1][0] == 0
+    assert sure_window(reads(few), ONE * 0.05, ONE * 50, YES, NO_WHOLE)[1][0] == -1

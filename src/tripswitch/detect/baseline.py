@@ -51,13 +51,17 @@ def from_moments(moments: Floats) -> Baseline:
     variance = np.maximum(np.where(some, q / safe - mean * mean, 0.0), 0.0)
     between = np.maximum(ss - 2 * mean * sn + mean * mean * nn, 0.0)
     within = np.maximum(n * variance, 1e-12)
-    blocks = np.where(nn > 0, n * n / np.where(nn > 0, nn, 1.0), 0.0)
-    effect = np.where(
-        blocks >= _FEWEST_BLOCKS, np.clip(between / within, 1.0, _MOST_DESIGN_EFFECT), 1.0
-    )
+    known = _blocks(moments) >= _FEWEST_BLOCKS
+    effect = np.where(known, np.clip(between / within, 1.0, _MOST_DESIGN_EFFECT), 1.0)
     independent = np.sqrt(variance / safe)
     error = np.maximum(np.sqrt(between) / safe, independent)
     return Baseline(n, mean, error, variance, effect)
+
+
+def _blocks(moments: Floats) -> Floats:
+    """Return how many blocks of one size would be as many as stand behind each moment row."""
+    n, nn = moments[..., 0], moments[..., 5]
+    return np.asarray(np.where(nn > 0, n * n / np.where(nn > 0, nn, 1.0), 0.0))
 
 
 def own_history(rings: Rings, rows: Rows, now_hour: int, fewest: int) -> Baseline:
@@ -76,6 +80,25 @@ def own_history(rings: Rings, rows: Rows, now_hour: int, fewest: int) -> Baselin
     base.mean = np.where(settled, shrunk, base.mean)
     base.design_effect = effect
     return base
+
+
+def of_version_before(rings: Rings, rows: Rows) -> Baseline:
+    """Return all that is known of each series, the last minutes too, as it stops to be the latest.
+
+    Hours are taken where they hold more samples than the fading minutes do: in thin traffic the
+    minutes of a few hours know a mean less surely than the drop that is to be found. Either way it
+    is the minutes that say how calls hang together.
+    """
+    by_hour = rings.known_hours(rows)
+    minutes, hours = from_moments(rings.history(rows)), from_moments(by_hour)
+    longer = (hours.samples > minutes.samples) & (_blocks(by_hour) >= _FEWEST_BLOCKS)
+    return Baseline(
+        samples=np.where(longer, hours.samples, minutes.samples),
+        mean=np.where(longer, hours.mean, minutes.mean),
+        standard_error=np.where(longer, hours.standard_error, minutes.standard_error),
+        variance=np.where(longer, hours.variance, minutes.variance),
+        design_effect=minutes.design_effect,
+    )
 
 
 def ratio_of(raw: Floats, of_success: Floats) -> tuple[Floats, Floats]:

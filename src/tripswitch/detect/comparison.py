@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from tripswitch.config.detect_sections import Detect
-from tripswitch.detect.baseline import from_moments, ratio_of
+from tripswitch.detect.baseline import of_version_before, ratio_of
 from tripswitch.detect.before import was_beyond_line
 from tripswitch.detect.families import Candidates, Family, Traffic, control_of, version_before
 from tripswitch.detect.family_yardsticks import FamilyYardsticks
@@ -229,7 +229,7 @@ class Comparisons:
             return
         self._look_before(row, before, None)
         rings, roster = self.scopes.rings, self.roster
-        base = from_moments(rings.history(np.array([series])))
+        base = of_version_before(rings, np.array([series]))
         roster.previous_samples[row] = base.samples[0]
         roster.previous_mean[row] = base.mean[0]
         roster.previous_error[row] = base.standard_error[0]

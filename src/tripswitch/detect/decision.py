@@ -32,9 +32,11 @@ from tripswitch.detect.point_rule import (
     read_means,
     read_ratios,
     sure_window,
+    whole_window,
 )
 from tripswitch.detect.roster import NONE, Roster
 from tripswitch.detect.signals import Rule, among, rules_of
+from tripswitch.model.clocktext import NS_PER_MINUTE
 from tripswitch.windows.rings import Floats, Rows
 
 if TYPE_CHECKING:
@@ -175,7 +177,11 @@ def _page(seen: _Seen, at: Rows) -> Flags:
     still = (recent.estimate >= page_line / 2) | unknown
 
     firm, surest = sure_window(
-        lambda window, some: seen.read(window, at[some]), page_line, roster.fewest[rows], is_control
+        lambda window, some: seen.read(window, at[some]),
+        page_line,
+        roster.fewest[rows],
+        is_control,
+        whole_windows(seen.judge, rows),
     )
     bad_minutes = np.where(
         seen.judge.has_previous(rows, seen.detect),
@@ -201,6 +207,13 @@ def _page(seen: _Seen, at: Rows) -> Flags:
     seen.chosen.put(at[by_mean], firm.at(by_mean))
     seen.window[at[by_mean]] = surest[by_mean]
     return np.asarray(by_mean | (is_rate & (by_rate | joined)))
+
+
+def whole_windows(judge: Judge, rows: Rows) -> Rows:
+    """Return by row the window that holds all of it, -1 for none or where its start is unknown."""
+    roster, now_minute = judge.roster, judge.scopes.rings.now_minute
+    ages = [now_minute - roster.first_seen_ns[row] // NS_PER_MINUTE for row in rows.tolist()]
+    return np.where(roster.seen_start[rows], whole_window(np.array(ages, dtype=np.int64)), NONE)
 
 
 def reader_of(judge: Judge, rows: Rows, base: Baseline, detect: Detect) -> Read:

@@ -20,7 +20,11 @@ WINDOWS: Final = ("15m", "1h", "6h", "24h")
 WINDOW_MINUTES: Final = (15, 60, 360, 1440)
 WINDOW_TEXT: Final = ("15 min", "1 h", "6 h", "24 h")
 
-SURE_STANDARD_ERRORS: Final = 3.0
+SURE_STANDARD_ERRORS: Final = (3.0, 3.0, 3.0, 2.0)
+"""By window; that of a day is a fresh chance to exceed the line once a day only."""
+SURE_OF_WHOLE_STANDARD_ERRORS: Final = 2.0
+SURE_OF_PART_STANDARD_ERRORS: Final = (3.5, 3.5, 3.0, 2.0)
+"""Beside a window that holds the whole, which has its own chance: parts of it pay for that."""
 SURE_SHARE_OF_LINE: Final = 0.7
 
 Flags = npt.NDArray[np.bool_]
@@ -169,14 +173,36 @@ def choose_window(
     return chosen, index
 
 
+def whole_window(age_minutes: Rows) -> Rows:
+    """Return the index of the window that holds all of a scope of so many minutes, -1 for none.
+
+    None holds the whole of what is older than the largest; in its first hour a spike of a minute
+    is a large part of it, so that it is no window of its own yet.
+    """
+    covering = np.searchsorted(np.array(WINDOW_MINUTES), age_minutes)
+    is_whole = (age_minutes > WINDOW_MINUTES[1]) & (covering < len(WINDOWS))
+    return np.asarray(np.where(is_whole, covering, -1))
+
+
+def firm_estimate(reading: Reading, position: int, whole: Rows) -> Floats:
+    """Return what a reading of the window at ``position`` shows at least, its error taken off."""
+    errors = np.select(
+        [whole == position, whole >= 0],
+        [SURE_OF_WHOLE_STANDARD_ERRORS, SURE_OF_PART_STANDARD_ERRORS[position]],
+        SURE_STANDARD_ERRORS[position],
+    )
+    return np.asarray(reading.estimate - errors * reading.standard_error)
+
+
 def sure_window(
-    read: Read, line: Floats, fewest: Floats, is_control: Flags
+    read: Read, line: Floats, fewest: Floats, is_control: Flags, whole: Rows
 ) -> tuple[Reading, Rows]:
     """Return the smallest window that shows the line reached, its own error taken into account.
 
     Its index is -1 where no window is sure; the reading then says nothing. Evidence only says
     "worse than the tolerance" and stays crossed; without this every later look at a noisy window is
-    a fresh chance to exceed the line.
+    a fresh chance to exceed the line. The window at ``whole`` holds all that was ever seen of a
+    row, which is one growing sample and not many, so that fewer standard errors do.
     """
     index = np.full(len(line), -1, dtype=np.int64)
     unsure = np.arange(len(line))
@@ -185,7 +211,7 @@ def sure_window(
         if position > 0:
             chosen.put(unsure, read(window, unsure))
         reading = chosen.at(unsure)
-        firm = reading.estimate - SURE_STANDARD_ERRORS * reading.standard_error
+        firm = firm_estimate(reading, position, whole[unsure])
         sure = _holds_enough(chosen, unsure, fewest, is_control)
         sure &= (reading.estimate >= line[unsure]) & (firm >= SURE_SHARE_OF_LINE * line[unsure])
         index[unsure[sure]] = position

@@ -21,10 +21,10 @@ from typing import Final
 
 import numpy as np
 
-from tripswitch.detect.decision import Decision, reader_of
+from tripswitch.detect.decision import Decision, reader_of, whole_windows
 from tripswitch.detect.evidence import MINUTES_A_MONTH
 from tripswitch.detect.nulls import SLOW_MULTIPLE
-from tripswitch.detect.point_rule import SURE_SHARE_OF_LINE, SURE_STANDARD_ERRORS, WINDOWS
+from tripswitch.detect.point_rule import SURE_SHARE_OF_LINE, WINDOWS, firm_estimate
 from tripswitch.detect.signals import Kind, Rule, rules_of
 from tripswitch.engine import Engine
 from tripswitch.model.incident import Incident
@@ -170,11 +170,12 @@ def _borne(engine: Engine, rows: Rows, decision: Decision, at: Rows) -> Floats:
     if len(means):
         read = reader_of(judge, rows, judge.baseline(rows, detect), detect)
         least = roster.fewest[rows[at[means]]]
-        for window in WINDOWS:
+        whole = whole_windows(judge, rows[at[means]])
+        for position, window in enumerate(WINDOWS):
             reading = read(window, at[means])
             many = reading.samples >= least
             many &= ~decision.is_control[at[means]] | (reading.usual_samples >= least)
-            firm = reading.estimate - SURE_STANDARD_ERRORS * reading.standard_error
+            firm = firm_estimate(reading, position, whole)
             line = np.minimum(reading.estimate, firm / SURE_SHARE_OF_LINE)
             surest[means] = np.maximum(surest[means], np.where(many, line, -np.inf))
     return np.where(is_rate, of_rate, surest)

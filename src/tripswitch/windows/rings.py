@@ -40,8 +40,8 @@ _MOMENT_DECAY_PER_MINUTE: Final = 0.998
 _HOUR_DECAY_PER_DAY: Final = 6 / 7
 # Rows summed at a time, so that what is turned stays in the cache.
 _BLOCK: Final = 1024
-# By then the last hour with data has been folded, see `_open_minute`.
-_LEARNT_WITHIN_MINUTES: Final = 180
+# By then the last hour with data has left its ring, see `_open_minute`.
+_LEARNT_WITHIN_MINUTES: Final = HOURS * 60
 
 
 class Rings:
@@ -261,6 +261,11 @@ class Rings:
         """Return the sums of `by_hour` over all hours of the day, shape (len(rows), 6)."""
         return _summed(self.by_hour, self.place[rows].astype(np.int64))
 
+    def known_hours(self, rows: Rows) -> Floats:
+        """Return `learnt` with the last day's hours added that nothing suspect happened in."""
+        blocks = self.hour[rows] * ~self.tainted[rows][:, :, None]
+        return np.asarray(self.learnt(rows) + _moments_of(blocks).sum(axis=1))
+
     def learnt_at(self, rows: Rows, hour: int) -> Floats:
         """Return the entries of one hour of the day, shape (len(rows), 6)."""
         return np.asarray(self.by_hour[self.place[rows], hour])
@@ -275,16 +280,16 @@ class Rings:
         if minute % 15 == 0:
             self.quarter[:, (minute // 15) % QUARTERS] = 0
         if minute % 60 == 0:
-            hour = minute // 60
-            # The hour before last is folded, so that a regression still being weighed has not
-            # yet become its own baseline.
-            slot, learns = (hour - 2) % HOURS, np.flatnonzero(self.place)
+            # An hour is learnt as it leaves the ring, a day later and in time for the same hour
+            # of the next: a small regression in thin traffic is weighed for longer than a day, and
+            # would else become its own baseline before it is proven.
+            slot, learns = minute // 60 % HOURS, np.flatnonzero(self.place)
             learns = learns[~self.frozen[learns] & ~self.tainted[learns, slot]]
             settled, into = self.hour[learns, slot], self.place[learns]
             decayed = self.by_hour[into, slot] * _HOUR_DECAY_PER_DAY + _moments_of(settled)
             self.by_hour[into, slot] = decayed
-            self.hour[:, hour % HOURS] = 0
-            self.tainted[:, hour % HOURS] = False
+            self.hour[:, slot] = 0
+            self.tainted[:, slot] = False
 
     def _skip(self, learnt: int, minute: int) -> None:
         """Let a gap longer than every ring pass at once: all slots empty, what is learnt fades."""
@@ -293,7 +298,7 @@ class Rings:
         thawed = ~self.frozen[:, None]
         faded = _MOMENT_DECAY_PER_MINUTE ** (minute - learnt)
         self.moments *= np.where(thawed, faded, 1.0)
-        first, hours = learnt // 60 - 1, minute // 60 - learnt // 60
+        first, hours = learnt // 60 + 1, minute // 60 - learnt // 60
         visits = np.full(24, hours // 24)
         visits[(first + np.arange(hours % 24)) % 24] += 1
         learns = np.flatnonzero(self.place)
