@@ -15,6 +15,7 @@ _LABELS: Final = {
     "actions_settled_total": "kind, target, result",
     "actions_read_backs_total": "kind, target, result",
     "actions_faults_total": "kind, target",
+    "actions_waiting": "kind",
     "actions_told_together_total": "target, result",
     "actions_renewals_total": "target, result",
     "actions_notifier_failing": "target",
