@@ -24,7 +24,7 @@ _LABELS: Final = {
     "config_reloads_total": "process",
     "config_reload_failures_total": "process",
     "config_last_reload_ok": "process",
-    "exporter_requests_total": "outcome",
+    "exporter_requests_total": "outcome, protocol, signal",
     "exporter_responses_total": "code",
     "reader_rejected_facts_total": "fact",
     "snapshot_left_out": "kind",
