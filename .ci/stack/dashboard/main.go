@@ -1,6 +1,6 @@
 // Checks Grafana dashboards against Grafana's own schema, as its Foundation SDK publishes it: every
-// field and every option of every panel and query must be one that Grafana knows, and none that it
-// needs may be missing.
+// field and option of dashboard, panel and query must be one that Grafana knows and of its type, and
+// none that it needs may be missing. Unknown names right under fieldConfig.defaults pass unseen.
 //
 //	dashboard FILE...
 package main
