@@ -224,7 +224,8 @@ def test_kubernetes_takes_the_manifest(tmp_path: Path) -> None:
 
 @pytest.mark.parts
 def test_compose_takes_the_file(tmp_path: Path) -> None:
-    command = [part("linters") / "bin/check-jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    command: list[str | Path] = [part("linters") / "bin/check-jsonschema"]
+    command += ["--builtin-schema", "vendor.compose-spec"]
     said([*command, EXAMPLES / "docker-compose/compose.yaml"])
     spoilt = tmp_path / "compose.yaml"
     text = (EXAMPLES / "docker-compose/compose.yaml").read_text("utf-8")

@@ -139,5 +139,5 @@ async def _look(example: Started, asking: httpx.AsyncClient) -> None:
     loaded = [rule for group in groups for rule in group["rules"]]
     assert len(loaded) == len(rules())
     assert {rule["name"] for rule in loaded if rule["health"] == "err"} == set()
-    # Some wait: calls are told apart later than spans, and before the first scrape there was nothing.
+    # Some are pending: calls are settled later than spans, and at first there was nothing at all.
     assert {rule["name"] for rule in loaded if rule["state"] == "firing"} == set()
