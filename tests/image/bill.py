@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -37,6 +38,8 @@ def make_bill(target: Path) -> dict[str, Any]:
             f"--output-file={target}",
         ],
         check=True,
+        # It warns that a list of pins does not say who needs whom.
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
     )
     content: dict[str, Any] = json.loads(target.read_text("utf-8"))
     return content
