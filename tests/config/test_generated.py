@@ -53,6 +53,23 @@ def test_the_schema_refuses_what_loading_refuses(document: dict[str, object]) ->
     assert not validator.is_valid(document)
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"receivers": {"otlp": {"protocols": {"grpc": {"max_concurrent_rpcs": "${env:MOST}"}}}}},
+        {"exporters": {"otlp_grpc": {"endpoint": "${env:UPSTREAM:-collector:4317}"}}},
+        {"detect": {"tick": "${env:TICK}"}},
+        {"forward": {"acknowledge": "${env:HOW}"}},
+        {"rollback": {"enabled": "${env:SWITCH:-true}"}},
+        {"notify": [{"url": "${env:URL}", "secret": "${env:SECRET}"}]},
+    ],
+)
+def test_the_schema_takes_a_reference_where_a_plain_value_is_wanted(
+    document: dict[str, object],
+) -> None:
+    jsonschema.Draft202012Validator(json_schema()).validate(document)
+
+
 def test_the_schema_gives_defaults_as_they_are_written() -> None:
     definitions = json_schema()["$defs"]
     assert definitions["Detect"]["properties"]["tick"]["default"] == "10s"

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema
 import pytest
 import yaml
 
+from tests.actions.rollback.kinds import ask, asking, carried_out, section_of
+from tests.captures import capture
 from tests.genai.reading import read_all
 from tests.genai.spans import CHAT, SpanOf, request_of
 from tests.otlp.relay import client, send, until
@@ -27,12 +30,26 @@ from tests.stack.example import (
 )
 from tests.stack.names import ROOT
 from tests.stack.places import part, said
+from tripswitch.actions.attempt import AttemptState
+from tripswitch.config.loading import load_config
+from tripswitch.config.reference import json_schema
 from tripswitch.otlp.grpc_receiver import TRACES_METHOD
 
 # A start takes two processes and over a second of processor time. The first goes on over gRPC, the
 # second over HTTP with a path of its own; .ci/full matrix starts all.
 ALWAYS = ("plain-sdk", "futureagi")
 ALL = [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.matrix) for name in names()]
+
+
+# Whose recorded telemetry an example is for.
+CAPTURED = {
+    "langfuse": "langfuse",
+    "litellm-proxy": "litellm",
+    "openinference-instrumentation-openai": "phoenix",
+    "opentelemetry-instrumentation-openai-v2": "plain-sdk",
+    "traceai-openai": "futureagi",
+    "traceloop-sdk": "openllmetry",
+}
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
@@ -98,6 +115,25 @@ def test_check_finds_nothing_wrong_with_any() -> None:
     for line in warned:
         assert "[config.wide_bind]" in line
         assert any(folder in line for folder in wide)
+
+
+def test_an_editor_with_the_schema_finds_nothing_wrong_with_any() -> None:
+    validator = jsonschema.Draft202012Validator(json_schema())
+    for file in [*(file_of(name) for name in names()), ROOT / "config/container.yaml"]:
+        validator.validate(yaml.safe_load(file.read_text("utf-8")))
+
+
+@pytest.mark.parametrize("library", sorted(CAPTURED))
+def test_what_the_library_sends_is_understood_with_the_examples_settings(library: str) -> None:
+    folder = capture(library)
+    config = load_config([file_of(CAPTURED[library])], environment(CAPTURED[library]))
+    bodies = [file.read_bytes() for file in sorted((folder / "payloads").glob("*.traces.binpb"))]
+    calls = read_all(bodies, config.read, ["control", "canary"]).calls
+    assert len(calls) >= 29
+    for fact in ("route", "prompt_version", "cohort"):
+        known = sum(value is not None for value in getattr(calls, fact))
+        # Traceloop gives some calls no version: its SDK writes none on the Responses API.
+        assert known >= len(calls) - (4 if library == "traceloop-sdk" else 0), fact
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -208,6 +244,22 @@ def test_litellms_file_has_what_a_rollback_looks_for() -> None:
     assert proxy["router_settings"]["enable_tag_filtering"]
     (content,) = documents(file_of("litellm"))
     assert Path(content["rollback"]["targets"][0]["path"]).name == "config.yaml"
+
+
+def test_a_rollback_moves_the_tag_in_litellms_file(tmp_path: Path) -> None:
+    (content,) = documents(file_of("litellm"))
+    file = tmp_path / "config.yaml"
+    file.write_bytes((EXAMPLES / "litellm/config.yaml").read_bytes())
+    target = section_of({**content["rollback"]["targets"][0], "path": str(file)})
+    wanted = asking("v18", "v17", path="cohort", scope={"cohort": "canary"})
+    attempt, _ = ask(target, lambda one: carried_out(one, wanted))
+    assert attempt.state is AttemptState.DONE, attempt.detail
+    (proxy,) = documents(file)
+    assert [each["litellm_params"]["tags"] for each in proxy["model_list"]] == [
+        ["control", "canary"],
+        [],
+    ]
+    assert "# The proxy's file." in file.read_text("utf-8")
 
 
 @pytest.mark.parts

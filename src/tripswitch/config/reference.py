@@ -9,6 +9,25 @@ from tripswitch.config.model import Config
 from tripswitch.config.sample import yaml_text
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+# What a schema asks of a value, and what of it is one plain value.
+_ASKING = frozenset(
+    [
+        "anyOf",
+        "const",
+        "enum",
+        "exclusiveMaximum",
+        "exclusiveMinimum",
+        "format",
+        "maxLength",
+        "maximum",
+        "minLength",
+        "minimum",
+        "pattern",
+        "type",
+    ]
+)
+_PLAIN = frozenset(("boolean", "integer", "null", "number", "string"))
+_REFERENCE = {"type": "string", "pattern": r"\$\{env:"}
 _HEADER = """\
 # Configuration reference
 
@@ -28,14 +47,28 @@ above sixteen times what it was at the start.
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the file.
 
-    It describes the file after ``${env:NAME}`` is filled in. Durations, sizes and shares, and
-    their defaults, are text as people write them; ``x-range`` says the range in words.
+    It describes the file as an editor has it: wherever a plain value is wanted, text with
+    ``${env:NAME}`` in it will do as well. Durations, sizes and shares, and their defaults, are text
+    as people write them; ``x-range`` says the range in words.
     """
     schema = Config.model_json_schema()
     schema["$schema"] = _DIALECT
     schema["title"] = "tripswitch.yaml"
     _say_defaults(schema, schema, ROOT, Config().model_dump(mode="json"))
+    for definition in (schema, *schema["$defs"].values()):
+        for name, wanted in definition.get("properties", {}).items():
+            definition["properties"][name] = _or_reference(wanted)
     return schema
+
+
+def _or_reference(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a value with a reference to the environment allowed in its place."""
+    asked = {key: value for key, value in wanted.items() if key in _ASKING}
+    kinds = {each.get("type") for each in asked.get("anyOf", [asked])}
+    if not kinds <= _PLAIN or "const" in asked or asked == {"type": "string"}:
+        return wanted
+    said = {key: value for key, value in wanted.items() if key not in _ASKING}
+    return {**said, "anyOf": [*asked.get("anyOf", [asked]), _REFERENCE]}
 
 
 def reference_text() -> str:
