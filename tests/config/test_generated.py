@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -68,6 +69,12 @@ def test_the_schema_takes_a_reference_where_a_plain_value_is_wanted(
     document: dict[str, object],
 ) -> None:
     jsonschema.Draft202012Validator(json_schema()).validate(document)
+
+
+def test_the_schema_asks_for_no_format_that_its_own_defaults_do_not_have() -> None:
+    # Editors check the formats that JSON Schema names, and an empty text is no URI.
+    formats = set(re.findall(r'"format": "([^"]+)"', json.dumps(json_schema())))
+    assert formats == {"host:port", "password"}  # neither is one of them
 
 
 def test_the_schema_gives_defaults_as_they_are_written() -> None:

@@ -114,7 +114,7 @@ OptionalListenEndpoint = Annotated[
 OptionalUrl = Annotated[
     str,
     AfterValidator(_url),
-    WithJsonSchema({"type": "string", "pattern": r"^(https?://.+)?$", "format": "uri"}),
+    WithJsonSchema({"type": "string", "pattern": r"^(https?://.+)?$"}),
 ]
 UpstreamEndpoint = Annotated[
     str,
