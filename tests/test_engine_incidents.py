@@ -12,6 +12,7 @@ from tests.traffic import Arm, Behaviour, Tool
 from tripswitch.config.rollback_section import Failover
 from tripswitch.config.rollback_section import Rollback as RollbackConfig
 from tripswitch.drive.session import Session
+from tripswitch.incidents.response import MOST_PROPOSALS
 from tripswitch.model.incident import Incident, IncidentState, RollbackState
 from tripswitch.model.instruction import Act, Instruction, InstructionError, Opening, Trigger
 from tripswitch.model.messages import Command, Event, Rollback, RollbackOutcome
@@ -85,11 +86,27 @@ def test_what_a_person_rejected_is_not_proposed_again() -> None:
 
 
 @pytest.mark.matrix
-def test_a_proposal_expires_and_cannot_be_approved_then() -> None:
+def test_what_nobody_answers_expires_and_is_proposed_again_a_few_times() -> None:
     settings = PROPOSING.model_copy(update={"proposal_expires": 120.0})
-    played = play(story(), 18, settings=config(rollback=settings))
-    assert plan_state(last(played, "rollback.expired")) == "expired"
+    played = play(story(), 30, settings=config(rollback=settings))
     assert played.rollbacks == []
+    assert played.names.count("rollback.expired") == MOST_PROPOSALS
+    proposed = [one for one in played.events if one.name.value == "rollback.planned"]
+    assert len(proposed) == MOST_PROPOSALS
+    assert "(proposed for the 2. time:" in proposed[1].detail
+    keys = {one.incident.rollback.key for one in proposed if one.incident and one.incident.rollback}
+    assert len(keys) == 1
+    assert plan_state(last(played, "rollback.expired")) == "expired"
+
+
+@pytest.mark.matrix
+def test_a_later_proposal_may_be_approved_and_is_carried_out_once() -> None:
+    settings = PROPOSING.model_copy(update={"proposal_expires": 120.0})
+    acts = {17 * 60: says(Act.APPROVE)}
+    played = play(story(), 25, settings=config(rollback=settings), on_second=when_open(acts))
+    assert "rollback.expired" in played.names
+    assert len(played.rollbacks) == 1
+    assert "rollback.expired" not in played.names[played.names.index("rollback.approved") :]
 
 
 @pytest.mark.matrix

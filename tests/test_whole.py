@@ -264,7 +264,7 @@ def test_bad_input_is_forwarded_and_counted_and_is_no_incident(tmp_path: Path) -
                 assert metrics["reader_rejected_facts_total.bad_ids"] == 2
                 assert metrics["receiver_requests_total.transport_refused.grpc.traces"] == 1
                 assert metrics["judge_errors_total"] == 0
-                assert events_of(live) == []
+                assert events_of(live) == ["config.loaded"]
                 assert live.process.poll() is None
 
     asyncio.run(check())

@@ -97,6 +97,7 @@ class Engine:
         self.instructor = Instructor(self.book, self.follower)
         self.follower.on_spent = self.responder.climb
         self.follower.on_undo = self.instructor.undo_by_policy
+        self.follower.on_unanswered = self.responder.propose_again
         self.now_ns = 0
         self._restored_ns = 0
         self._unwatched_until_ns = 0

@@ -50,9 +50,9 @@ class Dying:
             die()
         return begun
 
-    def mark_leaving(self, key: str, kept: str = "") -> bool:
+    def mark_leaving(self, key: str, kept: str = "", sent: str = "") -> bool:
         """Mark the effect, and perhaps die before its first byte goes."""
-        marked = self._outbox.mark_leaving(key, kept)
+        marked = self._outbox.mark_leaving(key, kept, sent)
         if self._step == "leaving":
             die()
         return marked

@@ -125,3 +125,33 @@ def test_auto_needs_a_single_sidecar(mode: str | None, single: bool, warned: boo
     )
     expected = {("config.proposed_only", "rollback.targets.0")} if warned else set()
     assert warnings(made) == expected
+
+
+def test_auto_of_a_kind_that_was_tried_on_no_real_server_is_a_warning() -> None:
+    entry = {
+        "type": "langsmith",
+        "url": "https://registry.example.com",
+        "api_key": "k",
+        "mode": "auto",
+    }
+    made = config(rollback={"targets": [entry]}, fleet={"single": True}, notify=[TARGET])
+    assert warnings(made) == {("config.unverified_target", "rollback.targets.0.mode")}
+    entry["mode"] = "propose"
+    made = config(rollback={"targets": [entry]}, fleet={"single": True}, notify=[TARGET])
+    assert warnings(made) == set()
+
+
+def test_a_role_that_nobody_has_is_a_warning() -> None:
+    on_call = TARGET | {"name": "pager", "roles": ["on_call"]}
+    page = {"type": "statuspage", "name": "public", "api_key": "k", "page": "p"}
+    made = config(rollback={"targets": [TARGET]}, fleet={"single": True}, notify=[on_call, page])
+    assert warnings(made) == {
+        ("config.unfilled_role", "notifications.roles.security"),
+        ("config.unfilled_role", "notifications.roles.comms"),
+    }
+    # Who has no role hears everything.
+    everything = TARGET | {"name": "hook"}
+    made = config(
+        rollback={"targets": [TARGET]}, fleet={"single": True}, notify=[on_call, everything]
+    )
+    assert warnings(made) == set()

@@ -134,7 +134,10 @@ def test_commands_and_their_effects_are_on_disk_before_anything_is_called(tmp_pa
                 # The kill switch is off, so the executor refuses: the outcome comes back.
                 (outcome,) = bench.session.outcomes
                 assert (outcome.key, outcome.state) == ("rb-1", "failed")
-                await until(lambda: len(ledger.events(0, 10)) == 2)
+                await until(lambda: len(ledger.events(0, 10)) == 5)
+                names = [one["event"] for one in ledger.events(0, 10)]
+                assert names[:2] == ["config.loaded", "incident.opened"]
+                assert names[2:4] == ["comms.drafted", "action.answered"]
                 assert [one.id for one in ledger.open_incidents()] == ["inc-1"]
                 assert bench.judge.counters()["judge_requests_total"] == 1
 
@@ -164,11 +167,12 @@ def test_what_the_ledger_refuses_is_kept_until_it_takes_it(tmp_path: Path) -> No
             async with judging(ledger, tmp_path, config_with()) as bench:
                 bench.session.commands = [OPENED]
                 bench.tap.offer(b"body", NOW_NS)
-                await until(lambda: bench.judge.counters()["ledger_errors_total"] > 0)
-                assert bench.judge.counters()["ledger_unrecorded_commands"] == 1
+                # The configuration in force waits as well.
+                await until(lambda: bench.judge.counters()["ledger_unrecorded_commands"] == 2)
+                assert bench.judge.counters()["ledger_errors_total"] > 1
                 assert ledger.events(0, 10) == []
                 ledger.is_full = False
-                await until(lambda: len(ledger.events(0, 10)) == 1)
+                await until(lambda: len(ledger.events(0, 10)) == 3)
                 assert bench.judge.counters()["ledger_unrecorded_commands"] == 0
 
     asyncio.run(check())

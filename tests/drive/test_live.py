@@ -162,7 +162,7 @@ def test_scores_and_changes_are_posted_and_what_is_understood_is_shown(tmp_path:
             posted = both.live.post("/v1/changes", change)
             assert (posted.status_code, posted.json()) == (202, {"accepted": 1, "refused": []})
             events = both.live.get("api", "/v1/events").json()
-            assert [event["event"] for event in events] == ["change.seen"]
+            assert [event["event"] for event in events] == ["config.loaded", "change.seen"]
             await until(lambda: both.live.get("api", "/v1/telemetry").json()["census"]["calls"], 60)
             shown = await asyncio.to_thread(
                 CliRunner().invoke, app, ["inspect", "--live", "--api", f"http://{api}"]

@@ -47,6 +47,7 @@ def test_cells_say_what_status_says_with_the_line_in_the_signals_own_unit() -> N
     assert score["finding"] == "regressed"
     assert score["unit"] == "score"
     assert score["value"] < score["line"] < score["usual"]
+    assert score["is_over"]
     assert math.isclose(score["line"], score["usual"] - 0.05, abs_tol=1e-4)
     refusals = cells["refusal_rate", None]
     assert refusals["usual"] < refusals["line"] < refusals["value"]

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from tests.actions.rollback.fakes.mlflow import FakeMlflow
 from tests.incidents.cases import MINUTE_NS, TRACES, case, signal
 from tests.store.samples import NOW_NS, incident, plan
 from tripswitch.cli.app import app_of
@@ -120,15 +121,23 @@ def test_a_bad_file_costs_nothing_of_what_was_written(tmp_path: Path) -> None:
 
 
 def test_a_registry_may_know_the_prompts(tmp_path: Path) -> None:
-    asked = []
+    with FakeMlflow() as fake:
+        target = {"type": "mlflow", "url": fake.url, "token": "mlflow-token"}
+        config = Config.model_validate({"rollback": {"targets": [target]}})
+        written = write_postmortem(case(), tmp_path, config, prompts_from_registry=True)
+        assert written.prompts == ""
+        assert "+text 18" in (tmp_path / "postmortem.md").read_text("utf-8")
+        # Nothing is asked where nobody wants it, and nothing was moved.
+        before = len(fake.asked)
+        write_postmortem(case(), tmp_path, config)
+        assert len(fake.asked) == before
+        assert fake.writes == []
+        assert "+text 18" not in (tmp_path / "postmortem.md").read_text("utf-8")
 
-    def fetch(name: str, version: str) -> str | None:
-        asked.append((name, version))
-        return f"prompt {version}"
 
-    write_postmortem(case(), tmp_path, Config(), fetch_prompt=fetch)
-    assert asked == [("refund-bot", "v17"), ("refund-bot", "v18")]
-    assert "+prompt v18" in (tmp_path / "postmortem.md").read_text("utf-8")
+def test_a_postmortem_without_the_prompts_says_why(tmp_path: Path) -> None:
+    written = write_postmortem(case(), tmp_path, Config(), prompts_from_registry=True)
+    assert written.prompts == "no rollback target is a prompt registry"
 
 
 def test_an_operators_templates_stand_in_for_the_built_in_ones(tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ from tests.actions.rollback.fakes.server import Asking, FakeServer
 from tests.actions.rollback.kinds import asking
 from tests.actions.workshop import running, until
 from tests.store.samples import event, plan
+from tripswitch.actions.attempt import Attempt
 from tripswitch.actions.dispatch import effects_of
+from tripswitch.actions.prompts import prompt_texts
 from tripswitch.config.model import Config
 from tripswitch.model.messages import Command, Rollback, RollbackOutcome
 from tripswitch.model.outbox import Effect
@@ -85,3 +87,11 @@ def _carried_out(ledger: Ledger, settings: Config) -> list[RollbackOutcome]:
 
     asyncio.run(story())
     return outcomes
+
+
+def texts(entry: dict[str, Any], prompt: str, versions: tuple[str, str]) -> tuple[str, str]:
+    """Return the texts of two versions as a postmortem compares them."""
+    config = Config.model_validate({"rollback": {"targets": [entry]}})
+    found = asyncio.run(prompt_texts(config.rollback.targets, "", prompt, versions))
+    assert not isinstance(found, Attempt), found.detail
+    return found

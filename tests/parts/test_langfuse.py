@@ -8,7 +8,7 @@ import pytest
 
 from tests.actions.rollback.fakes.registries import FakeLangfuse
 from tests.parts.places import own_words, part
-from tests.parts.story import played, undone
+from tests.parts.story import played, texts, undone
 from tripswitch.model.scope import Scope
 
 pytestmark = pytest.mark.parts
@@ -39,6 +39,7 @@ def test_the_label_is_on_v17_afterwards_and_on_v18_when_undone(tmp_path: Path) -
         assert outcome.state == "acknowledged", outcome.detail
         assert client(fake.url) == "17"
         assert len(fake.writes) == 1
+        assert texts(entry, "folder/refund-bot", ("17", "18")) == ("text 17", "text 18")
         ours = fake.writes[0]
         scope = {"prompt_name": "folder/refund-bot"}
         assert undone(tmp_path, entry, scope=scope).state == "acknowledged"

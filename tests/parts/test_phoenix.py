@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.parts.places import free_port, own_words, part, serving
-from tests.parts.story import Passing, played, undone
+from tests.parts.story import Passing, played, texts, undone
 from tripswitch.model.scope import Scope
 
 pytestmark = pytest.mark.parts
@@ -60,6 +60,7 @@ def test_the_tag_is_on_v17_afterwards_and_on_v18_when_undone(url: str, tmp_path:
         assert outcome.state == "acknowledged", outcome.detail
         assert client(url, "read") == "prompt 17"
         assert len(passing.writes) == 1
+        assert texts(entry, "refund-bot", ("v17", "v18"))[0] == "[user]\nprompt 17"
         outcome = undone(tmp_path, entry)
         assert outcome.state == "acknowledged", outcome.detail
         assert client(url, "read") == "prompt 18"

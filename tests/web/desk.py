@@ -26,6 +26,7 @@ from tripswitch.config.telemetry_section import ApiListen, Telemetry
 from tripswitch.drive.judge import Judge
 from tripswitch.drive.session import Session
 from tripswitch.drive.web_board import board_of
+from tripswitch.incidents.decisions import MOST_SCORED, decisions_of
 from tripswitch.model.snapshot import Snapshot
 from tripswitch.store.ledger import Ledger
 from tripswitch.web.api import Pages, api_app
@@ -129,6 +130,7 @@ def desk_of(session: Session, ledger: Ledger, folder: Path, *, loopback_only: bo
         of_incidents=IncidentPages(
             incident=ledger.incident_file,
             audit=ledger.audit,
+            decisions=lambda: decisions_of(ledger.known_incidents(MOST_SCORED)),
             instruct=judge.instruct,
             open=judge.open_incident,
             admits=guard.admits,

@@ -79,6 +79,7 @@ def of_incidents(*, broken: bool) -> IncidentPages:
     return IncidentPages(
         incident=incident,
         audit=lambda: {"whole": True},
+        decisions=lambda: {"targets": []},
         instruct=instruct,
         open=lambda document: {"incident": document, "events": ["incident.opened"]},
         admits=admits,
@@ -101,6 +102,7 @@ def test_one_incident_and_the_audit_are_read_without_a_token() -> None:
     assert ask(app(), "/v1/incidents/other").status_code == 404
     assert ask(app(broken=True), "/v1/incidents/inc_1").status_code == 503
     assert ask(app(), "/v1/audit").json() == {"whole": True}
+    assert ask(app(), "/v1/decisions").json() == {"targets": []}
 
 
 @pytest.mark.parametrize("path", ["/v1/incidents", "/v1/incidents/inc_1/approve"])

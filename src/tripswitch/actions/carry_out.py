@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tripswitch.actions.attempt import Attempt
 from tripswitch.actions.rollback.asked import UNDO_TYPE, asked
+from tripswitch.model.plain_text import plain_line
 
 if TYPE_CHECKING:
-    from tripswitch.actions.rollback.contract import RollbackTarget
+    from tripswitch.actions.rollback.contract import Request, RollbackTarget
     from tripswitch.model.outbox import Effect, Outbox
+
+_MOST_URL: Final = 500
 
 
 async def carry_out(target: RollbackTarget, effect: Effect, outbox: Outbox) -> Attempt:
@@ -24,7 +28,16 @@ async def carry_out(target: RollbackTarget, effect: Effect, outbox: Outbox) -> A
     call = await target.plan(effect)
     if isinstance(call, Attempt):
         return call
-    return await target.apply(call, lambda: outbox.mark_leaving(effect.key, call.kept))
+    sent = "; ".join(_line(request) for request in call.requests)
+    return await target.apply(call, lambda: outbox.mark_leaving(effect.key, call.kept, sent))
+
+
+def _line(request: Request) -> str:
+    """Return a request for the audit: what was called, and the digest of what it carried."""
+    line = f"{request.method} {plain_line(request.url, _MOST_URL)}"
+    if not request.body:
+        return line
+    return f"{line} with a body of sha256 {hashlib.sha256(request.body).hexdigest()}"
 
 
 def with_kept(effect: Effect, outbox: Outbox) -> Effect:

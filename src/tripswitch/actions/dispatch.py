@@ -129,6 +129,9 @@ def _told(event: Event, config: Config, veiled: bool, approval: Approval | None)
     exact: dict[str, Any] = {}
     if event.incident is not None:
         exact = {"dedup_key": event.incident.dedup_key}
+        if event.draft is not None:
+            # Bounded by who drafted it; half a sentence is no draft.
+            exact["draft"] = data.pop("draft")
         links = _links(event, config.telemetry.api.public_url, approval)
         if links:
             exact["links"] = links

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tripswitch.cli.asking import DEFAULT_API, ask, tell, token_for
+from tripswitch.cli.decisions import decisions
 from tripswitch.cli.incident_text import show_dry_run, show_incident, show_incidents
 from tripswitch.errors import TripswitchError
 
@@ -339,6 +340,9 @@ def export(
     except OSError as error:
         raise TripswitchError(f"cannot write {out}: {error.strerror}") from error
     typer.echo(f"wrote {out}")
+
+
+incidents.command()(decisions)
 
 
 def _audit_of(state: Path) -> dict[str, Any]:

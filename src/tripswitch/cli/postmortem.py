@@ -36,6 +36,14 @@ def postmortem(
         Path | None,
         typer.Option("--prompt-after", metavar="FILE", help="The bad version's prompt text."),
     ] = None,
+    fetch_prompts: Annotated[
+        bool | None,
+        typer.Option(
+            "--fetch-prompts/--no-fetch-prompts",
+            help="Ask the prompt registry among the rollback targets for both texts; by default "
+            "only where evidence.enabled is on.",
+        ),
+    ] = None,
 ) -> None:
     """Write the postmortem of an incident: Markdown, HTML, the drift charts.
 
@@ -45,6 +53,7 @@ def postmortem(
     """
     if (prompt_before is None) != (prompt_after is None):
         raise typer.BadParameter("give both --prompt-before and --prompt-after, or neither")
+    from tripswitch.cli.status import printable
     from tripswitch.config.loading import load_config
     from tripswitch.drive.papers import find_case, ledger_of, write_postmortem
 
@@ -55,8 +64,16 @@ def postmortem(
     if prompt_before is not None and prompt_after is not None:
         prompts = (prompt_before, prompt_after)
     written = write_postmortem(
-        case, out / case.id, loaded, is_final=final, with_html=html, prompts=prompts
+        case,
+        out / case.id,
+        loaded,
+        is_final=final,
+        with_html=html,
+        prompts=prompts,
+        prompts_from_registry=loaded.evidence.enabled if fetch_prompts is None else fetch_prompts,
     )
+    if written.prompts:
+        sys.stderr.write(f"without the prompts' difference: {printable(written.prompts)}\n")
     for file in written.files:
         sys.stdout.write(f"{file}\n")
     if written.problems:

@@ -48,7 +48,7 @@ def conflicts_of(config: Config) -> list[Problem]:
 
 def warnings_of(config: Config) -> list[Problem]:
     """Return what works but is seldom meant, without lines."""
-    return [*wire_warnings(config), *_wide_binds(config), *_unheard(config)]
+    return [*wire_warnings(config), *_wide_binds(config), *_unheard(config), *_unfilled(config)]
 
 
 def _problem(
@@ -221,4 +221,37 @@ def _unheard(config: Config) -> Iterator[Problem]:
                 "fleet.single: true",
                 "rollbacks will be proposed, not made; set it where this sidecar sees all "
                 "traffic of its routes, else set mode: propose",
+            )
+        if target.mode == "auto" and not target.is_verified:
+            yield _problem(
+                "config.unverified_target",
+                ("rollback", "targets", i, "mode"),
+                f'"auto" for a target of type {target.type}, which was tried on no real server',
+                "mode: propose",
+                "a person is asked before each of its rollbacks, whatever the mode says",
+            )
+
+
+def _unfilled(config: Config) -> Iterator[Problem]:
+    """Warn of news that goes to roles which no notifier reaches."""
+    # A status page takes drafted updates and nothing else.
+    reached = [each for each in config.notify if each.type != "statuspage"]
+    if not reached or any(not each.roles for each in reached):
+        return
+    roles = config.notifications.roles
+    for name, wanted in (
+        ("page", roles.page),
+        ("investigate", roles.investigate),
+        ("security", roles.security),
+        ("comms", roles.comms),
+        ("postmortem", roles.postmortem),
+    ):
+        if wanted and not any(set(wanted) & set(each.roles) for each in reached):
+            yield _problem(
+                "config.unfilled_role",
+                ("notifications", "roles", name),
+                f"{' and '.join(wanted)}, whom no notifier reaches",
+                "a role that a notifier has",
+                "add the role to a notifier; until then its news goes to "
+                + ("everybody" if name in ("page", "security") else "nobody"),
             )

@@ -30,6 +30,8 @@ ERROR_CODES = (
 WARNING_CODES = (
     "config.wide_bind",
     "config.proposed_only",
+    "config.unfilled_role",
+    "config.unverified_target",
     "config.no_notifier",
     "config.no_rollback_target",
 )

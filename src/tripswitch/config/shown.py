@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -25,6 +26,11 @@ def shown_config(config: Config) -> dict[str, Any]:
 def config_text(config: Config) -> str:
     """Return the same as YAML."""
     return yaml.safe_dump(shown_config(config), sort_keys=False, allow_unicode=False)
+
+
+def config_digest(config: Config) -> str:
+    """Return the SHA-256 of `config_text`: which configuration decided, for the audit."""
+    return hashlib.sha256(config_text(config).encode()).hexdigest()
 
 
 def _shown(value: Any) -> Any:

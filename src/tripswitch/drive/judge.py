@@ -14,21 +14,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from tripswitch.actions.dispatch import effects_of
 from tripswitch.actions.executor import Executor
 from tripswitch.config.loading import load_config, with_reloadable
+from tripswitch.config.shown import config_digest
+from tripswitch.drive.drafting import Drafts
 from tripswitch.drive.link import SIGNAL_OF, RecordKind
 from tripswitch.drive.logs import configure_logs, place_of
 from tripswitch.drive.own_traces import OwnTraces
 from tripswitch.drive.posted import read_changes, read_instruction, read_opening, read_scores
+from tripswitch.drive.recorder import Recorder
 from tripswitch.drive.rehearsed import rehearsed
 from tripswitch.drive.session import Arrival
-from tripswitch.errors import ConfigError, LedgerError
+from tripswitch.errors import ConfigError
 from tripswitch.incidents.due import MOST_AWAITED
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_S, rfc3339
-from tripswitch.model.drift import Drift
 from tripswitch.model.incident import RollbackState
-from tripswitch.model.messages import Event
+from tripswitch.model.messages import Event, EventName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,9 +49,6 @@ if TYPE_CHECKING:
     from tripswitch.store.ledger import Ledger
 
 HEARTBEAT_S = 1.0
-
-# Commands that wait for a ledger that cannot be written; an incident makes about ten.
-_MOST_UNRECORDED = 10_000
 
 _EXECUTOR_GRACE_S = 3.0
 
@@ -86,7 +84,6 @@ class Judge:
         self.session = session
         self._snapshots = snapshots
         self._evidence = evidence
-        self._approval = approval
         self._pruned_ns = 0
         self._faults_before = 0
         self._ledger = ledger
@@ -100,9 +97,18 @@ class Judge:
             on_call=self._own_traces.record,
             chart_of=chart_of,
         )
-        self._unrecorded: list[Command] = []
+        self._drafts = Drafts(ledger)
+        self._recorder = Recorder(
+            ledger,
+            approval=approval,
+            following=[
+                *([] if evidence is None else [evidence.follow]),
+                self._drafts.follow,
+            ],
+            on_effects=self._executor.wake,
+            on_fault=self._count_fault,
+        )
         self._consumed = 0
-        self.recorded = 0
         self.reload_number = 0
         self._reloaded: tuple[float | None, str] = (None, "")
         self._counts = {
@@ -112,8 +118,6 @@ class Judge:
             "judge_batches_total": 0,
             "judge_errors_total": 0,
             "judge_requests_total": 0,
-            "ledger_errors_total": 0,
-            "ledger_dropped_commands_total": 0,
             "ledger_pruned_rows_total": 0,
             "config_reloads_total;process=judge": 0,
             "config_reload_failures_total;process=judge": 0,
@@ -122,6 +126,7 @@ class Judge:
 
     def restore(self) -> None:
         """Take up what the last judge left: what it knew, open incidents, outcomes not taken in."""
+        self._record([self._config_loaded()])
         if self._snapshots is not None:
             self._snapshots.resume(self.session, time.time_ns())
         incidents = self._ledger.open_incidents()
@@ -138,6 +143,11 @@ class Judge:
         ]
         for outcome in self._ledger.settled_rollbacks(undecided):
             self._take_outcome(outcome)
+
+    @property
+    def recorded(self) -> int:
+        """How many steps went to the ledger: what is shown changes with them."""
+        return self._recorder.steps
 
     async def run(self, ready: Mapping[str, Any]) -> None:
         """Say that the judge is ready, with what it has to tell; judge until the wire ends it."""
@@ -189,6 +199,7 @@ class Judge:
         self.config = with_reloadable(self.config, edited)
         kept = self._guarded(lambda: self.session.reload(self.config))
         self._executor.reload(self.config)
+        self._record([self._config_loaded()])
         self._counts["config_reloads_total;process=judge"] += 1
         self._counts["config_last_reload_ok;process=judge"] = 1
         self.reload_number += 1
@@ -199,6 +210,10 @@ class Judge:
         else:
             _log.info("config_reloaded", rows_with_evidence=kept.rows, dropped=kept.dropped)
         return True
+
+    def _config_loaded(self) -> Event:
+        detail = f"configuration in force, sha256 {config_digest(self.config)} without its secrets"
+        return Event(EventName.CONFIG_LOADED, time.time_ns(), None, detail=detail)
 
     def last_reload(self) -> dict[str, Any]:
         """Return when the files were last read again, and what was wrong with them, as JSON."""
@@ -264,7 +279,7 @@ class Judge:
             counts |= self._snapshots.counts
         if self._evidence is not None:
             counts |= self._evidence.counts
-        return counts | self._counts | {"ledger_unrecorded_commands": len(self._unrecorded)}
+        return counts | self._counts | self._recorder.counts | self._drafts.counts
 
     async def _judge_batches(self) -> None:
         while batch := await self._inbox.batch():
@@ -344,43 +359,7 @@ class Judge:
         self._guarded(lambda: self.session.lost(requests))
 
     def _record(self, commands: Sequence[Command]) -> None:
-        """Write ``commands`` and their effects down, after those that could not be written before.
-
-        The engine does not say a thing twice, so what the ledger refuses is kept for its next try.
-        """
-        self._unrecorded.extend(commands)
-        self.recorded += bool(commands)
-        if not self._unrecorded:
-            return
-        try:
-            effects = effects_of(
-                self._unrecorded,
-                self.config,
-                time.time_ns(),
-                self._ledger.threads,
-                self._approval,
-            )
-            self._ledger.record(self._unrecorded, effects)
-        except LedgerError as error:
-            self._counts["ledger_errors_total"] += 1
-            _log.error("ledger_refused", waiting=len(self._unrecorded), error=str(error))
-            # Series come again with the next look at the rings, and are the largest by far.
-            said = [one for one in self._unrecorded if not isinstance(one, Drift)]
-            self._unrecorded[:] = said
-            excess = max(0, len(self._unrecorded) - _MOST_UNRECORDED)
-            self._counts["ledger_dropped_commands_total"] += excess
-            del self._unrecorded[:excess]
-            return
-        except Exception as error:  # noqa: BLE001 - one bad command must not block all later ones
-            self._count_fault(error)
-            self._counts["ledger_dropped_commands_total"] += len(self._unrecorded)
-        else:
-            if effects:
-                self._executor.wake()
-        recorded, self._unrecorded = self._unrecorded, []
-        if self._evidence is not None:
-            follow = self._evidence.follow
-            self._record(self._guarded(lambda: follow(recorded, self.config)) or [])
+        self._recorder.record(commands, self.config)
 
     def _guarded(self, step: Callable[[], _T]) -> _T | None:
         """Return what ``step`` returns; None, counted and logged, when it has a fault."""

@@ -32,6 +32,7 @@ from tripswitch.drive.process import seek_cycles_seldom, settle_memory
 from tripswitch.drive.snapshots import Snapshots
 from tripswitch.drive.web_board import approval_links, board_of, chart_png
 from tripswitch.errors import ConfigError, TripswitchError
+from tripswitch.incidents.decisions import MOST_SCORED, decisions_of
 from tripswitch.store.evidence import Vault
 from tripswitch.store.ledger import Ledger
 from tripswitch.web.api import Pages, api_app
@@ -151,6 +152,7 @@ async def _serve_api(
         of_incidents=IncidentPages(
             incident=ledger.incident_file,
             audit=ledger.audit,
+            decisions=lambda: decisions_of(ledger.known_incidents(MOST_SCORED)),
             instruct=judge.instruct,
             open=judge.open_incident,
             admits=guard.admits,

@@ -265,6 +265,10 @@ class Overview:
         )
         has_usual = verdict.comparison is not None
         usual = verdict.usual if has_usual else float("nan")
+        line = page_line(engine.roster, row, usual)
+        # What is not known compares as false, and lines without a usual value are crossed upwards.
+        is_below = line is not None and line < usual
+        is_over = line is not None and (verdict.value < line if is_below else verdict.value > line)
         return {
             "signal": verdict.signal,
             "rubric": verdict.rubric,
@@ -275,7 +279,8 @@ class Overview:
             "comparison": None if verdict.comparison is None else verdict.comparison.value,
             "value": _rounded(verdict.value) if verdict.samples else None,
             "usual": _rounded(usual),
-            "line": _rounded(page_line(engine.roster, row, usual)),
+            "line": _rounded(line),
+            "is_over": bool(verdict.samples) and bool(is_over),
             "samples": verdict.samples,
             "evidence": _rounded(min(verdict.evidence, 1e12)),
             "why": verdict.why,

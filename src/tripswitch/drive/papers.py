@@ -6,6 +6,7 @@ the ledger, the package's templates and an operator's own, and the files of a po
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from dataclasses import dataclass
 from importlib import resources
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from tripswitch.actions.attempt import Attempt
+from tripswitch.actions.prompts import prompt_texts
 from tripswitch.errors import ConfigError, TripswitchError
 from tripswitch.incidents.case import Case, case_of
 from tripswitch.incidents.chart_png import ChartUnavailableError, png_of
@@ -31,12 +34,10 @@ from tripswitch.incidents.postmortem.render import as_html, as_markdown
 from tripswitch.store.ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from tripswitch.config.model import Config
     from tripswitch.incidents.postmortem.actions import ActionItem
-
-    FetchPrompt = Callable[[str, str], str | None]
 
 LEDGER_FILE: Final = "ledger.sqlite"
 FILLED_IN: Final = "filled-in.yaml"
@@ -49,11 +50,16 @@ _MOST_FILLED_IN_BYTES: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written, and why the document may not be called final yet."""
+    """What was written, and why the document may not be called final yet.
+
+    ``prompts`` says why the registry gave no texts of the prompt; empty where it did, or was not
+    asked.
+    """
 
     document: Postmortem
     files: tuple[Path, ...]
     problems: tuple[str, ...]
+    prompts: str = ""
 
 
 @contextlib.contextmanager
@@ -128,15 +134,21 @@ def write_postmortem(
     with_html: bool = True,
     with_png: bool = True,
     prompts: tuple[Path, Path] | None = None,
-    fetch_prompt: FetchPrompt | None = None,
+    prompts_from_registry: bool = False,
 ) -> Written:
     """Write the postmortem of ``case`` into ``folder`` and return what was written.
 
-    ``prompts`` are files with the text of the good and of the bad version; without them
-    ``fetch_prompt`` may know them by prompt name and version. What people filled in stays as it
-    is. A final one that lacks something is not written, see `Written.problems`.
+    ``prompts`` are files with the text of the good and of the bad version; without them the
+    registry that is a rollback target is asked, where that is wanted (`Written.prompts` says what
+    came of it). What people filled in stays as it is. A final one that lacks something is not
+    written, see `Written.problems`. Raises ConfigError for a file, or an address of the
+    registry, that cannot be used.
     """
-    texts = _prompts(case, prompts, fetch_prompt)
+    texts, said = None, ""
+    if prompts is not None:
+        texts = (text_of(prompts[0], MOST_PROMPT_CHARS), text_of(prompts[1], MOST_PROMPT_CHARS))
+    elif prompts_from_registry:
+        texts, said = _from_registry(case, config)
     settings = PostmortemSettings(
         config.postmortem.draft_within,
         config.postmortem.publish_within,
@@ -149,7 +161,7 @@ def write_postmortem(
     files = [path] if keep_filled_in(path, case.id, filled, document.drafted) else []
     problems = tuple(document.problems()) if is_final else ()
     if problems:
-        return Written(document, tuple(files), problems)
+        return Written(document, tuple(files), problems, said)
     templates = templates_of("postmortem")
     written: list[tuple[str, bytes]] = [
         ("postmortem.md", as_markdown(document, templates).encode())
@@ -165,7 +177,7 @@ def write_postmortem(
     for name, body in written:
         (folder / name).write_bytes(body)
         files.append(folder / name)
-    return Written(document, tuple(files), ())
+    return Written(document, tuple(files), (), said)
 
 
 def read_filled_in(path: Path) -> FilledIn:
@@ -202,16 +214,20 @@ def keep_filled_in(
     return True
 
 
-def _prompts(
-    case: Case, files: tuple[Path, Path] | None, fetch: FetchPrompt | None
-) -> tuple[str, str] | None:
-    if files is not None:
-        return text_of(files[0], MOST_PROMPT_CHARS), text_of(files[1], MOST_PROMPT_CHARS)
-    plan, name = case.rollback, case.scope.prompt_name
-    if fetch is None or plan is None or name is None:
-        return None
-    before, after = fetch(name, plan.after), fetch(name, plan.before)
-    return None if before is None or after is None else (before, after)
+def _from_registry(case: Case, config: Config) -> tuple[tuple[str, str] | None, str]:
+    """Return the prompt's texts, the good version's first, or None and why there are none."""
+    plan = case.rollback
+    if plan is None or not plan.after or not plan.before:
+        return None, "no rollback names the two versions"
+    found = asyncio.run(
+        prompt_texts(
+            config.rollback.targets,
+            plan.target,
+            case.scope.prompt_name,
+            (plan.after, plan.before),
+        )
+    )
+    return (None, found.detail) if isinstance(found, Attempt) else (found, "")
 
 
 def _yaml_of(text: str, path: Path) -> Any:

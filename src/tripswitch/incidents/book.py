@@ -313,10 +313,15 @@ class Book:
 
 def emit(name: EventName, now_ns: int, tracked: Tracked, detail: str) -> list[Command]:
     """Return the event of one step of an incident's life, and who is to be told."""
-    event = Event(name, now_ns, tracked.incident, detail=detail)
-    if name in QUIET_EVENTS:
+    return told_of(Event(name, now_ns, tracked.incident, detail=detail))
+
+
+def told_of(event: Event) -> list[Command]:
+    """Return an event of an incident, and the command to tell of it where somebody is told."""
+    assert event.incident is not None
+    if event.name in QUIET_EVENTS:
         return [event]
-    text = json.dumps([tracked.incident.id, name.value, now_ns])
+    text = json.dumps([event.incident.id, event.name.value, event.time_ns])
     key = "nt_" + hashlib.sha256(text.encode()).hexdigest()[:32]
     return [event, Notify(key, event)]
 

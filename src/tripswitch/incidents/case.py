@@ -156,7 +156,12 @@ class Case:
 def case_of(document: Mapping[str, Any]) -> Case:
     """Return the case in ``document``. Raises ValueError or KeyError for what is no case at all."""
     incident = document["incident"]
-    moments = tuple(_moment(event) for event in _items(document.get("events")))
+    # What the outbox did stands in the calls.
+    moments = tuple(
+        _moment(event)
+        for event in _items(document.get("events"))
+        if not str(event["event"]).startswith("action.")
+    )
     triage = _mapping(incident.get("triage"))
     recommended = _mapping(triage.get("recommended"))
     plan = _mapping(incident.get("rollback"))

@@ -102,6 +102,14 @@ def state_of(case: Case) -> State:
     return "investigating"
 
 
+def title_of(case: Case, state: State) -> str:
+    """Return the title for consumers; empty where no sentence says truly what they notice."""
+    if not _is_noticed(case):
+        return ""
+    said = (_CONSUMER_OVER if state == "resolved" else _CONSUMER_EFFECT)[case.shape]
+    return said.removesuffix(".")
+
+
 def drafted(
     case: Case,
     audience: Audience,

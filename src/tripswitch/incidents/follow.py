@@ -42,7 +42,8 @@ _NOT_FOLLOWED: Final = (
 class Follower:
     """Follows every open incident of the book, tick by tick.
 
-    ``on_spent`` is asked for the next rung when one did not help; ``on_undo`` takes one back.
+    ``on_spent`` is asked for the next rung when one did not help; ``on_undo`` takes one back;
+    ``on_unanswered`` may propose again what nobody answered.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Follower:
         self.watcher = Watcher(scopes, comparisons)
         self.on_spent: Callable[[Tracked, int, Config], list[Command]] = lambda *_: []
         self.on_undo: Callable[[Tracked, int], list[Command]] = lambda *_: []
+        self.on_unanswered: Callable[[Tracked, int, Config], list[Command]] = lambda *_: []
         self.drifts = Drifts(scopes, comparisons, book)
         self.reminders = Reminders(book)
         book.on_resolved = self.reminders.take_resolved
@@ -131,7 +133,8 @@ class Follower:
             detail = (
                 f"nobody answered the proposal within {_lasting(plan)}; it cannot be approved now"
             )
-            return emit(EventName.ROLLBACK_EXPIRED, now_ns, tracked, detail)
+            commands = emit(EventName.ROLLBACK_EXPIRED, now_ns, tracked, detail)
+            return commands + self.on_unanswered(tracked, now_ns, config)
         if tracked.called_ns is None:
             # Nobody was called by us (proposed, withheld, or taken up after a restart), yet a
             # person may move the pointer: from here on the spans are watched just the same.

@@ -9,6 +9,7 @@ the next rung of the ladder. What the spans show of it is seen to in `follow`, w
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from tripswitch.config.model import Config
 from tripswitch.incidents.book import Book, Tracked, emit, with_rollback
@@ -21,6 +22,7 @@ from tripswitch.incidents.plan import plan_rollback
 from tripswitch.incidents.triage import Circumstances, triage
 from tripswitch.model.incident import (
     Confirmation,
+    IncidentState,
     RollbackPlan,
     RollbackState,
     Severity,
@@ -28,6 +30,9 @@ from tripswitch.model.incident import (
 from tripswitch.model.messages import Command, Event, EventName, Rollback, RollbackOutcome
 from tripswitch.model.scope import Scope
 from tripswitch.model.verdict import Comparison, Verdict
+
+MOST_PROPOSALS: Final = 4
+"""How often a person is asked for one rollback; after that it is left to who looks."""
 
 
 class Responder:
@@ -139,6 +144,24 @@ class Responder:
         tracked.called_ns = tracked.confirmed_ns = None
         tracked.is_overdue = tracked.is_unrecovered = tracked.is_hold_over = False
         return self._carry(tracked, following, now_ns)
+
+    def propose_again(self, tracked: Tracked, now_ns: int, config: Config) -> list[Command]:
+        """Ask once more, on the facts of now, unless the signal is well, where nobody has answered.
+
+        Only for the very same move, and only as a proposal: silence decides nothing.
+        """
+        plan, verdict = tracked.incident.rollback, tracked.blaming
+        if plan is None or verdict is None or plan.proposals >= MOST_PROPOSALS:
+            return []
+        if tracked.incident.state is not IncidentState.OPEN:
+            return []
+        if tracked.recovery is not None and tracked.recovery.is_well():
+            return []
+        facts = self.fact_finder.facts(verdict, config, now_ns)
+        fresh = plan_rollback(verdict, facts, config, now_ns, tracked.tried)
+        if fresh is None or fresh.key != plan.key or fresh.state is not RollbackState.PROPOSED:
+            return []
+        return self._carry(tracked, replace(fresh, proposals=plan.proposals + 1), now_ns)
 
     def _undo_outcome(
         self, tracked: Tracked, plan: RollbackPlan, outcome: RollbackOutcome, now_ns: int
@@ -256,7 +279,8 @@ class Responder:
         plan = replace(plan, incident_id=tracked.incident.id)
         tracked.incident = replace(tracked.incident, rollback=plan)
         text = f"{plan.target}: {plan.from_version} back to {plan.to_version} on "
-        text += f"{plan.pointer.label()} ({plan.state.value}"
+        asked = f" for the {plan.proposals}. time" if plan.proposals > 1 else ""
+        text += f"{plan.pointer.label()} ({plan.state.value}{asked}"
         detail = text + (f": {plan.reason})" if plan.reason else ")")
         commands = emit(EventName.ROLLBACK_PLANNED, now_ns, tracked, detail)
         if plan.state is RollbackState.PLANNED:

@@ -87,7 +87,8 @@ class RollbackPlan:
     ``to_version`` are prompt versions, or what the rung moves between: providers or models, a tool
     and ``off``, ``full`` and ``limited``. ``planned_at_ns`` is when it was made, ``expires_ns``
     until when a proposal may be approved, ``decided_by`` who approved, rejected or undid it;
-    ``undoes`` is the key of the plan that this one takes back, empty for any other.
+    ``undoes`` is the key of the plan that this one takes back, empty for any other; ``proposals``
+    counts how often a person was asked.
     """
 
     key: str
@@ -107,6 +108,7 @@ class RollbackPlan:
     incident_id: str = ""
     undo_key: str = ""
     state_before_undo: str = ""
+    proposals: int = 1
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ A command carries its idempotency key; doing it twice under one key must be the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
@@ -45,6 +46,10 @@ class EventName(StrEnum):
     EVIDENCE_SEALED = "evidence.sealed"
     INCIDENT_RECOVERED = "incident.recovered"
     INCIDENT_RESOLVED = "incident.resolved"
+    CONFIG_LOADED = "config.loaded"
+    ACTION_SENT = "action.sent"
+    ACTION_ANSWERED = "action.answered"
+    COMMS_DRAFTED = "comms.drafted"
     COMMS_DUE = "comms.due"
     POSTMORTEM_DUE = "postmortem.due"
 
@@ -54,7 +59,7 @@ class Event:
     """One thing that happened, with the incident as it stood then (None for a bare change).
 
     ``detail`` is one sentence for the timeline. ``plan`` is a rollback whose incident is closed,
-    and of which something became known.
+    and of which something became known. ``draft`` is a status update that was drafted, as JSON.
     """
 
     name: EventName
@@ -63,15 +68,18 @@ class Event:
     change: Change | None = None
     detail: str = ""
     plan: RollbackPlan | None = None
+    draft: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the fixed JSON of an event."""
+        """Return the fixed JSON of an event; ``draft`` is only in that of a drafted update."""
+        drafted = {} if self.draft is None else {"draft": dict(self.draft)}
         return {
             "event": self.name.value,
             "time": rfc3339(self.time_ns),
             "detail": self.detail,
             "incident": None if self.incident is None else self.incident.as_json(),
             "change": None if self.change is None else self.change.as_json(),
+            **drafted,
         }
 
 

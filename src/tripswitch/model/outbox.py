@@ -114,10 +114,11 @@ class Outbox(Protocol):
     def begin_read_back(self, key: str) -> bool:
         """Take an unknown effect to ask its target about it; no attempt is counted."""
 
-    def mark_leaving(self, key: str, kept: str = "") -> bool:
+    def mark_leaving(self, key: str, kept: str = "", sent: str = "") -> bool:
         """Record, before the first byte of a request goes, that it may arrive from now on.
 
-        ``kept``, where there is any, takes the place of what an earlier attempt recorded.
+        ``kept``, where there is any, takes the place of what an earlier attempt recorded; ``sent``
+        names the requests, without secrets, for the audit.
         """
 
     def kept(self, key: str) -> str:

@@ -3,14 +3,13 @@
 One SQLite file in ``storage.directory``. `Ledger.record` writes the events of a step, the
 incidents as they stand after it and the effects it asks for in one transaction, before anything
 is tried: after a crash either all of it is known or none of it happened. The timeline is
-append-only and hash-chained: each row's link covers its text and the link before it, so an edit or
-a removal in the middle shows (`Ledger.broken_link`).
+append-only and hash-chained (`chain`), with what the outbox called among it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+import time
 import uuid
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,12 +18,12 @@ from tripswitch.model.drift import Drift
 from tripswitch.model.incident import Incident, IncidentState, RollbackPlan
 from tripswitch.model.messages import Command, Event, OutcomeState, Rollback, RollbackOutcome
 from tripswitch.model.outbox import NEVER_NS, Effect, EffectState
+from tripswitch.store import chain
 from tripswitch.store.database import Database
 from tripswitch.store.drift_table import drift_of, keep_drift, prune_drift
 from tripswitch.store.incident_record import (
     incident_of,
     incident_record,
-    json_text,
     plan_of,
     plan_record,
 )
@@ -33,10 +32,8 @@ from tripswitch.store.threads import SqliteThreads, prune_threads
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
-
-_ORIGIN = "0" * 64
 
 # A budget of rollbacks a day makes this several years; a plan is about half a kilobyte.
 _ROLLBACKS_KEPT = 10_000
@@ -56,16 +53,17 @@ class Ledger:
 
     Several processes may open the same file. ``path`` is the file; its folder is made when
     missing. ``instance`` names this state for life and is part of every webhook's source.
+    ``now_ns`` is the wall clock, for when the outbox's steps were taken.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._database = Database(path)
         try:
             self.instance = self._named_instance()
         except BaseException:
             self._database.close()
             raise
-        self.outbox = SqliteOutbox(self._database, self.instance)
+        self.outbox = SqliteOutbox(self._database, self.instance, now_ns)
         self.threads = SqliteThreads(self._database)
 
     def __enter__(self) -> Self:
@@ -88,7 +86,7 @@ class Ledger:
         if not commands and not effects:
             return
         with self._database.write() as connection:
-            link = _last_link(connection)
+            link = chain.last_link(connection)
             for command in commands:
                 if isinstance(command, Event):
                     link = _append(connection, command, link)
@@ -150,10 +148,14 @@ class Ledger:
 
     def incidents(self, limit: int) -> list[dict[str, Any]]:
         """Return the JSON of the latest ``limit`` incidents, newest first."""
+        return [one.as_json() for one in self.known_incidents(limit)]
+
+    def known_incidents(self, limit: int) -> list[Incident]:
+        """Return the latest ``limit`` incidents, newest first."""
         rows = self._database.read(
             "SELECT record FROM incidents ORDER BY detected_at_ns DESC, id LIMIT ?", (limit,)
         )
-        return [incident_of(row["record"]).as_json() for row in rows]
+        return [incident_of(row["record"]) for row in rows]
 
     def incident(self, incident_id: str) -> dict[str, Any] | None:
         """Return the JSON of one incident as it stands, None where there is none."""
@@ -174,7 +176,7 @@ class Ledger:
         found = []
         for row in rows:
             event = json.loads(row["body"])
-            severity = event["incident"]["severity"]
+            severity = (event["incident"] or {}).get("severity")
             event = {name: event[name] for name in ("event", "time", "detail")}
             found.append({"id": row["id"], **event, "severity": severity, "link": row["link"]})
         return found
@@ -256,9 +258,9 @@ class Ledger:
 
     def broken_link(self) -> int | None:
         """Return the id of the first event that does not fit the chain, None when all do."""
-        link = self._fact("chain_origin") or _ORIGIN
+        link = self._fact("chain_origin") or chain.ORIGIN
         for row in self._database.read("SELECT id, body, link FROM events ORDER BY id"):
-            link = _link(link, row["body"])
+            link = chain.link(link, row["body"])
             if row["link"] != link:
                 return int(row["id"])
         return None
@@ -304,13 +306,8 @@ class Ledger:
 
 
 def _append(connection: sqlite3.Connection, event: Event, link_before: str) -> str:
-    body = json_text(event.as_json())
-    link = _link(link_before, body)
-    connection.execute(
-        "INSERT INTO events (time_ns, incident_id, body, link) VALUES (?, ?, ?, ?)",
-        (event.time_ns, None if event.incident is None else event.incident.id, body, link),
-    )
-    return link
+    incident_id = None if event.incident is None else event.incident.id
+    return chain.append(connection, event.time_ns, incident_id, event.as_json(), link_before)
 
 
 def _keep_incident(connection: sqlite3.Connection, incident: Incident) -> None:
@@ -338,17 +335,6 @@ def _keep_plan(connection: sqlite3.Connection, plan: RollbackPlan) -> None:
            ON CONFLICT (key) DO UPDATE SET record = excluded.record""",
         (plan.key, plan_record(plan)),
     )
-
-
-def _link(before: str, body: str) -> str:
-    return hashlib.sha256(f"{before}\n{body}".encode()).hexdigest()
-
-
-def _last_link(connection: sqlite3.Connection) -> str:
-    row = connection.execute("SELECT link FROM events ORDER BY id DESC LIMIT 1").fetchone()
-    if row is None:
-        row = connection.execute("SELECT value FROM facts WHERE name = 'chain_origin'").fetchone()
-    return _ORIGIN if row is None else str(row[0])
 
 
 def _prune_timeline(connection: sqlite3.Connection, before_ns: int) -> int:

@@ -4,6 +4,9 @@ Every step is a compare-and-set on the row's state, so two executors on one tabl
 an effect out. Who began an effect holds a lock on a file of its own; the kernel lets go of that
 lock when the process dies, however it dies, and `SqliteOutbox.recover` settles what it held. A
 lease by time instead would make a crash cost the rollback a whole call time-out.
+
+Of each rollback every send and every answer, of each message its end, goes into the chain of the
+audit in the same transaction.
 """
 
 from __future__ import annotations
@@ -15,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from tripswitch.errors import LedgerError
 from tripswitch.model.outbox import NEVER_NS, Effect, EffectKind, EffectState, Lane
+from tripswitch.store import chain
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from tripswitch.store.database import Database
@@ -46,9 +50,10 @@ _MINE = "key = ? AND (state IN ('pending', 'unknown') OR (state = 'sending' AND 
 class SqliteOutbox:
     """`tripswitch.model.outbox.Outbox` on the ledger's database. Raises `LedgerError` only."""
 
-    def __init__(self, database: Database, instance: str) -> None:
+    def __init__(self, database: Database, instance: str, now_ns: Callable[[], int]) -> None:
         self._database = database
         self._instance = instance
+        self._now_ns = now_ns
         self._sender = uuid.uuid4().hex
         self._sender_lock: int | None = None
 
@@ -108,13 +113,17 @@ class SqliteOutbox:
         """Take an unknown effect to ask about it; False when it is not there to take."""
         return self._take(key, "unknown", 0)
 
-    def mark_leaving(self, key: str, kept: str = "") -> bool:
+    def mark_leaving(self, key: str, kept: str = "", sent: str = "") -> bool:
         """Record that the first byte is about to go; False when the effect is not ours."""
-        return self._change(
-            """UPDATE outbox SET is_leaving = 1, kept = CASE WHEN ? = '' THEN kept ELSE ? END
-               WHERE key = ? AND state = 'sending' AND sender = ?""",
-            (_storable(kept), _storable(kept), key, self._sender),
-        )
+        with self._database.write() as connection:
+            is_ours = connection.execute(
+                """UPDATE outbox SET is_leaving = 1, kept = CASE WHEN ? = '' THEN kept ELSE ? END
+                   WHERE key = ? AND state = 'sending' AND sender = ?""",
+                (_storable(kept), _storable(kept), key, self._sender),
+            ).rowcount
+            if is_ours:
+                chain.append_sent(connection, key, _storable(sent), self._now_ns())
+            return bool(is_ours)
 
     def kept(self, key: str) -> str:
         """Return what was recorded for the undo of an effect, empty when nothing was."""
@@ -123,19 +132,27 @@ class SqliteOutbox:
 
     def finish(self, key: str, state: EffectState, result: str, now_ns: int) -> bool:
         """Record the end: done, failed, or unknown for good; False when it is not ours to end."""
-        return self._change(
-            f"""UPDATE outbox SET state = ?, last_result = ?, finished_ns = ?, due_ns = ?,
-                sender = NULL WHERE {_MINE}""",  # noqa: S608 - constants only
-            (state.value, _storable(result), now_ns, NEVER_NS, key, self._sender),
-        )
+        with self._database.write() as connection:
+            is_ours = connection.execute(
+                f"""UPDATE outbox SET state = ?, last_result = ?, finished_ns = ?, due_ns = ?,
+                    sender = NULL WHERE {_MINE}""",  # noqa: S608 - constants only
+                (state.value, _storable(result), now_ns, NEVER_NS, key, self._sender),
+            ).rowcount
+            if is_ours:
+                chain.append_answered(connection, key, now_ns)
+            return bool(is_ours)
 
     def retry_at(self, key: str, state: EffectState, due_ns: int, result: str) -> bool:
         """Put an effect back, pending or unknown; False when it is not ours to put back."""
-        return self._change(
-            f"""UPDATE outbox SET state = ?, last_result = ?, due_ns = ?, sender = NULL
-                WHERE {_MINE}""",  # noqa: S608 - constants only
-            (state.value, _storable(result), due_ns, key, self._sender),
-        )
+        with self._database.write() as connection:
+            is_ours = connection.execute(
+                f"""UPDATE outbox SET state = ?, last_result = ?, due_ns = ?, sender = NULL
+                    WHERE {_MINE}""",  # noqa: S608 - constants only
+                (state.value, _storable(result), due_ns, key, self._sender),
+            ).rowcount
+            if is_ours:
+                chain.append_answered(connection, key, self._now_ns())
+            return bool(is_ours)
 
     def hurry(self, target: str, now_ns: int) -> int:
         """Make what waits for a notifier due now; return how many waited."""
@@ -153,6 +170,11 @@ class SqliteOutbox:
             senders = [row["id"] for row in connection.execute("SELECT id FROM senders")]
             dead = [one for one in senders if one != self._sender and self._is_dead(one)]
             for sender in dead:
+                held = connection.execute(
+                    """SELECT key FROM outbox WHERE state = 'sending' AND sender = ?
+                       AND kind = 'rollback' ORDER BY seq""",
+                    (sender,),
+                ).fetchall()
                 settled += connection.execute(
                     """UPDATE outbox SET due_ns = ?, sender = NULL,
                        last_result = 'the process ended before an answer was recorded',
@@ -161,6 +183,8 @@ class SqliteOutbox:
                        WHERE state = 'sending' AND sender = ?""",
                     (now_ns, sender),
                 ).rowcount
+                for row in held:
+                    chain.append_answered(connection, row["key"], now_ns)
                 connection.execute("DELETE FROM senders WHERE id = ?", (sender,))
                 self._lock_path(sender).unlink(missing_ok=True)
         return settled

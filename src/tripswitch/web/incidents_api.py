@@ -9,6 +9,7 @@
     GET  /v1/incidents/ID/dry-run  the literal requests of its rollback; wants a token, for it asks
                                    the target where it stands
     GET  /v1/audit                 whether the chain of the timeline is whole
+    GET  /v1/decisions             what became of the rollbacks that were decided on, by target
 
 What changes something needs a bearer token, always: one of ``telemetry.api.auth``, or the one that
 the sidecar keeps in its state folder for the people who may read it. What cannot be done is 409,
@@ -46,6 +47,7 @@ class IncidentPages:
 
     incident: Callable[[str], dict[str, Any] | None]
     audit: Callable[[], dict[str, Any]]
+    decisions: Callable[[], dict[str, Any]]
     instruct: Callable[[str, Act, Any], dict[str, Any]]
     open: Callable[[Any], dict[str, Any]]
     admits: Callable[[str], bool]
@@ -96,6 +98,7 @@ def incident_routes(pages: IncidentPages, board: Board, guard: Guard) -> list[Ro
         Route("/v1/incidents/{incident_id}/dry-run", rehearsing(pages), methods=["GET"]),
         Route("/v1/incidents/{incident_id}/{act}", act, methods=["POST"]),
         Route("/v1/audit", reading(lambda _request: pages.audit()), methods=["GET"]),
+        Route("/v1/decisions", reading(lambda _request: pages.decisions()), methods=["GET"]),
     ]
 
 

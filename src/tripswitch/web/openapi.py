@@ -159,6 +159,13 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
     Operation(
         "GET",
+        "/v1/decisions",
+        "What became of the rollbacks that were decided on, also those only proposed.",
+        ref("Decisions"),
+        errors=(503,),
+    ),
+    Operation(
+        "GET",
         "/v1/events",
         "Events with an id above one, in order.",
         array(ref("Event")),

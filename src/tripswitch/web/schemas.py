@@ -178,6 +178,22 @@ SCHEMAS: Final[dict[str, Schema]] = {
             "tip": _TEXT_OR_NULL,
         }
     ),
+    "Decisions": _object(
+        {
+            "targets": array(
+                _object(
+                    {
+                        "target": _TEXT,
+                        "decisions": _COUNT,
+                        "by_itself": _COUNT,
+                        "ends": ref("Findings"),
+                        "right_share": _NUMBER_OR_NULL,
+                        "sentence": _TEXT,
+                    }
+                )
+            )
+        }
+    ),
     "DryRun": _object(
         {
             "target": _TEXT,
@@ -212,6 +228,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
             "value": _NUMBER_OR_NULL,
             "usual": _NUMBER_OR_NULL,
             "line": _NUMBER_OR_NULL,
+            "is_over": _FLAG,
             "samples": _COUNT,
             "evidence": _NUMBER_OR_NULL,
             "why": _TEXT,

@@ -166,7 +166,10 @@ EVENTS: Final[dict[str, str]] = {
     "rollback.reverted": "Reverted by others",
     "rollback.released": "Released",
     "rollback.hold_over": "Hold is over",
+    "comms.drafted": "Update drafted",
     "comms.due": "Update due",
+    "action.sent": "Call sent",
+    "action.answered": "Call answered",
     "postmortem.due": "Postmortem due",
     "evidence.sealed": "Evidence sealed",
 }

@@ -53,6 +53,10 @@ class StatuspageNotify:
         """Make a template of a drafted update; other news is not for the public."""
         if letter.news.event != DRAFTED:
             return nothing_to_send("only drafted updates go to a status page")
+        if not letter.news.draft.get("body"):
+            return nothing_to_send("customers notice nothing that a plain sentence is known for")
+        if letter.news.draft.get("do_not_tell"):
+            return nothing_to_send("a public page would tell tenants that are not affected")
         answer = await exchange(
             self._means.client,
             "POST",

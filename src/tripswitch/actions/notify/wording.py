@@ -146,6 +146,8 @@ def _state_word(news: News) -> str:
 
 
 def _incident_facts(news: News) -> list[tuple[str, str]]:
+    if news.draft:
+        return _draft_facts(news)
     why = news.line("why")
     ids = news.incident.get("exemplars") or []
     traces = ", ".join(plain_line(each, 64) for each in ids[:_MOST_LISTED])
@@ -164,6 +166,25 @@ def _incident_facts(news: News) -> list[tuple[str, str]]:
         ("Acknowledged by", news.line("acknowledged", "by", most_chars=_MOST_NAME)),
         ("Still missing", _joined(news, "missing")),
         ("Since", news.line("onset", most_chars=40)),
+        ("Id", news.line("id", most_chars=64)),
+    ]
+
+
+def _draft_facts(news: News) -> list[tuple[str, str]]:
+    """Return a drafted update: the texts, who may read them, and what to look at before."""
+    draft = news.draft
+
+    def named(field: str) -> str:
+        return cut(", ".join(plain_line(each, _MOST_NAME) for each in draft.get(field) or []), 500)
+
+    return [
+        ("News", news.detail),
+        ("For customers", plain_line(draft.get("body") or "", MOST_CHARS)),
+        ("For engineers", plain_line(draft.get("engineering") or "", MOST_CHARS)),
+        ("Only to", named("tell")),
+        ("Not to", named("do_not_tell")),
+        ("Look at first", "; ".join(plain_line(each, 300) for each in draft.get("holds") or [])),
+        ("Next update by", plain_line(draft.get("next_update") or "", _MOST_NAME)),
         ("Id", news.line("id", most_chars=64)),
     ]
 

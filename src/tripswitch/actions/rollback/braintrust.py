@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tripswitch.actions.rollback.api import Path, Reply, bearer
 from tripswitch.actions.rollback.labelled import LabelledTarget
 from tripswitch.actions.rollback.pointer import Move, Place, Version, refusal
+from tripswitch.actions.rollback.prompt_text import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +55,14 @@ class BraintrustEnvironment(LabelledTarget):
             return self.unmapped(said, "the prompt's transaction id, in digits")
         reply = await self._api.get("v1", "prompt", *place.ids, version=said)
         return self.gone(place, said) if reply.is_missing else self._version(reply, "_xact_id")
+
+    async def _text(self, place: Place, version: Version) -> str | Attempt | None:
+        reply = await self._api.get("v1", "prompt", *place.ids, version=version.id)
+        found = reply.data.get("prompt_data") if isinstance(reply.data, dict) else None
+        prompt = found.get("prompt") if isinstance(found, dict) else None
+        if not isinstance(prompt, dict):
+            return reply.trouble
+        return text_of(prompt.get("messages") or prompt.get("content"))
 
     def _write(self, move: Move) -> Request:
         body = {"object_version": move.goal.id, **self._organization}

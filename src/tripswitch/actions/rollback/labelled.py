@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tripswitch.actions.rollback.api import Api
 from tripswitch.actions.rollback.asked import word
-from tripswitch.actions.rollback.pointer import Place, PointerTarget, refusal
+from tripswitch.actions.rollback.pointer import Place, PointerTarget, Version, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,6 +41,31 @@ class LabelledTarget(PointerTarget):
         )
         super().__init__(api, by_cohort=bool(target.cohort_labels))
         self._section = target
+
+    async def prompt_text(self, name: str | None, said: str) -> str | Attempt:
+        """Return the text of a version, or why there is none to be had; only reads.
+
+        ``name`` is the prompt as the spans name it, ``said`` the version as they say it.
+        """
+        prompt = self._section.prompt or name
+        if not prompt:
+            return refusal("the spans carry no prompt name, and the target's prompt is not set")
+        place = await self._identified(Place(prompt, self._section.label))
+        if not isinstance(place, Place):
+            return place
+        version = await self._resolve(place, said)
+        if not isinstance(version, Version):
+            return version
+        text = await self._text(place, version)
+        return refusal(f"{self._section.type} gives no text of {said}") if text is None else text
+
+    async def _text(
+        self,
+        place: Place,  # noqa: ARG002 - for registries whose versions are a prompt's
+        version: Version,  # noqa: ARG002 - for registries that give texts
+    ) -> str | Attempt | None:
+        """Return the text of a version; None where the registry gives none in a known form."""
+        return None
 
     @property
     def _answerless(self) -> Attempt:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tripswitch.actions.rollback.api import Path, Reply, basic
 from tripswitch.actions.rollback.labelled import LabelledTarget
 from tripswitch.actions.rollback.pointer import Move, Place, Version
+from tripswitch.actions.rollback.prompt_text import text_of
 from tripswitch.actions.rollback.versions import number_of
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ class LangfuseLabel(LabelledTarget):
             return self.unmapped(said, "a version number, such as v17 or 17")
         reply = await self._prompt(place, version=number)
         return self.gone(place, said) if reply.is_missing else self._version(reply)
+
+    async def _text(self, place: Place, version: Version) -> str | Attempt | None:
+        reply = await self._prompt(place, version=version.id)
+        return reply.trouble or text_of(reply.data.get("prompt"))
 
     def _write(self, move: Move) -> Request:
         place = ("api", "public", "v2", "prompts", move.place.thing, "versions", move.goal.id)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tripswitch.actions.rollback.api import Path, Reply
 from tripswitch.actions.rollback.labelled import LabelledTarget
 from tripswitch.actions.rollback.pointer import Move, Place, Version
+from tripswitch.actions.rollback.prompt_text import text_of_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +63,10 @@ class LangsmithTag(LabelledTarget):
             if len(commits) < _PAGE:
                 break
         return self.gone(place, said)
+
+    async def _text(self, place: Place, version: Version) -> str | Attempt | None:
+        reply = await self._api.get("api", "v1", "commits", self._owner, place.thing, version.name)
+        return reply.trouble or text_of_document(reply.data.get("manifest"))
 
     def _write(self, move: Move) -> Request:
         place = Path(("api", "v1", "repos", self._owner, move.place.thing, "tags"))

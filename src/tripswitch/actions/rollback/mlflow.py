@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tripswitch.actions.rollback.api import Path, Reply, basic, bearer
 from tripswitch.actions.rollback.labelled import LabelledTarget
 from tripswitch.actions.rollback.pointer import Move, Place, Version, refusal
+from tripswitch.actions.rollback.prompt_text import text_of_json
 from tripswitch.actions.rollback.versions import number_of
 
 if TYPE_CHECKING:
@@ -53,6 +54,17 @@ class MlflowAlias(LabelledTarget):
         if _is_absent(reply):
             return self.gone(place, said)
         return reply.trouble or _version(reply)
+
+    async def _text(self, place: Place, version: Version) -> str | Attempt | None:
+        reply = await self._api.get(
+            *_API, "model-versions", "get", name=place.thing, version=version.id
+        )
+        found = reply.data.get("model_version") if isinstance(reply.data, dict) else None
+        tags = found.get("tags") if isinstance(found, dict) else None
+        for tag in tags or ():
+            if isinstance(tag, dict) and tag.get("key") == "mlflow.prompt.text":
+                return text_of_json(str(tag.get("value")))
+        return reply.trouble
 
     def _write(self, move: Move) -> Request:
         body = {"name": move.place.thing, "alias": move.place.label, "version": move.goal.id}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tripswitch.actions.rollback.api import Path, Reply, bearer
 from tripswitch.actions.rollback.labelled import LabelledTarget
 from tripswitch.actions.rollback.pointer import Move, Place, Version, refusal
+from tripswitch.actions.rollback.prompt_text import text_of
 from tripswitch.actions.rollback.versions import number_of
 
 if TYPE_CHECKING:
@@ -53,6 +54,18 @@ class PhoenixTag(LabelledTarget):
         if number is None or not 1 <= number <= len(ids):
             return self.gone(place, said)
         return Version(ids[-number], ids[-number])
+
+    async def _text(
+        self,
+        place: Place,  # noqa: ARG002 - a version's id is enough
+        version: Version,
+    ) -> str | Attempt | None:
+        reply = await self._api.get("v1", "prompt_versions", version.id)
+        found = reply.data.get("data") if isinstance(reply.data, dict) else None
+        template = found.get("template") if isinstance(found, dict) else None
+        if not isinstance(template, dict):
+            return reply.trouble
+        return text_of(template.get("template") or template.get("messages"))
 
     def _write(self, move: Move) -> Request:
         place = Path(("v1", "prompt_versions", move.goal.id, "tags"))

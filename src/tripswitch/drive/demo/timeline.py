@@ -25,6 +25,8 @@ ROLLOUT = "gateway.rollout"
 ROLLBACK_CALLED = "gateway.rollback_called"
 ALERT_RECEIVED = "gateway.alert_received"
 
+_OWN_BOOKS = ("action.", "config.")
+
 
 class Stage(NamedTuple):
     """How long one part of the story took, in story and wall seconds."""
@@ -70,6 +72,9 @@ class Observed:
         if rolled_out_s is not None and self.first(ROLLOUT) is None:
             self.timeline.append(self._rollout(rolled_out_s))
         for event in events:
+            if event["event"].startswith(_OWN_BOOKS):
+                # The gateway's own word on each call is shown instead.
+                continue
             if event["event"] == "rollback.acknowledged":
                 acknowledged_s = story_seconds(event["time"])
                 self._place_calls(acknowledged_s, event["incident"]["id"], "rollback")

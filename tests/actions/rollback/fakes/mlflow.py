@@ -52,7 +52,10 @@ class FakeMlflow(FakeServer):
     def _version(self, number: int) -> Answer:
         if number not in self.registry.versions:
             return _absent(f"Model Version (name=refund-bot, version={number}) not found")
-        tags = [{"key": "mlflow.prompt.is_prompt", "value": "true"}]
+        tags = [
+            {"key": "mlflow.prompt.is_prompt", "value": "true"},
+            {"key": "mlflow.prompt.text", "value": f"text {number}"},
+        ]
         return told(model_version={"name": "refund-bot", "version": str(number), "tags": tags})
 
 

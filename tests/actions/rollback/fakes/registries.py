@@ -96,6 +96,14 @@ class FakePhoenix(FakeRegistry):
             case "GET", ("v1", "prompts", self.prompt, "tags", tag):
                 number = self.registry.labels.get(tag)
                 return Answer(404, b"Not Found") if number is None else told(data=_opaque(number))
+            case "GET", ("v1", "prompt_versions", version):
+                for number in self.registry.versions:
+                    if _opaque(number)["id"] == version:
+                        part = {"type": "text", "text": f"text {number}"}
+                        messages = [{"role": "system", "content": [part]}]
+                        template = {"type": "chat", "messages": messages}
+                        return told(data={**_opaque(number), "template": template})
+                return Answer(404, b"Not Found")
             case "POST", ("v1", "prompt_versions", version, "tags"):
                 for number in self.registry.versions:
                     if _opaque(number)["id"] == version:
@@ -135,6 +143,11 @@ class FakeLangsmith(FakeRegistry):
                 newest_first = sorted(self.registry.versions, reverse=True)
                 page = newest_first[start : start + int(asking.params["limit"])]
                 return told(commits=[_commit(number) for number in page], total=len(newest_first))
+            case "GET", ("api", "v1", "commits", "-", self.prompt, commit):
+                for number in self.registry.versions:
+                    if str(_commit(number)["commit_hash"]).startswith(commit):
+                        return told(manifest={"kwargs": {"template": f"text {number}"}})
+                return NOT_FOUND
             case "GET", ("api", "v1", "repos", "-", self.prompt, "tags"):
                 return listed(
                     *(
@@ -178,7 +191,11 @@ class FakeBraintrust(FakeRegistry):
                 return told(objects=found)
             case "GET", ("v1", "prompt", "prompt-1"):
                 number = self.number(asking.params["version"].removeprefix("10001"))
-                return NOT_FOUND if number is None else told(id="prompt-1", _xact_id=xact(number))
+                if number is None:
+                    return NOT_FOUND
+                content = [{"role": "system", "content": f"text {number}"}]
+                data = {"prompt": {"type": "chat", "messages": content}}
+                return told(id="prompt-1", _xact_id=xact(number), prompt_data=data)
             case "GET", ("environment-object", "prompt", "prompt-1", slug):
                 number = self.registry.labels.get(slug)
                 return NOT_FOUND if number is None else told(object_version=xact(number))

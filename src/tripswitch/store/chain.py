@@ -1,0 +1,111 @@
+"""The chain of the audit: rows that are only ever added, each linked to the one before it.
+
+A row is the JSON text of something that happened: an event of the engine, or what the outbox did
+for it (`called`). Its link is the SHA-256 of the link before it and of its text, so an edit or a
+removal in the middle shows (`Ledger.broken_link`). A row is written in the transaction of the step
+that it tells of: there is no step without its row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from tripswitch.model.clocktext import rfc3339
+from tripswitch.model.messages import EventName
+from tripswitch.store.incident_record import json_text
+
+if TYPE_CHECKING:
+    import sqlite3
+
+ORIGIN: Final = "0" * 64
+"""The link before the first row."""
+
+
+def last_link(connection: sqlite3.Connection) -> str:
+    """Return the link that the next row continues."""
+    row = connection.execute("SELECT link FROM events ORDER BY id DESC LIMIT 1").fetchone()
+    if row is None:
+        row = connection.execute("SELECT value FROM facts WHERE name = 'chain_origin'").fetchone()
+    return ORIGIN if row is None else str(row[0])
+
+
+def link(before: str, body: str) -> str:
+    """Return the link of a row that follows ``before``."""
+    return hashlib.sha256(f"{before}\n{body}".encode()).hexdigest()
+
+
+def append(
+    connection: sqlite3.Connection,
+    time_ns: int,
+    incident_id: str | None,
+    document: dict[str, Any],
+    link_before: str,
+) -> str:
+    """Add a row inside the caller's transaction; return its link."""
+    body = json_text(document)
+    own = link(link_before, body)
+    connection.execute(
+        "INSERT INTO events (time_ns, incident_id, body, link) VALUES (?, ?, ?, ?)",
+        (time_ns, incident_id, body, own),
+    )
+    return own
+
+
+def append_sent(connection: sqlite3.Connection, key: str, sent: str, time_ns: int) -> None:
+    """Add that the first byte of a call goes: ``sent`` names the requests, empty where unknown."""
+    _append_call(connection, EventName.ACTION_SENT, key, time_ns, "is about to be sent", sent)
+
+
+def append_answered(connection: sqlite3.Connection, key: str, time_ns: int) -> None:
+    """Add where an effect stands now, with its last result; of a message only its end is added."""
+    _append_call(connection, EventName.ACTION_ANSWERED, key, time_ns, "", "")
+
+
+def _append_call(
+    connection: sqlite3.Connection, name: EventName, key: str, time_ns: int, news: str, sent: str
+) -> None:
+    row = connection.execute(
+        """SELECT kind, target, type, state, attempts, body, last_result FROM outbox
+           WHERE key = ?""",
+        (key,),
+    ).fetchone()
+    if row["kind"] == "notify" and row["state"] not in ("done", "failed"):
+        return
+    incident_id = _incident_of(row["body"])
+    news = news or f"is {row['state']}: {row['last_result']}"
+    news = f"{news} {sent}" if sent else news
+    attempt = f"attempt {row['attempts']}" if row["attempts"] else "not tried"
+    action = {
+        "key": key,
+        "kind": row["kind"],
+        "target": row["target"],
+        "type": row["type"],
+        "state": row["state"],
+        "attempts": row["attempts"],
+        "incident": incident_id,
+        "asked_sha256": hashlib.sha256(row["body"].encode()).hexdigest(),
+        "sent": sent,
+        "result": row["last_result"],
+    }
+    document = {
+        "event": name.value,
+        "time": rfc3339(time_ns),
+        "detail": f"{row['kind']} by {row['target']} {news} ({attempt})",
+        "incident": None,
+        "change": None,
+        "action": action,
+    }
+    # Messages are many and are no part of an incident's story; their rows are in the chain alone.
+    owner = incident_id if row["kind"] == "rollback" else None
+    append(connection, time_ns, owner, document, last_link(connection))
+
+
+def _incident_of(body: str) -> str | None:
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return None
+    incident = told.get("incident") if isinstance(told, dict) else None
+    return incident.get("id") if isinstance(incident, dict) else None
