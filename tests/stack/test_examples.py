@@ -242,6 +242,8 @@ def test_litellms_file_has_what_a_rollback_looks_for() -> None:
     }
     assert versions == {"control": "v17", "canary": "v18"}
     assert proxy["router_settings"]["enable_tag_filtering"]
+    # Without a key the proxy does not start.
+    assert proxy["general_settings"]["master_key"] == "os.environ/LITELLM_MASTER_KEY"
     (content,) = documents(file_of("litellm"))
     assert Path(content["rollback"]["targets"][0]["path"]).name == "config.yaml"
 
