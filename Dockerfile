@@ -1,4 +1,9 @@
-# tripswitch as an image: docker build -t tripswitch .
+# tripswitch as an image: docker build -t tripswitch . For several architectures:
+#
+#   docker buildx build --platform linux/amd64,linux/arm64 -t tripswitch .
+#
+# Nothing here depends on one: the pins carry the hashes of the wheels of both, and none is compiled.
+# What it promises, and how that is held: docs/image.md.
 #
 #   docker run --read-only --volume tripswitch-state:/var/lib/tripswitch \
 #     --volume "$PWD/tripswitch.yaml:/etc/tripswitch/tripswitch.yaml:ro" --publish 4317:4317 tripswitch
@@ -28,6 +33,11 @@ RUN groupadd --gid 10001 tripswitch \
     && install -d -o 10001 -g 10001 -m 0700 /var/lib/tripswitch
 COPY --from=build /opt/tripswitch /opt/tripswitch
 COPY config/container.yaml /etc/tripswitch/tripswitch.yaml
+
+LABEL org.opencontainers.image.title="tripswitch" \
+      org.opencontainers.image.description="An OpenTelemetry sidecar for LLM incident response" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="Apache-2.0"
 
 # The root file system may be read-only: only the volume is written to.
 ENV PATH=/opt/tripswitch/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1

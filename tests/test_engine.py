@@ -449,6 +449,7 @@ def test_three_calls_a_minute_are_silent_for_hours_and_a_drop_is_found_all_the_s
     assert slow.names[0] == "incident.opened"
     assert slow.minute_of("incident.opened") > 8 * 60
     assert slow.minute_of("incident.escalated") < 8 * 60 + 125
+    assert slow.session.counters()["incidents_paging"] == 1
     incident = slow.first("incident.escalated").incident
     assert incident is not None
     assert incident.shape.value == "eval_drift"

@@ -49,7 +49,7 @@ from tripswitch.incidents.offers import offers_of
 from tripswitch.incidents.response import Responder
 from tripswitch.incidents.snapshot import restore_incidents, save_incidents
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
-from tripswitch.model.incident import Change, Incident, RollbackPlan
+from tripswitch.model.incident import Change, Incident, RollbackPlan, Severity
 from tripswitch.model.instruction import Instruction, Opening
 from tripswitch.model.messages import Command, RollbackOutcome
 from tripswitch.model.scope import Scope
@@ -392,4 +392,7 @@ class Engine:
             "windows_unpriced_requests_total": self.intake.unpriced_requests,
             "windows_refused_traffic_total": self.coming.traffic.refused,
             "incidents_open": len(self.book.open),
+            "incidents_paging": sum(
+                one.incident.severity is Severity.PAGE for one in self.book.open.values()
+            ),
         }

@@ -14,6 +14,7 @@ from tests.actions.workshop import ONCE, config, running, until
 from tests.store.samples import effect, event, notification, plan
 from tripswitch.actions.dispatch import effects_of
 from tripswitch.actions.executor import Executor
+from tripswitch.config.model import Config
 from tripswitch.errors import ConfigError, LedgerError
 from tripswitch.model.messages import EventName, Notify, Rollback, RollbackOutcome
 from tripswitch.model.outbox import EffectState
@@ -97,6 +98,27 @@ def test_every_attempt_is_told_with_its_answer_and_nothing_of_its_content(ledger
     assert {call.key for call in calls} == {"rb-1", "n-1"}
     assert {call.target for call in calls} == {"gateway", "pager"}
     assert all(0 < call.start_ns <= call.end_ns for call in calls)
+
+
+def test_what_waits_and_the_kill_switch_are_told_as_they_stand(ledger: Ledger) -> None:
+    outcomes: list[RollbackOutcome] = []
+    ledger.outbox.put([effect("rb-1"), notification("n-1", target="pager")])
+    notify = ("actions_waiting", "notify", "", "")
+    rollback = ("actions_waiting", "rollback", "", "")
+    switch = ("actions_rollback_enabled", "", "", "")
+
+    async def story(pager: str) -> None:
+        settings = config(gateway=closed_url(), pager=pager)
+        async with running(ledger.outbox, settings, outcomes, pace=ONCE) as executor:
+            await until(lambda: executor.figures()[notify] == 0 and executor.counters.total() > 1)
+            now = executor.figures()
+            assert (now[rollback], now[switch]) == (1, 1)
+            assert rollback not in executor.counters
+            executor.reload(Config.model_validate({"rollback": {"enabled": False}}))
+            assert executor.figures()[switch] == 0
+
+    with Receiver() as pager:
+        asyncio.run(story(pager.url))
 
 
 def test_a_target_that_is_down_gets_the_call_when_it_is_back(ledger: Ledger) -> None:

@@ -15,7 +15,8 @@ ENVIRONMENT = {"TRIPSWITCH_WEBHOOK_SECRET": "whsec_" + "A" * 44}
 
 
 def _kubernetes() -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all((CONFIG / "kubernetes/native-sidecar.yaml").read_text()))
+    manifest = CONFIG / "examples/kubernetes/native-sidecar.yaml"
+    return list(yaml.safe_load_all(manifest.read_text()))
 
 
 def test_the_sidecars_configuration_loads(tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from tests.actions.rollback.kinds import ask, asking, carried_out, section_of
 from tests.parts.places import free_port, part, serving
 from tests.parts.story import played, undone
+from tests.stack.example import EXAMPLES
 from tripswitch.actions.attempt import AttemptState
 from tripswitch.model.scope import Scope
 
@@ -43,14 +45,14 @@ general_settings:
 
 
 @contextmanager
-def proxy(config: Path, folder: Path) -> Iterator[str]:
+def proxy(config: Path, folder: Path, **variables: str) -> Iterator[str]:
     port = free_port()
     command = [
         *(part("litellm") / "bin" / "litellm", "--config", config),
         *("--host", "127.0.0.1", "--port", str(port), "--telemetry", "False"),
     ]
     url = f"http://127.0.0.1:{port}"
-    env = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    env = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": KEY, **variables}
     with serving(command, f"{url}/health/liveliness", folder, env):
         yield url
 
@@ -93,3 +95,23 @@ def test_the_cohort_is_served_by_v17_after_a_restart_and_the_api_is_refused(
     outcome = undone(tmp_path, entry, path="cohort", scope={"cohort": "canary"})
     assert outcome.state == "acknowledged", outcome.detail
     assert 'tags: ["canary"]' in config.read_text(encoding="utf-8")
+
+
+def test_the_examples_file_starts_and_routes_by_tag_until_it_is_rolled_back(tmp_path: Path) -> None:
+    content = yaml.safe_load((EXAMPLES / "litellm/config.yaml").read_text("utf-8"))
+    for deployment in content["model_list"]:
+        # Nothing leaves this machine, and the callback's SDK is not among LiteLLM's own pins.
+        deployment["litellm_params"]["mock_response"] = "hello"
+    del content["litellm_settings"]
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(content), "utf-8")
+    key = {"OPENAI_API_KEY": "none"}
+    with proxy(config, tmp_path, **key) as url:
+        assert served(url, "canary") == "refund-bot-v18"
+        assert served(url, "control") == "refund-bot-v17"
+    target = section_of({"type": "litellm_file", "path": str(config)})
+    wanted = asking("v18", "v17", path="cohort", scope={"cohort": "canary"})
+    attempt, _ = ask(target, lambda one: carried_out(one, wanted))
+    assert attempt.state is AttemptState.DONE, attempt.detail
+    with proxy(config, tmp_path, **key) as url:
+        assert served(url, "canary") == "refund-bot-v17"

@@ -53,6 +53,19 @@ def test_rollbacks_come_first_and_each_lane_gives_its_oldest(outbox: Outbox) -> 
     assert [one.key for one in outbox.due(NOW_NS, 1)] == ["r1"]
 
 
+def test_what_has_not_come_to_its_end_waits(outbox: Outbox) -> None:
+    assert outbox.waiting() == {EffectKind.NOTIFY: 0, EffectKind.ROLLBACK: 0}
+    outbox.put([effect("a"), effect("b"), effect("c"), notification("n", due_ns=NOW_NS + 9)])
+    assert outbox.waiting() == {EffectKind.NOTIFY: 1, EffectKind.ROLLBACK: 3}
+    for key in "abc":
+        outbox.begin(key)
+    outbox.finish("a", EffectState.DONE, "ok", NOW_NS)
+    outbox.finish("b", EffectState.UNKNOWN, "nobody can say", NOW_NS)
+    assert outbox.waiting() == {EffectKind.NOTIFY: 1, EffectKind.ROLLBACK: 1}
+    outbox.retry_at("c", EffectState.UNKNOWN, NOW_NS + 5, "504")
+    assert outbox.waiting()[EffectKind.ROLLBACK] == 1
+
+
 def test_nothing_is_due_before_its_time(outbox: Outbox) -> None:
     outbox.put([effect("a", due_ns=NOW_NS + 5), notification("n", due_ns=NOW_NS + 9)])
     assert due_keys(outbox, NOW_NS + 4) == []

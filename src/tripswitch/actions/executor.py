@@ -89,6 +89,7 @@ class Executor:
             counters=self.counters,
         )
         self._rollback_enabled = config.rollback.enabled
+        self._waiting = dict.fromkeys(EffectKind, 0)
         self._gone: set[Lane] = set()
         self._told_unknown: set[str] = set()
         self._read_backs: Counter[str] = Counter()
@@ -130,6 +131,15 @@ class Executor:
         self._rollback_enabled = config.rollback.enabled
         self.delivery.reload(config)
 
+    def figures(self) -> dict[tuple[str, str, str, str], int]:
+        """Return ``counters`` with how things stand now beside them."""
+        waiting = {
+            ("actions_waiting", kind.value, "", ""): number
+            for kind, number in self._waiting.items()
+        }
+        enabled = {("actions_rollback_enabled", "", "", ""): int(self._rollback_enabled)}
+        return self.counters | waiting | enabled
+
     async def close(self, grace_s: float = 5.0) -> None:
         """Start nothing new, let calls under way finish for ``grace_s``, and end `run`.
 
@@ -155,6 +165,7 @@ class Executor:
                 lane = (effect.kind, effect.target)
                 self._lanes[lane] = asyncio.create_task(self._work(effect, lane))
             next_ns = self._outbox.next_due_ns({*self._lanes, *resting})
+            self._waiting = self._outbox.waiting()
         except LedgerError as error:
             self._count_ledger_error(error)
             return self._pace.ledger_retry_s

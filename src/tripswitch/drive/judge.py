@@ -270,7 +270,7 @@ class Judge:
     def counters(self) -> dict[str, float]:
         """Return everything this process counts; labels follow a name as ``;label=value``."""
         counts: dict[str, float] = dict(self._guarded(self.session.counters) or {})
-        for (name, *values), count in self._executor.counters.items():
+        for (name, *values), count in self._executor.figures().items():
             labels = zip(("kind", "target", "result"), values, strict=True)
             counts[name + "".join(f";{label}={value}" for label, value in labels if value)] = count
         for result, count in self._own_traces.results.items():

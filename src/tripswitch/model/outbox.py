@@ -105,6 +105,9 @@ class Outbox(Protocol):
     def next_due_ns(self, busy: Collection[Lane] = ()) -> int | None:
         """Return when the next effect outside ``busy`` is due, None when there is none."""
 
+    def waiting(self) -> dict[EffectKind, int]:
+        """Return how many effects have not come to their end, by kind, 0 included."""
+
     def begin(self, key: str) -> bool:
         """Take a pending effect: sending, one attempt more, before the target is connected to."""
 

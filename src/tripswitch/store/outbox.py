@@ -95,6 +95,16 @@ class SqliteOutbox:
             default=None,
         )
 
+    def waiting(self) -> dict[EffectKind, int]:
+        """Return how many effects have not come to their end, by kind, 0 included."""
+        rows = self._database.read(
+            """SELECT kind, COUNT(*) AS number FROM outbox
+               WHERE state IN ('pending', 'sending', 'unknown') AND due_ns < ? GROUP BY kind""",
+            (NEVER_NS,),
+        )
+        counted = {EffectKind(row["kind"]): int(row["number"]) for row in rows}
+        return {kind: counted.get(kind, 0) for kind in EffectKind}
+
     def begin(self, key: str) -> bool:
         """Take a pending effect and count the attempt; False when it is not there to take."""
         return self._take(key, "pending", 1)

@@ -1,0 +1,1 @@
+"""What ships for the stack around tripswitch: dashboards, rules, examples, the image."""
