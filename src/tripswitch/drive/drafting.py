@@ -37,6 +37,7 @@ _CHANGING: Final = frozenset(
         EventName.INCIDENT_OPENED,
         EventName.INCIDENT_ESCALATED,
         EventName.INCIDENT_RECOVERED,
+        EventName.INCIDENT_UNRECOVERED,
         EventName.ROLLBACK_PLANNED,
         EventName.ROLLBACK_APPROVED,
         EventName.ROLLBACK_CONFIRMED,

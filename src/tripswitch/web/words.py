@@ -150,7 +150,7 @@ EVENTS: Final[dict[str, str]] = {
     "incident.escalated": "Paged",
     "incident.acknowledged": "Acknowledged",
     "incident.confirmed": "Confirmed",
-    "incident.unrecovered": "Did not help",
+    "incident.unrecovered": "Not recovered",
     "incident.recovered": "Recovered",
     "incident.resolved": "Resolved",
     "rollback.planned": "Rollback planned",
