@@ -73,6 +73,9 @@ class Effect:
 Lane = tuple[EffectKind, str]
 """A kind and a target's name. One effect of a lane goes at a time; no lane waits for another."""
 
+RECALLED_NS = 0
+"""``not_after_ns`` of a rollback that was overtaken by a decision: it is not sent any more."""
+
 NEVER_NS = 2**63 - 1
 """``due_ns`` of an effect that nobody is to touch again."""
 

@@ -27,7 +27,7 @@ from tripswitch.store.incident_record import (
     plan_of,
     plan_record,
 )
-from tripswitch.store.outbox import SqliteOutbox, put_effects
+from tripswitch.store.outbox import SqliteOutbox, put_effects, recall
 from tripswitch.store.threads import SqliteThreads, prune_threads
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ class Ledger:
         """Write one step of the engine: its events, its incidents and the effects it asks for.
 
         Events go to the timeline in the order given; of an incident that occurs more than once the
-        last snapshot stays. Effects whose key is known already are left as they are.
+        last snapshot stays. Effects whose key is known already are left as they are. A rollback
+        that waits to be sent and was overtaken (`Event.overtaken`) is not sent any more.
         """
         if not commands and not effects:
             return
@@ -94,6 +95,8 @@ class Ledger:
                         _keep_incident(connection, command.incident)
                     if command.plan is not None:
                         _keep_plan(connection, command.plan)
+                    for key in command.overtaken:
+                        recall(connection, key)
                 elif isinstance(command, Rollback):
                     _keep_plan(connection, command.plan)
                 elif isinstance(command, Drift):

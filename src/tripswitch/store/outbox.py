@@ -17,7 +17,14 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from tripswitch.errors import LedgerError
-from tripswitch.model.outbox import NEVER_NS, Effect, EffectKind, EffectState, Lane
+from tripswitch.model.outbox import (
+    NEVER_NS,
+    RECALLED_NS,
+    Effect,
+    EffectKind,
+    EffectState,
+    Lane,
+)
 from tripswitch.store import chain
 
 if TYPE_CHECKING:
@@ -275,6 +282,18 @@ def put_effects(connection: sqlite3.Connection, effects: Sequence[Effect]) -> in
                 ),
             )
     return added
+
+
+def recall(connection: sqlite3.Connection, key: str) -> None:
+    """Let a rollback that is not settled never be sent again, inside the caller's transaction.
+
+    One that is being sent right now cannot be called back; it is not tried a second time.
+    """
+    connection.execute(
+        """UPDATE outbox SET not_after_ns = ? WHERE key = ? AND kind = 'rollback'
+           AND state IN ('pending', 'sending', 'unknown')""",
+        (RECALLED_NS, key),
+    )
 
 
 def effect_of(row: sqlite3.Row) -> Effect:
