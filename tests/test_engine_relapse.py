@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -11,17 +12,23 @@ from tests.traffic import Arm, Behaviour
 from tripswitch.config.rollback_section import Rollback as RollbackConfig
 from tripswitch.incidents.book import Tracked
 from tripswitch.model.incident import Confirmation, IncidentState
-from tripswitch.model.messages import Command, Event, Notify, Rollback
+from tripswitch.model.instruction import Act, Instruction, InstructionError
+from tripswitch.model.messages import Command, Event, Notify, Rollback, RollbackOutcome
 from tripswitch.model.verdict import Verdict
 
 NOWHERE = RollbackConfig()
 BAD = Behaviour(score=0.81, refusals=0.22)
 
 
-@pytest.fixture
-def paged() -> Played:
-    """A page on v18's canary that nothing was planned for."""
+@pytest.fixture(scope="module")
+def story_so_far() -> Played:
     return play(story(), 15, settings=config(rollback=NOWHERE))
+
+
+@pytest.fixture
+def paged(story_so_far: Played) -> Played:
+    """A page on v18's canary that nothing was planned for."""
+    return Played(copy.deepcopy(story_so_far.session))
 
 
 def open_one(played: Played) -> Tracked:
@@ -101,3 +108,41 @@ def test_the_second_time_is_heard_of_in_the_traffic() -> None:
     played = play(served, 65, settings=config(rollback=NOWHERE), honours=False)
     told = [name for name in played.notified if name.startswith("incident.")]
     assert told[-2:] == ["incident.recovered", "incident.unrecovered"]
+
+
+def test_one_move_proposed_in_two_incidents_is_decided_on_once(paged: Played) -> None:
+    """The standard incident of an arm and its security sibling may propose the very same move."""
+    session = paged.session
+    proposing = RollbackConfig(targets=[TARGET.model_copy(update={"mode": "propose"})])
+    session.reload(config(rollback=proposing))
+    book, engine = session.engine.book, session.engine
+    first = open_one(paged)
+    verdict = next(iter(first.verdicts.values()))
+    engine.responder._carry(
+        first, engine.responder._triage(first, verdict, engine.now_ns, engine.config), engine.now_ns
+    )
+    (subject,) = book.open
+    second = replace(first, incident=replace(first.incident, id="inc_sibling", security=True))
+    book.open[subject._replace(security=True)] = second
+    session.instruct(Instruction(first.incident.id, Act.REJECT, "ada"))
+    with pytest.raises(InstructionError, match=f"decided on in {first.incident.id}, where it is"):
+        session.instruct(Instruction("inc_sibling", Act.APPROVE, "eve"))
+
+
+def test_a_release_lets_go_of_every_rung_of_the_incident(paged: Played) -> None:
+    session = paged.session
+    second = TARGET.model_copy(update={"name": "registry"})
+    session.reload(config(rollback=RollbackConfig(targets=[TARGET, second])))
+    engine, tracked = session.engine, open_one(paged)
+    verdict = next(iter(tracked.verdicts.values()))
+    plan = engine.responder._triage(tracked, verdict, engine.now_ns, engine.config)
+    engine.responder._carry(tracked, plan, engine.now_ns)
+    assert plan is not None
+    session.outcome(RollbackOutcome(plan.key, "failed", "refused"))
+    assert tracked.incident.rollback is not None
+    assert tracked.incident.rollback.target == "registry"
+    session.instruct(Instruction(tracked.incident.id, Act.RELEASE, "ada"))
+    states = {one.state.value for one in engine.book.past_rollbacks.values()}
+    assert states == {"released"}
+    with pytest.raises(InstructionError, match="holds no version back"):
+        session.instruct(Instruction(tracked.incident.id, Act.RELEASE, "ada"))
