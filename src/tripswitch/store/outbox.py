@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from tripswitch.errors import LedgerError
 from tripswitch.model.outbox import (
+    LONGEST_REST_NS,
     NEVER_NS,
     RECALLED_NS,
     Effect,
@@ -78,10 +79,11 @@ class SqliteOutbox:
         """Return the next due effect of each lane that is not busy, rollbacks first."""
         rows = self._database.read(
             f"""SELECT {EFFECT_COLUMNS} FROM outbox WHERE seq IN (
-                SELECT MIN(o.seq) FROM outbox o WHERE o.due_ns <= ? AND {_OPEN}
+                SELECT MIN(o.seq) FROM outbox o WHERE {_OPEN} AND (o.due_ns <= ?
+                    OR (o.kind = 'rollback' AND o.due_ns > ? AND o.due_ns < ?))
                 GROUP BY o.kind, o.target
             ) ORDER BY kind = 'rollback' DESC, seq""",  # noqa: S608 - constants only
-            (now_ns,),
+            (now_ns, min(now_ns + LONGEST_REST_NS, NEVER_NS), NEVER_NS),
         )
         effects = [effect_of(row) for row in rows]
         return [effect for effect in effects if (effect.kind, effect.target) not in busy][:limit]
