@@ -261,12 +261,7 @@ class Ledger:
 
     def broken_link(self) -> int | None:
         """Return the id of the first event that does not fit the chain, None when all do."""
-        link = self._fact("chain_origin") or chain.ORIGIN
-        for row in self._database.read("SELECT id, body, link FROM events ORDER BY id"):
-            link = chain.link(link, row["body"])
-            if row["link"] != link:
-                return int(row["id"])
-        return None
+        return chain.broken_at(self._database)
 
     def prune(self, before_ns: int) -> int:
         """Forget what ended before ``before_ns``; return how many rows went.
@@ -352,9 +347,9 @@ def _prune_timeline(connection: sqlite3.Connection, before_ns: int) -> int:
     ).fetchone()
     if last is None:
         return 0
-    connection.execute(
-        """INSERT INTO facts VALUES ('chain_origin', ?)
+    connection.executemany(
+        """INSERT INTO facts VALUES (?, ?)
            ON CONFLICT (name) DO UPDATE SET value = excluded.value""",
-        (last["link"],),
+        (("chain_origin", last["link"]), ("chain_origin_id", str(last["id"]))),
     )
     return connection.execute("DELETE FROM events WHERE id <= ?", (last["id"],)).rowcount
