@@ -20,7 +20,7 @@ from tripswitch.incidents.facts import FactFinder, Facts
 from tripswitch.incidents.follow import Follower
 from tripswitch.incidents.plan import plan_rollback
 from tripswitch.incidents.triage import Circumstances, triage
-from tripswitch.model.clocktext import minutes_text
+from tripswitch.model.clocktext import NS_PER_S, minutes_text
 from tripswitch.model.incident import (
     COMMS_CLOSED,
     Confirmation,
@@ -164,8 +164,19 @@ class Responder:
             return []
         facts = self.fact_finder.facts(verdict, config, now_ns)
         fresh = plan_rollback(verdict, facts, config, now_ns, tracked.tried)
-        if fresh is None or fresh.key != plan.key or fresh.state is not RollbackState.PROPOSED:
+        if fresh is None or fresh.key != plan.key or fresh.state is RollbackState.WITHHELD:
             return []
+        if fresh.state is RollbackState.PLANNED:
+            # What held it back is gone, but a person was asked: it does not go by itself now.
+            expires_ns = now_ns + int(config.rollback.proposal_expires * NS_PER_S)
+            reason = "nothing holds it back any more, but a person was asked"
+            fresh = replace(
+                fresh,
+                state=RollbackState.PROPOSED,
+                mode="propose",
+                reason=reason,
+                expires_ns=expires_ns,
+            )
         return self._carry(tracked, replace(fresh, proposals=plan.proposals + 1), now_ns)
 
     def _undo_outcome(
