@@ -11,7 +11,7 @@ from tests.play import TARGET, Played, config, play, story
 from tests.traffic import Arm, Behaviour
 from tripswitch.config.rollback_section import Rollback as RollbackConfig
 from tripswitch.incidents.book import Tracked
-from tripswitch.model.incident import Confirmation, IncidentState
+from tripswitch.model.incident import Confirmation, IncidentState, RollbackState
 from tripswitch.model.instruction import Act, Instruction, InstructionError
 from tripswitch.model.messages import Command, Event, Notify, Rollback, RollbackOutcome
 from tripswitch.model.verdict import Verdict
@@ -146,3 +146,35 @@ def test_a_release_lets_go_of_every_rung_of_the_incident(paged: Played) -> None:
     assert states == {"released"}
     with pytest.raises(InstructionError, match="holds no version back"):
         session.instruct(Instruction(tracked.incident.id, Act.RELEASE, "ada"))
+
+
+def test_a_proposal_that_nothing_holds_back_any_more_is_asked_again_and_does_not_go(
+    paged: Played,
+) -> None:
+    """It waited because its target rested; nobody answered, and the rest is over."""
+    engine, tracked = paged.session.engine, open_one(paged)
+    proposing = config(
+        rollback=RollbackConfig(targets=[TARGET.model_copy(update={"mode": "propose"})])
+    )
+    verdict = next(iter(tracked.verdicts.values()))
+    plan = engine.responder._triage(tracked, verdict, engine.now_ns, proposing)
+    engine.responder._carry(tracked, plan, engine.now_ns)
+    assert tracked.incident.rollback is not None
+    expired = replace(tracked.incident.rollback, state=RollbackState.EXPIRED)
+    tracked.incident = replace(tracked.incident, rollback=expired)
+    tracked.recovery = None
+    free = config(rollback=RollbackConfig(targets=[TARGET]))
+    commands = engine.responder.propose_again(tracked, engine.now_ns, free)
+    assert names(commands) == ["rollback.planned"]
+    again = tracked.incident.rollback
+    assert (again.state, again.proposals) == (RollbackState.PROPOSED, 2)
+    assert again.expires_ns is not None
+    assert not any(isinstance(one, Rollback) for one in commands)
+
+
+def test_what_a_message_says_of_going_on_is_true_when_it_is_read(paged: Played) -> None:
+    tracked = open_one(paged)
+    assert tracked.incident.triage is not None
+    assert tracked.incident.triage.is_real.endswith("still going on")
+    paged.session.instruct(Instruction(tracked.incident.id, Act.WAIVE, "ada", note="a load test"))
+    assert tracked.incident.triage.is_real.endswith("not proven over when it was closed")

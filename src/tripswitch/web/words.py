@@ -134,7 +134,7 @@ ROLLBACKS: Final[dict[str, Term]] = {
     "withheld": Term("withheld", "A guard did not let it go; the reason says which."),
     "acknowledged": Term("answered", "The target answered; the spans do not show it yet."),
     "unknown": Term("unclear", "The call may or may not have taken effect."),
-    "failed": Term("failed", "The call certainly did not take effect."),
+    "failed": Term("failed", "The target did not act, or the spans do not show that it did."),
     "confirmed": Term("confirmed", "The spans show the traffic on the good version."),
     "rejected": Term("rejected", "A person decided against it."),
     "expired": Term("expired", "Nobody answered in time."),
