@@ -37,6 +37,8 @@ _MOST_CLOSED: Final = 1_000
 # As many as the ledger keeps.
 _MOST_ROLLBACKS: Final = 10_000
 
+_UNDECIDED: Final = (RollbackState.PLANNED, RollbackState.UNKNOWN, RollbackState.UNDOING)
+
 QUIET_EVENTS: Final = frozenset(
     {
         EventName.CHANGE_SEEN,
@@ -144,6 +146,15 @@ class Book:
             if any(plan is not None and key in plan.keys for plan in plans):
                 return tracked
         return None
+
+    def undecided(self) -> list[str]:
+        """Return the keys of the calls of open incidents of which no end is known yet."""
+        return [
+            plan.undo_key if plan.state is RollbackState.UNDOING else plan.key
+            for tracked in self.open.values()
+            for plan in (*tracked.incident.rollbacks, tracked.incident.rollback)
+            if plan is not None and plan.state in _UNDECIDED
+        ]
 
     def episodes_of(self, verdict: Verdict) -> int:
         """Return the number of the episode of a verdict's subject, 1 for the first."""

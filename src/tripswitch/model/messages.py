@@ -65,7 +65,7 @@ _UNDER_WAY: Final = (
     RollbackState.ACKNOWLEDGED,
     RollbackState.UNKNOWN,
 )
-_OVERTAKEN: Final = (
+_OVERTAKEN: Final[tuple[RollbackState, ...]] = (
     RollbackState.FAILED,
     RollbackState.CONFIRMED,
     RollbackState.UNDOING,
