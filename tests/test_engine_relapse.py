@@ -167,6 +167,7 @@ def test_a_proposal_that_nothing_holds_back_any_more_is_asked_again_and_does_not
     commands = engine.responder.propose_again(tracked, engine.now_ns, free)
     assert names(commands) == ["rollback.planned"]
     again = tracked.incident.rollback
+    assert again is not None
     assert (again.state, again.proposals) == (RollbackState.PROPOSED, 2)
     assert again.expires_ns is not None
     assert not any(isinstance(one, Rollback) for one in commands)
