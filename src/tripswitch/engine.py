@@ -283,7 +283,7 @@ class Engine:
         self.mixes.take(settled.calls)
         changes = [*settled.changes, *self.changes.see_rubrics(scores)]
         return [
-            *self.news.of_arms(self.scopes.take_newcomers()),
+            *self.news.of_arms(self.scopes.take_newcomers(), self.now_ns),
             *self.news.of_changes(changes, self.now_ns),
             *self.news.of_leaks(self.intake.leaks.take_first_hits(), self.now_ns),
         ]
@@ -392,4 +392,5 @@ class Engine:
             "windows_unpriced_requests_total": self.intake.unpriced_requests,
             "windows_refused_traffic_total": self.coming.traffic.refused,
             "incidents_open": len(self.book.open),
+            "incidents_untold_changes_total": self.news.untold_changes,
         }
