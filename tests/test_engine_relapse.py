@@ -179,3 +179,58 @@ def test_what_a_message_says_of_going_on_is_true_when_it_is_read(paged: Played) 
     assert tracked.incident.triage.is_real.endswith("still going on")
     paged.session.instruct(Instruction(tracked.incident.id, Act.WAIVE, "ada", note="a load test"))
     assert tracked.incident.triage.is_real.endswith("not proven over when it was closed")
+
+
+def confirmed(paged: Played, before: RollbackState, rollback: RollbackConfig) -> Tracked:
+    """Let the page have a plan in the state ``before``, and the spans show the traffic moved."""
+    engine, tracked = paged.session.engine, open_one(paged)
+    paged.session.reload(config(rollback=rollback))
+    verdict = next(iter(tracked.verdicts.values()))
+    plan = engine.responder._triage(tracked, verdict, engine.now_ns, engine.config)
+    engine.responder._carry(tracked, plan, engine.now_ns)
+    assert tracked.incident.rollback is not None
+    moved = replace(tracked.incident.rollback, state=before)
+    tracked.incident = replace(tracked.incident, rollback=moved)
+    engine.follower._confirmed(tracked, engine.now_ns, "traffic is back on v17")
+    return tracked
+
+
+def test_what_somebody_else_moved_is_not_taken_back_here(paged: Played) -> None:
+    """A person moved the pointer by hand while the proposal waited; a receiver told to undo an
+    action that it never saw might put the bad version back.
+    """
+    proposing = RollbackConfig(targets=[TARGET.model_copy(update={"mode": "propose"})])
+    tracked = confirmed(paged, RollbackState.PROPOSED, proposing)
+    engine = paged.session.engine
+    assert engine.instructor.undo_by_policy(tracked, engine.now_ns) == []
+    with pytest.raises(InstructionError, match="somebody else moved v18 to v17"):
+        paged.session.instruct(Instruction(tracked.incident.id, Act.UNDO, "ada"))
+
+
+@pytest.mark.parametrize("undone", [False, True])
+def test_no_other_lever_moves_a_version_that_was_gone_without_help(
+    paged: Played, undone: bool
+) -> None:
+    ladder = RollbackConfig(targets=[TARGET, TARGET.model_copy(update={"name": "registry"})])
+    tracked = confirmed(paged, RollbackState.ACKNOWLEDGED, ladder)
+    engine = paged.session.engine
+    if undone:
+        assert engine.instructor.undo_by_policy(tracked, engine.now_ns)
+    assert engine.responder.climb(tracked, engine.now_ns, engine.config) == []
+
+
+def test_the_ladder_goes_on_after_a_restart_without_a_snapshot(paged: Played) -> None:
+    engine, tracked = paged.session.engine, open_one(paged)
+    ladder = RollbackConfig(targets=[TARGET, TARGET.model_copy(update={"name": "registry"})])
+    paged.session.reload(config(rollback=ladder))
+    verdict = next(iter(tracked.verdicts.values()))
+    plan = engine.responder._triage(tracked, verdict, engine.now_ns, engine.config)
+    engine.responder._carry(tracked, plan, engine.now_ns)
+    assert plan is not None
+    # As the ledger gives it back: the incident, and nothing that it stands on.
+    tracked.blaming = None
+    tracked.verdicts.clear()
+    assert respond(paged, verdict, ladder) == []
+    paged.session.outcome(RollbackOutcome(plan.key, "failed", "refused"))
+    assert tracked.incident.rollback is not None
+    assert tracked.incident.rollback.target == "registry"

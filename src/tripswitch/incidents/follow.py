@@ -179,6 +179,10 @@ class Follower:
         return commands + self.on_spent(tracked, now_ns, config)
 
     def _confirmed(self, tracked: Tracked, now_ns: int, detail: str) -> list[Command]:
+        plan = _plan_of(tracked)
+        # One that failed may have been ours after all; one that never went was not.
+        is_ours = plan.state in (*CALLED, RollbackState.FAILED)
+        tracked.incident = replace(tracked.incident, rollback=replace(plan, by_another=not is_ours))
         with_rollback(tracked, RollbackState.CONFIRMED, detail)
         tracked.confirmed_ns = now_ns
         waited_ns = now_ns - (tracked.called_ns or now_ns)

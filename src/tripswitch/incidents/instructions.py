@@ -89,7 +89,7 @@ class Instructor:
     def undo_by_policy(self, tracked: Tracked, now_ns: int) -> list[Command]:
         """Take back a rollback that did not help, because the configuration says so."""
         plan = tracked.incident.rollback
-        if plan is None or plan.state not in _UNDOABLE:
+        if plan is None or plan.state not in _UNDOABLE or plan.by_another:
             return []
         return undo(self.book, tracked, plan, "", now_ns, "it did not help")
 
@@ -141,6 +141,11 @@ class Instructor:
         self, tracked: Tracked, instruction: Instruction, now_ns: int, _config: Config
     ) -> list[Command]:
         plan = _plan_in(tracked.incident, _UNDOABLE, "undo")
+        if plan.by_another:
+            raise InstructionError(
+                f"nothing to undo: somebody else moved {plan.from_version} to {plan.to_version}, "
+                f"{plan.target} was not asked"
+            )
         return undo(self.book, tracked, plan, instruction.by, now_ns, instruction.note)
 
     def _release(self, instruction: Instruction, now_ns: int) -> list[Command]:

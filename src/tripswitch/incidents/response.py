@@ -18,6 +18,7 @@ from tripswitch.incidents.contrast import Contrast
 from tripswitch.incidents.exemplars import Exemplars
 from tripswitch.incidents.facts import FactFinder, Facts
 from tripswitch.incidents.follow import Follower
+from tripswitch.incidents.ladder import VERSIONS
 from tripswitch.incidents.plan import plan_rollback
 from tripswitch.incidents.triage import Circumstances, triage
 from tripswitch.model.clocktext import NS_PER_S, minutes_text
@@ -65,6 +66,9 @@ class Responder:
             return self._relapse(tracked, verdict, now_ns, config)
         commands: list[Command] = []
         is_blame_new = self.book.is_blame_new(tracked, verdict)
+        if tracked.incident.rollback is not None and tracked.blaming is None:
+            # A restart without a snapshot forgot what the plan stands on, which the ladder needs.
+            tracked.blaming = verdict
         if self.book.join(tracked, verdict):
             commands += emit(
                 EventName.INCIDENT_UPDATED, now_ns, tracked, f"joined by {verdict.why}"
@@ -139,6 +143,14 @@ class Responder:
         if plan is None or verdict is None:
             return []
         tracked.tried.add((plan.path, plan.target))
+        if plan.path in VERSIONS and RollbackState.CONFIRMED in (
+            plan.state,
+            plan.state_before_undo,
+        ):
+            # The version is gone, and that did not help: another lever on it would not either.
+            tracked.tried.update(
+                (path, target.name) for path in VERSIONS for target in config.rollback.targets
+            )
         facts = self.fact_finder.facts(verdict, config, now_ns)
         following = plan_rollback(verdict, facts, config, now_ns, tracked.tried)
         if following is None:
