@@ -12,7 +12,11 @@ import pytest
 from tests.actions.receiver import Answer, Receiver, closed_url, says
 from tests.actions.workshop import ONCE, config, running, until
 from tests.store.samples import NOW_NS, effect, event, incident, plan
+from tripswitch.actions.carry_out import carry_out
 from tripswitch.actions.dispatch import effects_of
+from tripswitch.actions.exchange import open_client
+from tripswitch.actions.open_rollback import open_target
+from tripswitch.errors import LedgerError
 from tripswitch.incidents.plan import undo_of
 from tripswitch.model.incident import IncidentState, RollbackState
 from tripswitch.model.messages import Command, Event, EventName, Rollback, RollbackOutcome
@@ -141,3 +145,26 @@ def test_the_kill_switch_of_a_route_holds_between_two_attempts(ledger: Ledger) -
 
     asyncio.run(story())
     assert outcomes[0].detail == "kill switch: rollback.disabled_routes names its route"
+
+
+def test_what_another_process_has_taken_over_is_not_sent_as_well(tmp_path: Path) -> None:
+    """One was held for dead, by a lock that is gone, and goes on all the same."""
+
+    async def story() -> None:
+        with Receiver() as receiver, Ledger(tmp_path / "l") as first, Ledger(tmp_path / "l") as two:
+            settings = config(gateway=receiver.url)
+            commands: list[Command] = [Rollback("rb-1", plan(), event())]
+            first.record(commands, effects_of(commands, settings, time.time_ns()))
+            (asked,) = first.outbox.due(time.time_ns(), 1)
+            assert first.outbox.begin("rb-1")
+            first.outbox.close()
+            assert two.outbox.recover(time.time_ns()) == 1
+            assert two.outbox.begin("rb-1")
+            async with open_client() as client:
+                (section,) = settings.rollback.targets
+                target = open_target(section, client, "test", time.time_ns)
+                with pytest.raises(LedgerError, match="taken over"):
+                    await carry_out(target, asked, first.outbox)
+            assert receiver.posts == []
+
+    asyncio.run(story())
