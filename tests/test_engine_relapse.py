@@ -52,6 +52,7 @@ def recovered(tracked: Tracked) -> Verdict:
         tracked.incident,
         state=IncidentState.RECOVERED,
         recovered_at_ns=tracked.incident.detected_at_ns,
+        acknowledged=Confirmation("acknowledged", "ada", 1),
         confirmations=(said, Confirmation("fix_in_review", "ada", 1, link="https://fix.test")),
     )
     return next(one for one in tracked.verdicts.values() if one.severity is not None)
@@ -70,6 +71,7 @@ def test_a_page_that_recovered_and_goes_bad_again_is_told_as_loudly(paged: Playe
     assert (again.id, again.state, again.recovered_at_ns) == (first.id, IncidentState.OPEN, None)
     # The fix is still in review; the all-clear is none any more.
     assert again.missing == ("signal_back", "comms_closed")
+    assert again.acknowledged is None
     assert respond(paged, verdict, NOWHERE) == []
 
 

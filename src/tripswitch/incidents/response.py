@@ -244,10 +244,14 @@ class Responder:
         """
         incident, old = tracked.incident, tracked.incident.rollback
         recovered_ns = incident.recovered_at_ns or now_ns
-        # An all-clear that was given is none any more.
+        # An all-clear that was given is none any more, and whoever was on it then may not be now.
         kept = tuple(one for one in incident.confirmations if one.what != COMMS_CLOSED)
         tracked.incident = replace(
-            incident, state=IncidentState.OPEN, recovered_at_ns=None, confirmations=kept
+            incident,
+            state=IncidentState.OPEN,
+            recovered_at_ns=None,
+            confirmations=kept,
+            acknowledged=None,
         )
         self.book.join(tracked, verdict)
         self.book.escalate(tracked, verdict)
