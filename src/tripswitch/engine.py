@@ -283,7 +283,7 @@ class Engine:
         self.mixes.take(settled.calls)
         changes = [*settled.changes, *self.changes.see_rubrics(scores)]
         return [
-            *self.news.of_arms(self.scopes.take_newcomers()),
+            *self.news.of_arms(self.scopes.take_newcomers(), self.now_ns),
             *self.news.of_changes(changes, self.now_ns),
             *self.news.of_leaks(self.intake.leaks.take_first_hits(), self.now_ns),
         ]
@@ -395,4 +395,5 @@ class Engine:
             "incidents_paging": sum(
                 one.incident.severity is Severity.PAGE for one in self.book.open.values()
             ),
+            "incidents_untold_changes_total": self.news.untold_changes,
         }

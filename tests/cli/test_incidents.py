@@ -52,7 +52,9 @@ def test_a_proposal_is_shown_approved_and_closed_from_the_command_line(tmp_path:
         shown = incidents("show", listed["id"], "--api", api).stdout
         assert "our_change: prompt version v18 came" in shown
         assert "cohort v18 to v17 by gateway, proposed: target" not in shown
-        assert "missing   signal_back, fix_in_review, comms_closed" in shown
+        assert "missing   the signal back inside its line" in shown
+        assert "state     open, began 20" in shown
+        assert f"approve (or reject) {listed['id']}" in " ".join(shown.split())
 
         assert listed["rollback"]["state"] == "proposed"
         rehearsed = tell_without_name("dry-run", listed["id"])

@@ -64,6 +64,10 @@ class RecordingSession:
         """Outcomes do nothing here."""
         return []
 
+    def undecided(self) -> list[str]:
+        """Nothing was commanded."""
+        return []
+
     def scores(self, evaluations: Sequence[Evaluation], now_ns: int) -> None:
         """Keep them."""
         self.posted_scores.extend(evaluations)

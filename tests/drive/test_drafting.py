@@ -177,3 +177,15 @@ def test_hostile_names_come_out_harmless_in_what_is_told(ledger: Ledger) -> None
     draft = json.loads(effect.body)["draft"]
     assert "\x1b" not in draft["tell"][0]
     assert "\n" not in draft["tell"][0]
+
+
+def test_a_service_of_many_tenants_makes_no_endless_message(ledger: Ledger) -> None:
+    many = [f"tenant-{number:06}" for number in range(50_000)]
+    config = Config.model_validate({"comms": {"tenants": many}})
+    drafts = Drafts(ledger)
+    drafted, _ = follow(ledger, drafts, happened(EventName.INCIDENT_OPENED), config=config)
+    assert isinstance(drafted, Event)
+    assert drafted.draft is not None
+    listed = drafted.draft["do_not_tell"]
+    assert len(listed) < 200
+    assert listed[-1] == f"and {50_000 - len(listed) + 1} more, see tripswitch comms"

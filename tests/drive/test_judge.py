@@ -38,7 +38,8 @@ class Scripted(RecordingSession):
         super().__init__(config, record)
         self.commands: list[Command] = []
         self.outcomes: list[RollbackOutcome] = []
-        self.is_faulty = False
+        self.is_faulty = self.is_deaf = False
+        self.waited_for: list[str] = []
         self.resumed: list[Snapshot] = []
         self.restored: list[Incident] = []
         self.past: list[RollbackPlan] = []
@@ -67,7 +68,13 @@ class Scripted(RecordingSession):
         commands, self.commands = self.commands, []
         return commands
 
+    def undecided(self) -> list[str]:
+        return [] if self.outcomes else self.waited_for
+
     def outcome(self, outcome: RollbackOutcome) -> list[Command]:
+        if self.is_deaf:
+            self.is_deaf = False
+            raise ValueError
         self.outcomes.append(outcome)
         return [Event(EventName.ROLLBACK_FAILED, NOW_NS, incident())]
 
@@ -265,5 +272,22 @@ def test_a_reload_says_in_one_line_what_became_of_the_evidence(tmp_path: Path) -
                 (line,) = [one for one in logs if one["event"] == "config_reloaded"]
                 assert line["rows_with_evidence"] == 7
                 assert line["dropped"] == ["what means something else now"]
+
+    asyncio.run(check())
+
+
+def test_an_answer_that_a_fault_swallowed_is_heard_at_the_next_tick(tmp_path: Path) -> None:
+    """So is one that another process on the ledger got: its engine is told, this one asks."""
+
+    async def check() -> None:
+        config = config_with(rollback={**unanswered(), "enabled": False}, detect={"tick": "1s"})
+        with Ledger(tmp_path / "ledger") as ledger:
+            async with judging(ledger, tmp_path, config) as bench:
+                bench.session.is_deaf, bench.session.waited_for = True, ["rb-1"]
+                bench.session.commands = [OPENED, Rollback("rb-1", plan(), OPENED)]
+                bench.tap.offer(b"body", NOW_NS)
+                await until(lambda: bench.session.outcomes)
+                assert bench.judge.counters()["judge_errors_total"] == 1
+                assert [one.state for one in bench.session.outcomes] == ["failed"]
 
     asyncio.run(check())

@@ -87,6 +87,9 @@ def test_state_follows_from_the_ledger() -> None:
     assert state_of(case(**OPEN)) == "monitoring"
     assert state_of(case(**OPEN, rollback=plan(state=RollbackState.UNDONE))) == "identified"
     assert state_of(case(**OPEN, rollback=None)) == "investigating"
+    # What a doubt holds back, or a person refused, names no cause.
+    for held in (RollbackState.PROPOSED, RollbackState.WITHHELD, RollbackState.REJECTED):
+        assert state_of(case(**OPEN, rollback=plan(state=held))) == "investigating"
 
 
 @pytest.mark.parametrize(
@@ -117,6 +120,13 @@ def test_consumers_are_not_told_that_one_goes_back_where_nobody_does() -> None:
     held = plan(state=RollbackState.WITHHELD)
     assert "going back" not in draft("consumer", state="identified", rollback=held).text
     assert "going back" in draft("consumer", state="identified").text
+
+
+def test_a_failover_is_not_said_to_put_a_version_back() -> None:
+    failover = plan(path="provider_failover", state=RollbackState.CONFIRMED)
+    for state in ("identified", "monitoring"):
+        assert "version" not in draft("consumer", state=state, rollback=failover).text
+    assert "the version that worked" in draft("consumer", state="monitoring").text
 
 
 def test_only_the_affected_tenants_and_who_must_not_be_told() -> None:

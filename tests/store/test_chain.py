@@ -12,6 +12,7 @@ import pytest
 
 from tests.store.samples import NOW_NS, effect, event, notification
 from tripswitch.model.clocktext import rfc3339
+from tripswitch.model.incident import IncidentState
 from tripswitch.model.outbox import EffectState
 from tripswitch.store.ledger import Ledger
 
@@ -57,6 +58,9 @@ def test_every_send_and_answer_of_a_rollback_is_a_link(tmp_path: Path) -> None:
     [
         "UPDATE events SET body = replace(body, 'ok', 'no') WHERE id = 2",
         "DELETE FROM events WHERE id = 2",
+        "UPDATE events SET incident_id = 'inc-9' WHERE id = 3",
+        "DELETE FROM events WHERE id = 3",
+        "DELETE FROM events WHERE id >= 2",
     ],
 )
 def test_an_answer_that_was_edited_or_removed_shows(tmp_path: Path, change: str) -> None:
@@ -103,3 +107,27 @@ def test_what_a_crash_cut_off_is_added_by_who_settles_it(tmp_path: Path) -> None
         ledger.outbox.recover(NOW_NS)
         assert [one["action"]["state"] for one in calls_of(ledger)] == ["sending", "unknown"]
         assert ledger.broken_link() is None
+
+
+def test_what_was_removed_at_the_end_shows_also_after_more_was_added(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "ledger") as ledger:
+        ledger.record([event(), event()], [])
+        with closing(sqlite3.connect(tmp_path / "ledger", isolation_level=None)) as other:
+            other.execute("DELETE FROM events WHERE id = 2")
+        assert ledger.broken_link() == 2
+        ledger.record([event()], [])
+        assert ledger.broken_link() == 2
+
+
+def test_removing_everything_shows_but_for_what_was_pruned(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "ledger") as ledger:
+        resolved = event(state=IncidentState.RESOLVED, resolved_at_ns=NOW_NS)
+        ledger.record([resolved, resolved], [])
+        ledger.prune(NOW_NS + 1)
+        assert ledger.events(0, 9) == []
+        assert ledger.broken_link() is None
+        ledger.record([event()], [])
+        assert ledger.broken_link() is None
+        with closing(sqlite3.connect(tmp_path / "ledger", isolation_level=None)) as other:
+            other.execute("DELETE FROM events")
+        assert ledger.broken_link() == 3

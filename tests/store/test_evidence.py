@@ -143,3 +143,13 @@ def test_the_ledger_gives_all_that_is_known_of_an_incident(tmp_path: Path) -> No
         audit = ledger.audit()
         assert audit["whole"]
         assert (audit["events"], audit["tip"]) == (2, found["timeline"][-1]["link"])
+
+
+def test_sealing_again_writes_over_nothing_also_where_a_bundle_was_damaged(tmp_path: Path) -> None:
+    vault = Vault(tmp_path)
+    first, second = (vault.seal(file_of(), "a: 1\n", None, []) for _ in range(2))
+    (first.path / MANIFEST).unlink()
+    third = vault.seal(file_of(), "a: 2\n", None, [])
+    assert third.path.name == "3"
+    assert vault.damage(second.path) == []
+    assert (second.path / "config.yaml").read_text() == "a: 1\n"

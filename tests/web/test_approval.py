@@ -24,7 +24,8 @@ def desk(tmp_path: Path) -> Desk:
 
 def path_of(desk: Desk) -> str:
     incident = desk.ledger.incidents(1)[0]
-    return f"/approve/{desk.links.token(incident['id'], incident['rollback']['key'])}"
+    plan = incident["rollback"]
+    return f"/approve/{desk.links.token(incident['id'], plan['key'], plan['expires'] or '')}"
 
 
 def test_a_link_shows_what_will_be_done_with_one_button(desk: Desk) -> None:
@@ -56,11 +57,20 @@ def test_a_form_from_elsewhere_approves_nothing(desk: Desk) -> None:
 
 def test_a_link_of_another_plan_or_incident_does_nothing(desk: Desk) -> None:
     incident = desk.ledger.incidents(1)[0]
-    other = f"/approve/{desk.links.token(incident['id'], 'rb_other')}"
+    other = f"/approve/{desk.links.token(incident['id'], 'rb_other', '')}"
     assert "another plan now" in Document(desk.get(other).text).text
     assert desk.send(other, {"name": "ada"}).status_code == 409
-    gone = f"/approve/{desk.links.token('inc_0', 'rb_other')}"
+    gone = f"/approve/{desk.links.token('inc_0', 'rb_other', '')}"
     assert desk.get(gone).status_code == desk.send(gone, {"name": "ada"}).status_code == 410
+
+
+def test_a_link_ends_with_the_proposal_that_it_was_made_for(desk: Desk) -> None:
+    """Nobody answered, and it was proposed again: the old message's link approves nothing."""
+    incident = desk.ledger.incidents(1)[0]
+    before = desk.links.token(incident["id"], incident["rollback"]["key"], "2026-01-01T00:00:00Z")
+    assert "was proposed anew" in Document(desk.get(f"/approve/{before}").text).text
+    assert desk.send(f"/approve/{before}", {"name": "ada"}).status_code == 409
+    assert desk.ledger.incidents(1)[0]["rollback"]["state"] == "proposed"
 
 
 def test_guessed_links_are_slowed_down(desk: Desk) -> None:
@@ -74,7 +84,7 @@ def test_links_end_after_a_day() -> None:
     links = ApprovalLinks(b"k" * 32, lambda: now[0])
     token = links.link(BASE, plan(), "inc_1").rpartition("/")[2]
     found = links.read(token)
-    assert found == Approval("inc_1", plan().key, 1_000_000 + LASTS_S)
+    assert found == Approval("inc_1", plan().key, 1_000_000 + LASTS_S, "")
     assert not links.is_over(found)
     now[0] += LASTS_S
     assert links.is_over(found)
@@ -88,7 +98,7 @@ def test_a_link_begins_with_the_address_that_was_given() -> None:
 
 
 def test_links_of_one_state_folder_are_read_by_every_process(tmp_path: Path) -> None:
-    token = approval_links(tmp_path).token("inc_1", "rb_1")
+    token = approval_links(tmp_path).token("inc_1", "rb_1", "")
     assert approval_links(tmp_path).read(token) is not None
     (tmp_path / "other").mkdir()
     assert approval_links(tmp_path / "other").read(token) is None
@@ -108,7 +118,7 @@ def test_what_was_not_made_here_stands_for_nothing(text: str) -> None:
 @given(st.data())
 def test_one_changed_letter_is_enough(data: st.DataObject) -> None:
     links = ApprovalLinks(b"k" * 32, lambda: 5.0)
-    token = links.token("inc_1", "rb_1")
+    token = links.token("inc_1", "rb_1", "")
     place = data.draw(st.integers(0, token.index(".") - 1))
     letter = data.draw(st.sampled_from("ABCXYZabcxyz019-_"))
     changed = token[:place] + letter + token[place + 1 :]

@@ -25,11 +25,19 @@ from tripswitch.actions.carry_out import carry_out, with_kept
 from tripswitch.actions.exchange import open_client
 from tripswitch.actions.notify.delivery import Delivery
 from tripswitch.actions.notify.opening import Means, Notifiers
+from tripswitch.actions.rollback.asked import route_of
 from tripswitch.actions.targets import open_targets
 from tripswitch.errors import LedgerError
 from tripswitch.model.clocktext import NS_PER_S
 from tripswitch.model.messages import RollbackOutcome
-from tripswitch.model.outbox import Effect, EffectKind, EffectState, Lane, Outbox
+from tripswitch.model.outbox import (
+    RECALLED_NS,
+    Effect,
+    EffectKind,
+    EffectState,
+    Lane,
+    Outbox,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,8 +96,8 @@ class Executor:
             note=self._note,
             counters=self.counters,
         )
-        self._rollback_enabled = config.rollback.enabled
         self._waiting = dict.fromkeys(EffectKind, 0)
+        self._settings = config.rollback
         self._gone: set[Lane] = set()
         self._told_unknown: set[str] = set()
         self._read_backs: Counter[str] = Counter()
@@ -128,7 +136,7 @@ class Executor:
 
     def reload(self, config: Config) -> None:
         """Take the kill switch from a new configuration; it holds from the next attempt on."""
-        self._rollback_enabled = config.rollback.enabled
+        self._settings = config.rollback
         self.delivery.reload(config)
 
     def figures(self) -> dict[tuple[str, str, str, str], int]:
@@ -137,7 +145,7 @@ class Executor:
             ("actions_waiting", kind.value, "", ""): number
             for kind, number in self._waiting.items()
         }
-        enabled = {("actions_rollback_enabled", "", "", ""): int(self._rollback_enabled)}
+        enabled = {("actions_rollback_enabled", "", "", ""): int(self._settings.enabled)}
         return self.counters | waiting | enabled
 
     async def close(self, grace_s: float = 5.0) -> None:
@@ -250,10 +258,15 @@ class Executor:
 
     def _reason_against(self, effect: Effect, *, configured: bool) -> str:
         """Return why an effect must not be tried now, empty when it may."""
+        if effect.not_after_ns == RECALLED_NS:
+            return "recalled before it went: it was decided otherwise meanwhile"
         if self._now_ns() > effect.not_after_ns:
             return f"given up: not delivered in time; last: {effect.last_result or 'not tried'}"
-        if effect.kind is EffectKind.ROLLBACK and not self._rollback_enabled:
-            return "kill switch: rollback.enabled is false"
+        if effect.kind is EffectKind.ROLLBACK:
+            if not self._settings.enabled:
+                return "kill switch: rollback.enabled is false"
+            if route_of(effect) in self._settings.disabled_routes:
+                return "kill switch: rollback.disabled_routes names its route"
         if not configured:
             return f'no target named "{effect.target}" is configured'
         if (effect.kind, effect.target) in self._gone:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tripswitch.cli.status import printable
+from tripswitch.model.incident import CONFIRMATIONS
 
 
 def show_incidents(found: list[dict[str, Any]]) -> None:
@@ -46,7 +47,7 @@ def show_incident(file: dict[str, Any]) -> None:
     incident = file["incident"]
     security = ", security" if incident["security"] else ""
     say(f"{incident['id']}  {incident['shape']}, {incident['severity']}{security}")
-    say(f"state     {incident['state']}, since {incident['onset']}")
+    say(f"state     {_state(incident)}")
     say(f"scope     {_scope(incident['scope'])}")
     say(f"why       {incident['why']}")
     triage = incident["triage"]
@@ -67,19 +68,37 @@ def show_incident(file: dict[str, Any]) -> None:
             f"rollback  {plan['path']} {plan['from']} to {plan['to']} by {plan['target']}, "
             f"{plan['state']}{reason}"
         )
+        if plan["state"] == "proposed":
+            say(
+                f"          answer by {plan['expires']}: tripswitch incidents approve (or reject) "
+                f"{incident['id']}; dry-run shows what it would send"
+            )
     tenants = ", ".join(f"{each['tenant']} {each['calls']}" for each in incident["tenants"])
     if tenants:
         say(f"tenants   {tenants}")
     if incident["missing"]:
-        say(f"missing   {', '.join(incident['missing'])}")
+        words = [CONFIRMATIONS.get(one, one) for one in incident["missing"]]
+        say(f"missing   {'; '.join(words)}")
     say()
     for event in file["timeline"]:
         say(f"{event['time']}  {event['event']:<22} {event['detail']}")
     for action in file["actions"]:
         say(
             f"{action['finished'] or action['occurred']}  called {action['target']:<15} "
-            f"{action['state']} after {action['attempts']} attempts: {action['last_result']}"
+            f"{action['state']} after {action['attempts']} "
+            f"attempt{'' if action['attempts'] == 1 else 's'}: {action['last_result']}"
         )
+
+
+def _state(incident: dict[str, Any]) -> str:
+    """Return how it stands and since when, when it began, and who is on it."""
+    since = incident.get(f"{incident['state']}_at")
+    words = [incident["state"] + (f" since {since}" if since else "")]
+    words.append(f"began {incident['onset']}, noticed {incident['detected_at']}")
+    acknowledged = incident.get("acknowledged")
+    if acknowledged:
+        words.append(f"acknowledged by {acknowledged['by']}")
+    return ", ".join(words)
 
 
 def show_dry_run(found: dict[str, Any]) -> None:

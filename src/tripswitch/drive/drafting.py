@@ -37,6 +37,7 @@ _CHANGING: Final = frozenset(
         EventName.INCIDENT_OPENED,
         EventName.INCIDENT_ESCALATED,
         EventName.INCIDENT_RECOVERED,
+        EventName.INCIDENT_UNRECOVERED,
         EventName.ROLLBACK_PLANNED,
         EventName.ROLLBACK_APPROVED,
         EventName.ROLLBACK_CONFIRMED,
@@ -48,6 +49,7 @@ _CHANGING: Final = frozenset(
 """Events after which something else may be said."""
 
 _MOST_CHARS: Final = 4000
+_MOST_LISTED_CHARS: Final = 2000
 _log = structlog.get_logger(__name__)
 
 
@@ -138,7 +140,19 @@ def _as_json(case: Case, consumer: CommsDraft, engineering: CommsDraft) -> dict[
         "body": consumer.text[:_MOST_CHARS] if title else "",
         "engineering": engineering.text[:_MOST_CHARS],
         "next_update": consumer.next_update or None,
-        "tell": None if consumer.tell is None else list(consumer.tell),
-        "do_not_tell": None if consumer.do_not_tell is None else list(consumer.do_not_tell),
-        "holds": [hold.sentence() for hold in (consumer if title else engineering).holds],
+        "tell": None if consumer.tell is None else _listed(consumer.tell),
+        "do_not_tell": None if consumer.do_not_tell is None else _listed(consumer.do_not_tell),
+        "holds": _listed([one.sentence() for one in (consumer if title else engineering).holds]),
     }
+
+
+def _listed(names: Sequence[str]) -> list[str]:
+    """Return as many names as a message has room for, and how many more there are."""
+    found: list[str] = []
+    room = _MOST_LISTED_CHARS
+    for name in names:
+        room -= len(name)
+        if room < 0:
+            return [*found, f"and {len(names) - len(found)} more, see tripswitch comms"]
+        found.append(name)
+    return found

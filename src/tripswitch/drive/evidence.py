@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _SEALED_AT: Final = (
     EventName.INCIDENT_OPENED,
     EventName.INCIDENT_ESCALATED,
+    EventName.INCIDENT_UNRECOVERED,
     EventName.INCIDENT_RESOLVED,
 )
 _log = structlog.get_logger(__name__)

@@ -25,7 +25,7 @@ from tripswitch.drive.posted import read_changes, read_instruction, read_opening
 from tripswitch.drive.recorder import Recorder
 from tripswitch.drive.rehearsed import rehearsed
 from tripswitch.drive.session import Arrival
-from tripswitch.errors import ConfigError
+from tripswitch.errors import ConfigError, LedgerError
 from tripswitch.incidents.due import MOST_AWAITED
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_S, rfc3339
 from tripswitch.model.incident import RollbackState
@@ -85,6 +85,7 @@ class Judge:
         self._snapshots = snapshots
         self._evidence = evidence
         self._pruned_ns = 0
+        self._heard: set[tuple[str, str]] = set()
         self._faults_before = 0
         self._ledger = ledger
         self._inbox = inbox
@@ -315,6 +316,7 @@ class Judge:
             tick_s = self.config.detect.tick
             await asyncio.sleep(tick_s - time.time() % tick_s)
             self._record(self._guarded(lambda: self.session.advance(time.time_ns())) or [])
+            self._hear_overlooked()
             self._guarded(self._prune)
 
     async def _keep_snapshots(self) -> None:
@@ -353,7 +355,24 @@ class Judge:
             self._inbox.send({"consumed": self._consumed, "counters": self.counters()})
 
     def _take_outcome(self, outcome: RollbackOutcome) -> None:
-        self._record(self._guarded(lambda: self.session.outcome(outcome)) or [])
+        commands = self._guarded(lambda: self.session.outcome(outcome))
+        if commands is not None:
+            self._heard.add((outcome.key, outcome.state))
+            self._record(commands)
+
+    def _hear_overlooked(self) -> None:
+        """Take in what became of calls that another process made, or that a fault swallowed."""
+        undecided = self._guarded(self.session.undecided) or []
+        self._heard = {one for one in self._heard if one[0] in undecided}
+        try:
+            found = self._ledger.settled_rollbacks(undecided)
+        except LedgerError:
+            # Counted where it is written to; the next tick asks again.
+            return
+        for outcome in found:
+            # What may or may not have acted stays undecided, and is said once.
+            if (outcome.key, outcome.state) not in self._heard:
+                self._take_outcome(outcome)
 
     def _lose(self, requests: int) -> None:
         self._guarded(lambda: self.session.lost(requests))

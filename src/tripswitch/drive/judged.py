@@ -33,6 +33,9 @@ class Judged(Protocol):
     def outcome(self, outcome: RollbackOutcome) -> list[Command]:
         """Take in what became of a rollback."""
 
+    def undecided(self) -> list[str]:
+        """Return the keys of calls that were commanded and of which no end was heard yet."""
+
     def scores(self, evaluations: Sequence[Evaluation], now_ns: int) -> None:
         """Take scores that came by the API."""
 

@@ -102,6 +102,10 @@ class Session:
         """Take in what became of a rollback."""
         return self.engine.outcome(outcome)
 
+    def undecided(self) -> list[str]:
+        """Return the keys of calls that were commanded and of which no end was heard yet."""
+        return self.engine.book.undecided()
+
     def instruct(self, instruction: Instruction) -> list[Command]:
         """Take in what a person wants. Raises InstructionError where nothing can follow."""
         return self.engine.instruct(instruction)

@@ -62,6 +62,7 @@ JUDGE_TEXTS = {
     "windows_unpriced_requests_total": "Requests with tokens whose cost nobody knows, left out.",
     "incidents_open": "Incidents open now.",
     "incidents_paging": "Those of them that page.",
+    "incidents_untold_changes_total": "Changes beyond 60 a minute: known, but not in the ledger.",
     "judge_errors_total": "Faults inside the judge; each cost the batch or step it arose in.",
     "ledger_errors_total": "Times the ledger on disk refused to be written by the judge.",
     "ledger_unrecorded_commands": "Commands waiting for a ledger that cannot be written.",

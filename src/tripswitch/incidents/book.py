@@ -37,6 +37,8 @@ _MOST_CLOSED: Final = 1_000
 # As many as the ledger keeps.
 _MOST_ROLLBACKS: Final = 10_000
 
+_UNDECIDED: Final = (RollbackState.PLANNED, RollbackState.UNKNOWN, RollbackState.UNDOING)
+
 QUIET_EVENTS: Final = frozenset(
     {
         EventName.ACTION_ANSWERED,
@@ -103,7 +105,7 @@ class Book:
         security = verdict.signal in SECURITY
         for upstream in _upstreams(verdict):
             # What a provider does to all is told once, and not again of each.
-            if upstream == verdict.scope or Subject(upstream, security) in self.open:
+            if upstream == verdict.scope or self._is_going_on(Subject(upstream, security)):
                 return Subject(upstream, security)
         for subject, tracked in self.open.items():
             # What was said of a provider holds for those that it served, also once they left it.
@@ -112,11 +114,17 @@ class Book:
                 and tracked.incident.shape is verdict.shape
                 and verdict.comparison is not Comparison.CONTROL
                 and subject.security == security
+                and self._is_going_on(subject)
             ):
                 return subject
         arm = Subject(verdict.scope.arm(), security)
         family = Subject(verdict.scope.family(), security)
-        return family if verdict.is_common or family in self.open else arm
+        return family if verdict.is_common or self._is_going_on(family) else arm
+
+    def _is_going_on(self, subject: Subject) -> bool:
+        """Return whether an incident is open that has not recovered: only that takes others in."""
+        tracked = self.open.get(subject)
+        return tracked is not None and tracked.incident.state is IncidentState.OPEN
 
     def covering(self, scope: Scope) -> Tracked | None:
         """Return the open incident on the arm or family of ``scope``."""
@@ -141,6 +149,15 @@ class Book:
             if any(plan is not None and key in plan.keys for plan in plans):
                 return tracked
         return None
+
+    def undecided(self) -> list[str]:
+        """Return the keys of the calls of open incidents of which no end is known yet."""
+        return [
+            plan.undo_key if plan.state is RollbackState.UNDOING else plan.key
+            for tracked in self.open.values()
+            for plan in (*tracked.incident.rollbacks, tracked.incident.rollback)
+            if plan is not None and plan.state in _UNDECIDED
+        ]
 
     def episodes_of(self, verdict: Verdict) -> int:
         """Return the number of the episode of a verdict's subject, 1 for the first."""
@@ -276,12 +293,10 @@ class Book:
         return is_new
 
     def is_blame_new(self, tracked: Tracked, verdict: Verdict) -> bool:
-        """Return whether a verdict puts the blame on its arm that put it nowhere until now."""
+        """Return whether a verdict blames an arm and its signal blamed none until now."""
         before = tracked.verdicts.get(_verdict_key(verdict))
-        return (
-            before is not None
-            and before.comparison in (None, Comparison.HISTORY)
-            and verdict.comparison is Comparison.CONTROL
+        return verdict.comparison is Comparison.CONTROL and (
+            before is None or before.comparison in (None, Comparison.HISTORY)
         )
 
     def escalate(self, tracked: Tracked, verdict: Verdict) -> None:

@@ -25,7 +25,7 @@ class ChangeLog:
     def __init__(self) -> None:
         self._serving: OrderedDict[Scope, str | None] = OrderedDict()
         self._changes: deque[Change] = deque(maxlen=_MOST_CHANGES)
-        self._rubrics: dict[str, None] = {}
+        self._rubrics: OrderedDict[str, None] = OrderedDict()
 
     def see_arm(self, arm: Scope, first_seen_ns: int, *, found_running: bool) -> Change | None:
         """Note that ``arm`` was seen for the first time; return the change, if it is one."""
@@ -48,11 +48,15 @@ class ChangeLog:
         """
         found = []
         for row, rubric in enumerate(scores.rubric):
-            if rubric in self._rubrics or len(self._rubrics) >= _MOST_RUBRICS:
+            if rubric in self._rubrics:
+                self._rubrics.move_to_end(rubric)
                 continue
             name, opening, _ = rubric.partition(" (")
             before = [known for known in self._rubrics if known.partition(" (")[0] == name]
             self._rubrics[rubric] = None
+            if len(self._rubrics) > _MOST_RUBRICS:
+                # The one not heard of for longest: a flood of names must not blind us to a change.
+                self._rubrics.popitem(last=False)
             if opening and before:
                 scope = scores.scopes.distinct[int(scores.scopes.codes[row])]
                 moment_ns = int(scores.end[row])
@@ -87,7 +91,7 @@ class ChangeLog:
             scope = snapshot.scope(number)
             if scope is not None:
                 self._changes.append(Change(kind, time_ns, scope, before, after))
-        self._rubrics = dict.fromkeys(snapshot.facts.get("changes.rubrics", ()))
+        self._rubrics = OrderedDict.fromkeys(snapshot.facts.get("changes.rubrics", ()))
         for number, version in snapshot.facts["changes.serving"]:
             scope = snapshot.scope(number)
             if scope is not None:

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 from tripswitch.incidents.case import Case
 from tripswitch.incidents.comms_check import Hold, holds_of
+from tripswitch.incidents.ladder import VERSIONS
 from tripswitch.incidents.postmortem.figures import figures_of
 from tripswitch.incidents.rendering import render
 from tripswitch.incidents.values import clock_text, lasted_text, moment_text
@@ -41,6 +42,7 @@ _CONSUMER_OVER: Final = {
     "outage": "Requests are answered as usual again.",
 }
 
+_NEVER_ASKED: Final = ("proposed", "withheld", "rejected", "expired")
 _GOING_BACK: Final = ("planned", "acknowledged", "confirmed")
 
 _UNNAMED: Final = "the assistant"
@@ -97,7 +99,9 @@ def state_of(case: Case) -> State:
     if case.rollback is not None and case.rollback.state == "confirmed":
         # An answer of the target is no traffic; until the spans show it nothing was put back.
         return "monitoring"
-    if case.rollback is not None or case.cause in ("our_change", "provider"):
+    was_asked = case.rollback is not None and case.rollback.state not in _NEVER_ASKED
+    if was_asked or case.cause in ("our_change", "provider"):
+        # A rollback that a doubt holds back names no cause by itself.
         return "identified"
     return "investigating"
 
@@ -187,6 +191,7 @@ def _values(case: Case, settings: CommsSettings) -> dict[str, Any]:
         "effect": _CONSUMER_EFFECT[case.shape] if _is_noticed(case) else "",
         "effect_over": _CONSUMER_OVER[case.shape] if _is_noticed(case) else "",
         "is_going_back": plan is not None and plan.state in _GOING_BACK,
+        "is_version": plan is not None and plan.path in VERSIONS,
         "is_providers": case.cause == "provider",
     }
 

@@ -23,6 +23,7 @@ from tripswitch.incidents.due import Reminders
 from tripswitch.incidents.ladder import BY_SIGNAL, HELD
 from tripswitch.incidents.moving import FEWEST_CALLS, Mover
 from tripswitch.incidents.recovery import Recovery
+from tripswitch.incidents.triage import over
 from tripswitch.incidents.watching import CALLED, Watcher, is_emptied
 from tripswitch.model.clocktext import NS_PER_MINUTE, NS_PER_S, minutes_text
 from tripswitch.model.incident import Incident, IncidentState, RollbackPlan, RollbackState
@@ -106,6 +107,9 @@ class Follower:
         if incident.missing:
             return []
         tracked.incident = replace(incident, state=IncidentState.RESOLVED, resolved_at_ns=now_ns)
+        if incident.state is IncidentState.OPEN and not incident.opened_by:
+            found = over(incident.triage, is_proven=False)
+            tracked.incident = replace(tracked.incident, triage=found)
         key = next(key for key, other in self.book.open.items() if other is tracked)
         self.book.close(key, now_ns, settings)
         lasted = minutes_text(now_ns - incident.onset_ns)
@@ -175,6 +179,10 @@ class Follower:
         return commands + self.on_spent(tracked, now_ns, config)
 
     def _confirmed(self, tracked: Tracked, now_ns: int, detail: str) -> list[Command]:
+        plan = _plan_of(tracked)
+        # One that failed may have been ours after all; one that never went was not.
+        is_ours = plan.state in (*CALLED, RollbackState.FAILED)
+        tracked.incident = replace(tracked.incident, rollback=replace(plan, by_another=not is_ours))
         with_rollback(tracked, RollbackState.CONFIRMED, detail)
         tracked.confirmed_ns = now_ns
         waited_ns = now_ns - (tracked.called_ns or now_ns)
@@ -271,7 +279,12 @@ class Follower:
             took = f"{plan.from_version} on {plan.to_version}: the signal is back, {detail}"
             commands += self._confirmed(tracked, now_ns, took)
         incident = tracked.incident
-        tracked.incident = replace(incident, state=IncidentState.RECOVERED, recovered_at_ns=now_ns)
+        tracked.incident = replace(
+            incident,
+            state=IncidentState.RECOVERED,
+            recovered_at_ns=now_ns,
+            triage=over(incident.triage, is_proven=True),
+        )
         self.forget_evidence(incident, now_ns)
         commands += emit(EventName.INCIDENT_RECOVERED, now_ns, tracked, detail)
         return commands + self.resolve_if_complete(tracked, now_ns, config.incidents)

@@ -175,6 +175,8 @@ def _decided(state: RollbackState, by: str, bad: str) -> str:
         return f"{by} decided that {bad} is not to be rolled back here"
     if state in (RollbackState.UNDONE, RollbackState.UNDOING):
         return f"{by or 'tripswitch'} took the rollback of {bad} back: a person decides"
+    if state is RollbackState.FAILED:
+        return f"rolling {bad} back here failed before, and is not tried again: a person decides"
     return f"{bad} was rolled back here before, and is not rolled back twice: a person decides"
 
 

@@ -35,6 +35,7 @@ _UNDOABLE: Final = (
     RollbackState.CONFIRMED,
     RollbackState.FAILED,
 )
+_HOLDING_NOTHING: Final = (RollbackState.EXPIRED, RollbackState.RELEASED)
 _WRITTEN: Final = (Act.UPDATE_POSTED, Act.POSTMORTEM_DRAFTED, Act.POSTMORTEM_PUBLISHED)
 _LONGEST_NAME: Final = 200
 _LONGEST_NOTE: Final = 2_000
@@ -88,7 +89,7 @@ class Instructor:
     def undo_by_policy(self, tracked: Tracked, now_ns: int) -> list[Command]:
         """Take back a rollback that did not help, because the configuration says so."""
         plan = tracked.incident.rollback
-        if plan is None or plan.state not in _UNDOABLE:
+        if plan is None or plan.state not in _UNDOABLE or plan.by_another:
             return []
         return undo(self.book, tracked, plan, "", now_ns, "it did not help")
 
@@ -113,6 +114,12 @@ class Instructor:
             )
         if tracked.incident.state is not IncidentState.OPEN:
             raise InstructionError("it has recovered meanwhile: there is nothing to roll back")
+        known = self.book.past_rollbacks.get(plan.key)
+        if known is not None and known.state is not RollbackState.EXPIRED:
+            raise InstructionError(
+                f"the very same move was decided on in {known.incident_id or 'another incident'}, "
+                f"where it is {known.state.value}; look there"
+            )
         route = tracked.incident.scope.route
         if not config.rollback.enabled or route in config.rollback.disabled_routes:
             raise InstructionError("the kill switch is on; take it off in the configuration first")
@@ -134,34 +141,54 @@ class Instructor:
         self, tracked: Tracked, instruction: Instruction, now_ns: int, _config: Config
     ) -> list[Command]:
         plan = _plan_in(tracked.incident, _UNDOABLE, "undo")
+        if plan.by_another:
+            raise InstructionError(
+                f"nothing to undo: somebody else moved {plan.from_version} to {plan.to_version}, "
+                f"{plan.target} was not asked"
+            )
         return undo(self.book, tracked, plan, instruction.by, now_ns, instruction.note)
 
     def _release(self, instruction: Instruction, now_ns: int) -> list[Command]:
         """Let a version that was rolled back serve again, be its incident still open or not."""
-        plan = next(
-            (
-                each
-                for each in reversed(self.book.past_rollbacks.values())
-                if each.incident_id == instruction.incident_id
-            ),
-            None,
-        )
-        if plan is None or plan.state is RollbackState.RELEASED:
+        tracked = self.book.by_id(instruction.incident_id)
+        own: set[str] = set()
+        if tracked is not None:
+            plans = (*tracked.incident.rollbacks, tracked.incident.rollback)
+            # A sibling on the same arm may have the very same move.
+            own = {each.key for each in plans if each is not None}
+        held = [
+            each
+            for each in self.book.past_rollbacks.values()
+            if (each.incident_id == instruction.incident_id or each.key in own)
+            and each.state not in _HOLDING_NOTHING
+        ]
+        if not held:
             raise InstructionError(
                 f"incident {instruction.incident_id[:80]} holds no version back from serving"
             )
-        released = replace(plan, state=RollbackState.RELEASED, decided_by=instruction.by)
-        self.book.note_rollback(released)
+        plan = held[-1]
+        released = {
+            each.key: replace(each, state=RollbackState.RELEASED, decided_by=instruction.by)
+            for each in held
+        }
+        for each in released.values():
+            self.book.note_rollback(each)
         note = f": {instruction.note}" if instruction.note else ""
         detail = (
             f"{instruction.by} lets {plan.from_version} serve {plan.pointer.label()} again{note}; "
             "it may be rolled back anew"
         )
-        tracked = self.book.by_id(instruction.incident_id)
         if tracked is None:
-            return [Event(EventName.ROLLBACK_RELEASED, now_ns, None, detail=detail, plan=released)]
-        if tracked.incident.rollback is not None and tracked.incident.rollback.key == plan.key:
-            tracked.incident = replace(tracked.incident, rollback=released)
+            return [
+                Event(EventName.ROLLBACK_RELEASED, now_ns, None, detail=detail, plan=each)
+                for each in released.values()
+            ]
+        incident = tracked.incident
+        behind = tuple(released.get(each.key, each) for each in incident.rollbacks)
+        tracked.incident = replace(incident, rollbacks=behind)
+        if incident.rollback is not None and incident.rollback.key in released:
+            now = released[incident.rollback.key]
+            tracked.incident = replace(tracked.incident, rollback=now)
         return emit(EventName.ROLLBACK_RELEASED, now_ns, tracked, detail)
 
     def _confirm(

@@ -18,9 +18,12 @@ from tripswitch.incidents.contrast import Contrast
 from tripswitch.incidents.exemplars import Exemplars
 from tripswitch.incidents.facts import FactFinder, Facts
 from tripswitch.incidents.follow import Follower
+from tripswitch.incidents.ladder import VERSIONS
 from tripswitch.incidents.plan import plan_rollback
 from tripswitch.incidents.triage import Circumstances, triage
+from tripswitch.model.clocktext import NS_PER_S, minutes_text
 from tripswitch.model.incident import (
+    COMMS_CLOSED,
     Confirmation,
     IncidentState,
     RollbackPlan,
@@ -59,8 +62,13 @@ class Responder:
         tracked = self.book.open.get(self.book.key_of(verdict))
         if tracked is None:
             return self._open(verdict, now_ns, config)
+        if tracked.incident.state is IncidentState.RECOVERED and verdict.severity is Severity.PAGE:
+            return self._relapse(tracked, verdict, now_ns, config)
         commands: list[Command] = []
         is_blame_new = self.book.is_blame_new(tracked, verdict)
+        if tracked.incident.rollback is not None and tracked.blaming is None:
+            # A restart without a snapshot forgot what the plan stands on, which the ladder needs.
+            tracked.blaming = verdict
         if self.book.join(tracked, verdict):
             commands += emit(
                 EventName.INCIDENT_UPDATED, now_ns, tracked, f"joined by {verdict.why}"
@@ -72,7 +80,8 @@ class Responder:
             commands += emit(EventName.INCIDENT_ESCALATED, now_ns, tracked, verdict.why)
             commands += self._carry(tracked, plan, now_ns)
         elif verdict.severity is Severity.PAGE and is_blame_new:
-            # What paged by itself, a leak, is blamed on an arm once its control is proven better.
+            # What paged by itself, a leak, is blamed on an arm once its control is proven better,
+            # and so is a page that blamed nobody once another of its signals does.
             plan = self._triage(tracked, verdict, now_ns, config)
             commands += self._carry(tracked, plan, now_ns)
         return commands
@@ -134,6 +143,14 @@ class Responder:
         if plan is None or verdict is None:
             return []
         tracked.tried.add((plan.path, plan.target))
+        if plan.path in VERSIONS and RollbackState.CONFIRMED in (
+            plan.state,
+            plan.state_before_undo,
+        ):
+            # The version is gone, and that did not help: another lever on it would not either.
+            tracked.tried.update(
+                (path, target.name) for path in VERSIONS for target in config.rollback.targets
+            )
         facts = self.fact_finder.facts(verdict, config, now_ns)
         following = plan_rollback(verdict, facts, config, now_ns, tracked.tried)
         if following is None:
@@ -159,8 +176,19 @@ class Responder:
             return []
         facts = self.fact_finder.facts(verdict, config, now_ns)
         fresh = plan_rollback(verdict, facts, config, now_ns, tracked.tried)
-        if fresh is None or fresh.key != plan.key or fresh.state is not RollbackState.PROPOSED:
+        if fresh is None or fresh.key != plan.key or fresh.state is RollbackState.WITHHELD:
             return []
+        if fresh.state is RollbackState.PLANNED:
+            # What held it back is gone, but a person was asked: it does not go by itself now.
+            expires_ns = now_ns + int(config.rollback.proposal_expires * NS_PER_S)
+            reason = "nothing holds it back any more, but a person was asked"
+            fresh = replace(
+                fresh,
+                state=RollbackState.PROPOSED,
+                mode="propose",
+                reason=reason,
+                expires_ns=expires_ns,
+            )
         return self._carry(tracked, replace(fresh, proposals=plan.proposals + 1), now_ns)
 
     def _undo_outcome(
@@ -205,6 +233,40 @@ class Responder:
         commands += self._carry(tracked, plan, now_ns)
         self.follower.start(tracked, now_ns)
         return commands + self._merge_into(tracked, now_ns, config)
+
+    def _relapse(
+        self, tracked: Tracked, verdict: Verdict, now_ns: int, config: Config
+    ) -> list[Command]:
+        """Open anew what had recovered, was not closed yet and pages again: as loud as a page.
+
+        It is the same incident, whose alert is still open at every pager. What was rolled back
+        before stays a person's matter; where nothing was, it is planned now.
+        """
+        incident, old = tracked.incident, tracked.incident.rollback
+        recovered_ns = incident.recovered_at_ns or now_ns
+        # An all-clear that was given is none any more, and whoever was on it then may not be now.
+        kept = tuple(one for one in incident.confirmations if one.what != COMMS_CLOSED)
+        tracked.incident = replace(
+            incident,
+            state=IncidentState.OPEN,
+            recovered_at_ns=None,
+            confirmations=kept,
+            acknowledged=None,
+        )
+        self.book.join(tracked, verdict)
+        self.book.escalate(tracked, verdict)
+        self._refresh_exemplars(tracked, config)
+        self.follower.start(tracked, now_ns)
+        # What helped once was not the wrong cause.
+        tracked.is_unrecovered = old is not None and old.state is RollbackState.CONFIRMED
+        plan = self._triage(tracked, verdict, now_ns, config)
+        detail = (
+            f"bad again {minutes_text(now_ns - recovered_ns)} after it recovered: {verdict.why}"
+        )
+        commands = emit(EventName.INCIDENT_UNRECOVERED, now_ns, tracked, detail)
+        if old is not None and old.state is RollbackState.EXPIRED:
+            return commands + self.propose_again(tracked, now_ns, config)
+        return commands + self._carry(tracked, plan, now_ns)
 
     def _merge_into(self, wide: Tracked, now_ns: int, config: Config) -> list[Command]:
         """Close what turns out to be part of a provider's incident that has just opened.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from tripswitch.detect.signals import SECURITY
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tripswitch.incidents.facts import Facts
     from tripswitch.model.incident import Incident
 
+_GOING_ON: Final = ", and it is still going on"
 _FITS: Final = 0.5
 _MOST_CHANGES: Final = 5
 _FADES_NS: Final = 6 * NS_PER_HOUR
@@ -77,6 +78,14 @@ def triage(
         advice=advice,
         duties=SECURITY_DUTIES if incident.security else (),
     )
+
+
+def over(found: Triage | None, *, is_proven: bool) -> Triage | None:
+    """Return a triage as it is true once its incident has recovered, or was closed without that."""
+    if found is None:
+        return None
+    words = ", and it is over" if is_proven else ", and it was not proven over when it was closed"
+    return replace(found, is_real=found.is_real.removesuffix(_GOING_ON) + words)
 
 
 def triage_by_hand(trigger: Trigger | None, sentence: str) -> Triage:
@@ -136,10 +145,7 @@ def _is_real(verdict: Verdict) -> str:
     )
     compared = f" against {against} ({verdict.usual_samples} samples)" if against else ""
     evidence = f"{min(verdict.evidence, 1e12):.3g}"
-    return (
-        f"yes: {verdict.samples} samples{compared}, evidence {evidence} (a page at 1), and it is "
-        "still going on"
-    )
+    return f"yes: {verdict.samples} samples{compared}, evidence {evidence} (a page at 1){_GOING_ON}"
 
 
 def _cause(

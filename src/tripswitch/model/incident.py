@@ -88,7 +88,8 @@ class RollbackPlan:
     and ``off``, ``full`` and ``limited``. ``planned_at_ns`` is when it was made, ``expires_ns``
     until when a proposal may be approved, ``decided_by`` who approved, rejected or undid it;
     ``undoes`` is the key of the plan that this one takes back, empty for any other; ``proposals``
-    counts how often a person was asked.
+    counts how often a person was asked; ``by_another`` says that the spans show the move though
+    nobody was asked for it here, so that it is not ours to take back.
     """
 
     key: str
@@ -109,6 +110,7 @@ class RollbackPlan:
     undo_key: str = ""
     state_before_undo: str = ""
     proposals: int = 1
+    by_another: bool = False
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -12,11 +12,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from tripswitch.model.clocktext import rfc3339
 from tripswitch.model.drift import Drift
-from tripswitch.model.incident import Change, Incident, RollbackPlan
+from tripswitch.model.incident import (
+    Change,
+    Incident,
+    IncidentState,
+    RollbackPlan,
+    RollbackState,
+)
 
 
 class EventName(StrEnum):
@@ -54,6 +60,21 @@ class EventName(StrEnum):
     POSTMORTEM_DUE = "postmortem.due"
 
 
+_UNDER_WAY: Final = (
+    RollbackState.PLANNED,
+    RollbackState.ACKNOWLEDGED,
+    RollbackState.UNKNOWN,
+)
+_OVERTAKEN: Final[tuple[RollbackState, ...]] = (
+    RollbackState.FAILED,
+    RollbackState.CONFIRMED,
+    RollbackState.UNDOING,
+    RollbackState.UNDONE,
+    RollbackState.REVERTED,
+    RollbackState.RELEASED,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened, with the incident as it stood then (None for a bare change).
@@ -69,6 +90,21 @@ class Event:
     detail: str = ""
     plan: RollbackPlan | None = None
     draft: Mapping[str, Any] | None = None
+
+    @property
+    def overtaken(self) -> tuple[str, ...]:
+        """Return the keys of rollbacks that must not be sent from here on, if they still wait.
+
+        Those that were given up for another rung, taken back, released or seen to have happened,
+        and those of an incident that is closed. What was never asked for has no call of its own.
+        """
+        plans = [self.plan]
+        states = _OVERTAKEN
+        if self.incident is not None:
+            plans += [*self.incident.rollbacks, self.incident.rollback]
+            if self.incident.state is IncidentState.RESOLVED:
+                states = (*_OVERTAKEN, *_UNDER_WAY)
+        return tuple(plan.key for plan in plans if plan is not None and plan.state in states)
 
     def as_json(self) -> dict[str, Any]:
         """Return the fixed JSON of an event; ``draft`` is only in that of a drafted update."""

@@ -73,6 +73,12 @@ class Effect:
 Lane = tuple[EffectKind, str]
 """A kind and a target's name. One effect of a lane goes at a time; no lane waits for another."""
 
+RECALLED_NS = 0
+"""``not_after_ns`` of a rollback that was overtaken by a decision: it is not sent any more."""
+
+LONGEST_REST_NS = 600 * 10**9
+"""No rollback waits longer for its next try; one that is due later was put off by another clock."""
+
 NEVER_NS = 2**63 - 1
 """``due_ns`` of an effect that nobody is to touch again."""
 

@@ -3,7 +3,8 @@
 A row is the JSON text of something that happened: an event of the engine, or what the outbox did
 for it (`called`). Its link is the SHA-256 of the link before it and of its text, so an edit or a
 removal in the middle shows (`Ledger.broken_link`). A row is written in the transaction of the step
-that it tells of: there is no step without its row.
+that it tells of: there is no step without its row. Ids have no gap and SQLite remembers
+the last (``sqlite_sequence``), so rows that were removed at the end show as well.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ from tripswitch.store.incident_record import json_text
 
 if TYPE_CHECKING:
     import sqlite3
+
+    from tripswitch.store.database import Database
+
+_ROWS_AT_ONCE: Final = 500
 
 ORIGIN: Final = "0" * 64
 """The link before the first row."""
@@ -34,6 +39,55 @@ def last_link(connection: sqlite3.Connection) -> str:
 def link(before: str, body: str) -> str:
     """Return the link of a row that follows ``before``."""
     return hashlib.sha256(f"{before}\n{body}".encode()).hexdigest()
+
+
+def broken_at(database: Database) -> int | None:
+    """Return the id of the first row that was edited or is missing, None when the chain is whole.
+
+    Rows are read a few at a time; what is added or pruned meanwhile breaks nothing.
+    """
+    while True:
+        origin = _origin(database)
+        found = _walked(database, *origin)
+        if found is None or _origin(database) == origin:
+            return found
+
+
+def _walked(database: Database, before: str, last_id: int | None) -> int | None:
+    given = database.read("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
+    while rows := database.read(
+        "SELECT id, incident_id, body, link FROM events WHERE id > ? ORDER BY id LIMIT ?",
+        (last_id or 0, _ROWS_AT_ONCE),
+    ):
+        for row in rows:
+            if last_id is not None and row["id"] != last_id + 1:
+                return last_id + 1
+            before, last_id = link(before, row["body"]), row["id"]
+            if row["link"] != before or row["incident_id"] != _owner(row["body"]):
+                return int(row["id"])
+    if given and last_id is not None and last_id < given[0]["seq"]:
+        return last_id + 1
+    return None
+
+
+def _origin(database: Database) -> tuple[str, int | None]:
+    """Return the link and the id before the first row; of an id that is not known, None."""
+    rows = database.read("SELECT name, value FROM facts WHERE name LIKE 'chain_origin%'")
+    facts = {row["name"]: row["value"] for row in rows}
+    if "chain_origin" not in facts:
+        return ORIGIN, 0
+    last_id = facts.get("chain_origin_id")
+    return facts["chain_origin"], None if last_id is None else int(last_id)
+
+
+def _owner(body: str) -> str | None:
+    """Return the incident whose story a row is part of."""
+    document = json.loads(body)
+    action = document.get("action")
+    if action is not None:
+        return action["incident"] if action["kind"] == "rollback" else None
+    incident = document["incident"]
+    return None if incident is None else incident["id"]
 
 
 def append(

@@ -133,7 +133,9 @@ class Vault:
         self.folder.chmod(0o700)
         if incident["security"]:
             _write(folder / "SECURITY", b"kept past retention\n")
-        bundle = folder / str(len(self.bundles(incident["id"])) + 1)
+        # Beyond the last one that is sealed, of which one may be missing: none is written over.
+        sealed = [int(path.name) for path in self.bundles(incident["id"])]
+        bundle = folder / str(max(sealed, default=0) + 1)
         shutil.rmtree(bundle, ignore_errors=True)
         bundle.mkdir(mode=0o700)
         count = 0

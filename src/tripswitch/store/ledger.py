@@ -27,7 +27,7 @@ from tripswitch.store.incident_record import (
     plan_of,
     plan_record,
 )
-from tripswitch.store.outbox import SqliteOutbox, put_effects
+from tripswitch.store.outbox import SqliteOutbox, put_effects, recall
 from tripswitch.store.threads import SqliteThreads, prune_threads
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ class Ledger:
         """Write one step of the engine: its events, its incidents and the effects it asks for.
 
         Events go to the timeline in the order given; of an incident that occurs more than once the
-        last snapshot stays. Effects whose key is known already are left as they are.
+        last snapshot stays. Effects whose key is known already are left as they are. A rollback
+        that waits to be sent and was overtaken (`Event.overtaken`) is not sent any more.
         """
         if not commands and not effects:
             return
@@ -94,6 +95,8 @@ class Ledger:
                         _keep_incident(connection, command.incident)
                     if command.plan is not None:
                         _keep_plan(connection, command.plan)
+                    for key in command.overtaken:
+                        recall(connection, key)
                 elif isinstance(command, Rollback):
                     _keep_plan(connection, command.plan)
                 elif isinstance(command, Drift):
@@ -258,12 +261,7 @@ class Ledger:
 
     def broken_link(self) -> int | None:
         """Return the id of the first event that does not fit the chain, None when all do."""
-        link = self._fact("chain_origin") or chain.ORIGIN
-        for row in self._database.read("SELECT id, body, link FROM events ORDER BY id"):
-            link = chain.link(link, row["body"])
-            if row["link"] != link:
-                return int(row["id"])
-        return None
+        return chain.broken_at(self._database)
 
     def prune(self, before_ns: int) -> int:
         """Forget what ended before ``before_ns``; return how many rows went.
@@ -349,9 +347,9 @@ def _prune_timeline(connection: sqlite3.Connection, before_ns: int) -> int:
     ).fetchone()
     if last is None:
         return 0
-    connection.execute(
-        """INSERT INTO facts VALUES ('chain_origin', ?)
+    connection.executemany(
+        """INSERT INTO facts VALUES (?, ?)
            ON CONFLICT (name) DO UPDATE SET value = excluded.value""",
-        (last["link"],),
+        (("chain_origin", last["link"]), ("chain_origin_id", str(last["id"]))),
     )
     return connection.execute("DELETE FROM events WHERE id <= ?", (last["id"],)).rowcount

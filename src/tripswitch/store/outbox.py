@@ -17,7 +17,15 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from tripswitch.errors import LedgerError
-from tripswitch.model.outbox import NEVER_NS, Effect, EffectKind, EffectState, Lane
+from tripswitch.model.outbox import (
+    LONGEST_REST_NS,
+    NEVER_NS,
+    RECALLED_NS,
+    Effect,
+    EffectKind,
+    EffectState,
+    Lane,
+)
 from tripswitch.store import chain
 
 if TYPE_CHECKING:
@@ -71,10 +79,11 @@ class SqliteOutbox:
         """Return the next due effect of each lane that is not busy, rollbacks first."""
         rows = self._database.read(
             f"""SELECT {EFFECT_COLUMNS} FROM outbox WHERE seq IN (
-                SELECT MIN(o.seq) FROM outbox o WHERE o.due_ns <= ? AND {_OPEN}
+                SELECT MIN(o.seq) FROM outbox o WHERE {_OPEN} AND (o.due_ns <= ?
+                    OR (o.kind = 'rollback' AND o.due_ns > ? AND o.due_ns < ?))
                 GROUP BY o.kind, o.target
             ) ORDER BY kind = 'rollback' DESC, seq""",  # noqa: S608 - constants only
-            (now_ns,),
+            (now_ns, min(now_ns + LONGEST_REST_NS, NEVER_NS), NEVER_NS),
         )
         effects = [effect_of(row) for row in rows]
         return [effect for effect in effects if (effect.kind, effect.target) not in busy][:limit]
@@ -285,6 +294,18 @@ def put_effects(connection: sqlite3.Connection, effects: Sequence[Effect]) -> in
                 ),
             )
     return added
+
+
+def recall(connection: sqlite3.Connection, key: str) -> None:
+    """Let a rollback that is not settled never be sent again, inside the caller's transaction.
+
+    One that is being sent right now cannot be called back; it is not tried a second time.
+    """
+    connection.execute(
+        """UPDATE outbox SET not_after_ns = ? WHERE key = ? AND kind = 'rollback'
+           AND state IN ('pending', 'sending', 'unknown')""",
+        (RECALLED_NS, key),
+    )
 
 
 def effect_of(row: sqlite3.Row) -> Effect:

@@ -15,6 +15,8 @@ import json
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tripswitch.model.clocktext import rfc3339
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -28,11 +30,16 @@ _LONGEST_CHARS: Final = 1000
 
 
 class Approval(NamedTuple):
-    """What a link stands for. ``expires_s`` is wall time, s since the epoch."""
+    """What a link stands for. ``expires_s`` is wall time, s since the epoch.
+
+    ``proposal`` is until when the proposal could be approved that the link was made for: one that
+    nobody answered may be made again, and has links of its own.
+    """
 
     incident_id: str
     plan_key: str
     expires_s: float
+    proposal: str
 
 
 class ApprovalLinks:
@@ -46,12 +53,13 @@ class ApprovalLinks:
 
     def link(self, base: str, plan: RollbackPlan, incident_id: str) -> str:
         """Return the address at which ``plan`` can be approved; ``base`` is the dashboard's."""
-        return f"{base.rstrip('/')}/approve/{self.token(incident_id, plan.key)}"
+        proposal = "" if plan.expires_ns is None else rfc3339(plan.expires_ns)
+        return f"{base.rstrip('/')}/approve/{self.token(incident_id, plan.key, proposal)}"
 
-    def token(self, incident_id: str, plan_key: str) -> str:
+    def token(self, incident_id: str, plan_key: str, proposal: str) -> str:
         """Return the last part of such an address."""
-        expires_s = int(self._clock() + LASTS_S)
-        body = json.dumps([incident_id, plan_key, expires_s], separators=(",", ":")).encode()
+        fields = [incident_id, plan_key, int(self._clock() + LASTS_S), proposal]
+        body = json.dumps(fields, separators=(",", ":")).encode()
         return _text(body) + "." + _text(self._mac(body))
 
     def read(self, token: str) -> Approval | None:
@@ -65,8 +73,9 @@ class ApprovalLinks:
             return None
         if not hmac.compare_digest(mac, self._mac(body)):
             return None
-        incident_id, plan_key, expires_s = json.loads(body)
-        return Approval(incident_id, plan_key, expires_s)
+        fields = json.loads(body)
+        # A link of an older tripswitch has fewer.
+        return Approval(*fields) if len(fields) == len(Approval._fields) else None
 
     def is_over(self, approval: Approval) -> bool:
         """Return whether a link's time has passed."""

@@ -81,7 +81,7 @@ def test_every_rollback_and_every_undo_is_one_change_event(pager: Pager, open_de
     open_desk.deliver()
     summaries = [change["payload"]["summary"] for change in pager.changes]
     assert len(summaries) == 2
-    assert summaries[0].startswith("Rollback done on /chat/refund")
+    assert summaries[0].startswith("Rollback answered on /chat/refund")
     assert "v18 → v17 by gateway" in summaries[0]
     assert summaries[1].startswith("Rollback undone on")
     assert len(pager.alerts[0].payloads) == 1, "a quiet update must not page again"

@@ -54,6 +54,13 @@ def test_figures_are_those_of_the_bad_minutes_against_the_same_minutes() -> None
     assert figure.half_width == pytest.approx(1.96 * (2 * 0.25**2 / 600) ** 0.5, rel=0.02)
 
 
+def test_a_share_of_which_none_was_seen_is_not_certain_to_be_nothing() -> None:
+    none = signal("error_rate", unit="share", usual=0.0, good=0.0, bad=0.0)
+    (figure,) = figures_of(case(none))
+    low, high = (float(one.removesuffix(" points")) for one in figure.interval_text().split(" to "))
+    assert low < 0 < high
+
+
 def test_scatter_has_not_moved() -> None:
     (figure,) = figures_of(case(signal(bad=0.895)))
     assert not figure.has_moved

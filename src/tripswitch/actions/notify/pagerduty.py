@@ -42,6 +42,13 @@ _CHANGES: Final = {
 }
 
 
+_CHANGE_WORDS: Final = {
+    "rollback.acknowledged": "answered",
+    "rollback.confirmed": "done",
+    "rollback.undone": "undone",
+}
+
+
 class PagerDutyNotify:
     """`Notifier` over PagerDuty. Raises `ConfigError` for an unusable URL."""
 
@@ -107,8 +114,7 @@ class PagerDutyNotify:
         return {name: value for name, value in payload.items() if value}
 
     def _change(self, news: News) -> dict[str, Any]:
-        undone = news.event == "rollback.undone"
-        words = "undone" if undone else "done"
+        words = _CHANGE_WORDS[news.event]
         sentence = rollback_sentence(news.rollback)
         return {
             "routing_key": self._routing_key,

@@ -23,19 +23,19 @@ _MOST_LISTED: Final = 5
 _MOST_EARLIER: Final = 10
 
 _ROLLBACK_WORDS: Final = {
-    "planned": "will be rolled back",
+    "planned": "on its way",
     "proposed": "waits for a person to approve",
-    "withheld": "was not rolled back",
-    "acknowledged": "was rolled back, and the target confirmed it",
-    "unknown": "may or may not have been rolled back",
-    "failed": "was not rolled back: it failed",
-    "confirmed": "was rolled back, and the spans show it",
-    "rejected": "was not rolled back: a person said no",
-    "expired": "was not rolled back: nobody answered the proposal in time",
-    "undoing": "was rolled back, and that is being undone",
-    "undone": "was rolled back, and that was undone",
-    "reverted": "was rolled back, and somebody else put the bad version back",
-    "released": "was rolled back, and a person let the version serve again",
+    "withheld": "not done",
+    "acknowledged": "the target answered, the spans do not show it yet",
+    "unknown": "may or may not be done",
+    "failed": "failed",
+    "confirmed": "done, and the spans show it",
+    "rejected": "not done, a person said no",
+    "expired": "not done, nobody answered the proposal in time",
+    "undoing": "was done, and is being undone",
+    "undone": "was done, and was undone",
+    "reverted": "was done, and somebody else put the bad version back",
+    "released": "a person lets the version serve again",
 }
 _RADIUS_WORDS: Final = {"cohort": "one cohort", "route": "a whole route", "global": "everything"}
 
@@ -116,7 +116,7 @@ def rollback_sentence(rollback: Mapping[str, Any]) -> str:
     state = named("state")
     words = _ROLLBACK_WORDS.get(state, state)
     sentence = (
-        f"{named('from')} → {named('to')} by {named('target')} {words} "
+        f"{named('from')} → {named('to')} by {named('target')}: {words} "
         f"(touches {_RADIUS_WORDS.get(named('blast_radius'), named('blast_radius'))})"
     )
     reason = plain_line(rollback.get("reason") or "", MOST_CHARS)

@@ -54,6 +54,14 @@ def asked(effect: Effect) -> Asked:
     )
 
 
+def route_of(effect: Effect) -> str | None:
+    """Return the route whose incident asks for ``effect``, None where it is of no single one."""
+    data = json.loads(effect.body)
+    incident = data.get("incident") or {}
+    route = data["scope"].get("route") or (incident.get("scope") or {}).get("route")
+    return None if route is None else str(route)
+
+
 def evidence_of(effect: Effect) -> SpanEvidence:
     """Return the scope to watch and the versions that leave and return."""
     wanted = asked(effect)

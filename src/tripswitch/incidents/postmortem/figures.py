@@ -99,13 +99,30 @@ class Figure:
 
     def interval_text(self) -> str:
         """Return the difference with its 95 % interval, in the unit of differences."""
-        low, high = self.worse_by - self.half_width, self.worse_by + self.half_width
-        return f"{self.amount(low)} to {self.amount(high)}"
+        centre, half = self.worse_by, self.half_width
+        if self.unit == "share" and self.usual_n:
+            centre, half = self._of_shares()
+        return f"{self.amount(centre - half)} to {self.amount(centre + half)}"
+
+    def _of_shares(self) -> tuple[float, float]:
+        """Return the centre and half of the 95 % interval of a difference of two shares.
+
+        One more of either kind is added to both, so that a share of which none was seen is not
+        certain to be nothing (Agresti and Caffo 2000).
+        """
+        added = [
+            ((share * n + 1) / (n + 2), n + 2)
+            for share, n in ((self.value, self.n), (self.usual, self.usual_n))
+        ]
+        (bad, _), (good, _) = added
+        error = sum(max(share * (1 - share), 0.0) / n for share, n in added)
+        return (good - bad if self.falls else bad - good), _Z95 * math.sqrt(error)
 
     def amount(self, distance: float) -> str:
         """Return a distance in words: points, or per cent of the usual value."""
         if self.unit in ("score", "share"):
-            return f"{100 * distance:.1f} points"
+            # Adding zero takes the sign off a rounded nothing.
+            return f"{round(100 * distance, 1) + 0.0:.1f} points"
         if self.usual > 0:
             return f"{100 * distance / self.usual:.0f} %"
         return value_text(distance, self.unit)

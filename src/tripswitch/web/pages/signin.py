@@ -106,7 +106,7 @@ def approval_routes(view: View) -> list[Route]:
         content = {
             "incident": incident,
             "plan": plan,
-            "is_open": plan is not None and plan["state"] == "proposed",
+            "is_open": _is_open(plan, approval),
             "here": request.url.path,
         }
         return view.answer(
@@ -123,8 +123,12 @@ def approval_routes(view: View) -> list[Route]:
         if not name:
             raise RefusedError(400, "say who you are: your name stands beside the approval")
         plan = incident["rollback"]
-        if plan is None or plan["key"] != approval.plan_key or plan["state"] != "proposed":
-            raise RefusedError(409, "this rollback is not proposed any more")
+        if not _is_open(plan, approval):
+            raise RefusedError(
+                409,
+                "this rollback is not proposed any more, or was proposed anew since, with a link "
+                "of its own; open the incident in the dashboard",
+            )
         document = {"by": name, "note": "approved by link"}
         try:
             view.incidents.instruct(approval.incident_id, Act.APPROVE, document)
@@ -141,6 +145,16 @@ def approval_routes(view: View) -> list[Route]:
         Route("/approve/{token}", guarded_show, methods=["GET"]),
         view.post("/approve/{token}", take),
     ]
+
+
+def _is_open(plan: dict[str, Any] | None, approval: Approval) -> bool:
+    """Return whether a plan waits for an answer to the very proposal that a link was made for."""
+    return (
+        plan is not None
+        and plan["key"] == approval.plan_key
+        and plan["state"] == "proposed"
+        and (plan["expires"] or "") == approval.proposal
+    )
 
 
 _UNKNOWN: Final = (
