@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import json
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 
 from tripswitch.config.reference import json_schema, reference_text
 from tripswitch.config.sample import sample_text
+from tripswitch.errors import TripswitchError
+
+PAGES: Final = {
+    "config.md": "tripswitch.config.reference",
+    "metrics.md": "tripswitch.drive.metrics_reference",
+    "commands.md": "tripswitch.cli.commands_reference",
+    "api.md": "tripswitch.cli.api_reference",
+    "errors.md": "tripswitch.cli.errors_reference",
+}
+"""The generated reference pages, and the modules whose ``reference_text`` makes them."""
 
 
 def schema(
@@ -21,10 +33,22 @@ def schema(
     metrics: Annotated[
         bool, typer.Option("--metrics", help="Print the table of metrics as Markdown.")
     ] = False,
+    pages: Annotated[
+        Path | None,
+        typer.Option(
+            "--pages", metavar="FOLDER", help="Write every generated reference page into FOLDER."
+        ),
+    ] = None,
 ) -> None:
-    """Print the JSON Schema of the configuration file."""
-    if sample + reference + metrics > 1:
-        raise typer.BadParameter("give one of --sample, --reference and --metrics")
+    """Print the JSON Schema of the configuration file.
+
+    Example: tripswitch schema --pages docs/reference
+    """
+    if sample + reference + metrics + (pages is not None) > 1:
+        raise typer.BadParameter("give one of --sample, --reference, --metrics and --pages")
+    if pages is not None:
+        _write(pages)
+        return
     if metrics:
         from tripswitch.drive.metrics_reference import reference_text as metrics_text
 
@@ -36,3 +60,18 @@ def schema(
     else:
         text = json.dumps(json_schema(), indent=2) + "\n"
     typer.echo(text, nl=False)
+
+
+def _write(folder: Path) -> None:
+    # All of them first: one that cannot be made must leave no page half new.
+    texts = {
+        name: importlib.import_module(module).reference_text() for name, module in PAGES.items()
+    }
+    try:
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+            typer.echo(folder / name)
+    except OSError as error:
+        raise TripswitchError(
+            f"cannot write into {folder}: {error.strerror}", hint="is it there, and a folder?"
+        ) from error
