@@ -10,7 +10,6 @@ import json
 import re
 import socket
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +74,8 @@ def test_the_steps_are_those_of_the_page() -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "file"), [("python", "app.py"), ("json", "flags.json"), ("yaml", "tripswitch.yaml")]
+    ("language", "file"),
+    [("python", "app.py"), ("json", "flags.json"), ("yaml", "tripswitch.yaml")],
 )
 def test_what_the_page_shows_of_a_file_stands_in_it(language: str, file: str) -> None:
     (shown,) = (fence.text for fence in fences(TUTORIAL) if fence.language == language)
@@ -152,11 +152,9 @@ def test_the_tutorial_works_word_for_word(clone: Path, tmp_path: Path) -> None:
             assert "Traceback" not in terminals[name].text()
 
 
-def readme_lines() -> Iterator[str]:
-    """Yield what the README says to type after its two commands."""
-    for fence in fences(page("README.md")):
-        if fence.language == "console":
-            yield from (line[2:] for line in fence.text.splitlines() if line.startswith("$ "))
+def said_to_type(fence: Fence) -> list[str]:
+    """Return the commands of a fence with prompts."""
+    return [line[2:] for line in fence.text.splitlines() if line.startswith("$ ")]
 
 
 @pytest.mark.parts
@@ -166,11 +164,14 @@ def test_the_readmes_commands_work_as_written(clone: Path, tmp_path: Path) -> No
     (config,) = (fence.text for fence in fences(page("README.md")) if fence.language == "yaml")
     (clone / "tripswitch.yaml").write_text(config, "utf-8")
     with Terminals(clone, tmp_path) as terminals:
-        # `.ci/run` runs the other one.
+        # `.ci/run` and `.ci/full fresh` run the other one.
         terminals[READERS].run(demo, WITHIN_S)
-        for line in readme_lines():
-            if " run " in line:
-                terminals["terminal 2"].type("\n".join(before) + "\n" + line + "\n")
+        for fence in fences(page("README.md")):
+            *lines, last = said_to_type(fence) or [""]
+            if "tripswitch run" in last:
+                terminals["terminal 2"].run("\n".join(lines), WITHIN_S)
+                terminals["terminal 2"].type(f"{last}\n")
                 terminals["terminal 2"].wait_for("judge_ready", WITHIN_S)
-            else:
-                terminals[READERS].run(line, WITHIN_S)
+            elif last:
+                terminals[READERS].run("\n".join([*lines, last]), WITHIN_S)
+        assert set(terminals["terminal 2"].interrupt()) == {0}
