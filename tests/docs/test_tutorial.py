@@ -43,7 +43,9 @@ class Wait:
 def steps(text: str) -> list[Fence | Wait]:
     """Return what a page says to type, to wait for and to see, in order."""
     told = [fence for fence in fences(text) if fence.title.startswith("terminal")]
-    prose = re.sub(r"^```.*?^```$", lambda it: " " * len(it[0]), text, flags=re.M | re.S)
+    prose = re.sub(
+        r"^```.*?^```$", lambda it: " " * len(it[0]), text, flags=re.MULTILINE | re.DOTALL
+    )
     waits = [Wait(match[1], match[2], match.start()) for match in _WAIT.finditer(prose)]
     return sorted([*told, *waits], key=lambda step: step.at)
 

@@ -1,0 +1,90 @@
+"""The generated reference pages: as committed, and with everything in them that there is."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import tripswitch
+from tests.docs.pages import ROOT, page
+from tripswitch.cli.app import app
+from tripswitch.cli.errors_reference import EXIT_ONES
+from tripswitch.cli.schema import PAGES
+from tripswitch.web.openapi import OPERATIONS
+
+PACKAGE = Path(tripswitch.__file__).parent
+FOLDER = ROOT / "docs" / "reference"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_is_generated_anew(name: str) -> None:
+    text = importlib.import_module(PAGES[name]).reference_text()
+    committed = (FOLDER / name).read_text("utf-8")
+    assert committed == text, "tripswitch schema --pages docs/reference"
+
+
+def test_one_command_writes_all_of_them(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["schema", "--pages", str(tmp_path)])
+    assert result.exit_code == 0
+    assert {path.name for path in tmp_path.iterdir()} == set(PAGES)
+    assert all((tmp_path / name).read_bytes() == (FOLDER / name).read_bytes() for name in PAGES)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["schema", "--pages", str(tmp_path / "none")])
+    assert str(tmp_path / "none") in str(result.exception)
+
+
+def test_the_page_of_the_api_has_every_operation() -> None:
+    headings = set(re.findall(r"^## ([A-Z]+ /\S+)$", page("docs/reference/api.md"), re.MULTILINE))
+    assert headings == {f"{one.method} {one.path}" for one in OPERATIONS}
+
+
+def test_every_table_is_one() -> None:
+    for name in PAGES:
+        text = re.sub(
+            r"^```.*?^```$", "", page(f"docs/reference/{name}"), flags=re.MULTILINE | re.DOTALL
+        )
+        for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+            columns = {len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}
+            assert len(columns) == 1, table
+
+
+def calls(folder: Path, *names: str) -> Iterator[tuple[Path, ast.Call]]:
+    """Yield each call of a function, or method, of these names."""
+    for path in sorted(folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call):
+                called = node.func
+                name = called.attr if isinstance(called, ast.Attribute) else ""
+                if (called.id if isinstance(called, ast.Name) else name) in names:
+                    yield path, node
+
+
+def test_every_command_that_can_answer_no_says_what_that_means() -> None:
+    # A command's name is its module's; only those of a group have one more.
+    modules = {
+        path.stem
+        for path, call in calls(PACKAGE / "cli", "Exit")
+        if any(isinstance(node, ast.Constant) and node.value == 1 for node in ast.walk(call))
+    }
+    assert modules == {name.split()[0] for name in EXIT_ONES}
+
+
+def test_every_answer_of_our_own_to_otlp_is_told() -> None:
+    text = page("docs/reference/errors.md")
+    told = set(re.findall(r"`([A-Z_]+|\d{3})`", text[text.index("## OTLP") : text.index("### ")]))
+    given = set()
+    for _, call in calls(PACKAGE / "otlp", "refusal", "http_refusal", "HttpReply", "GrpcReply"):
+        for node in call.args[:1]:
+            if isinstance(node, ast.Constant) and isinstance(node.value, int):
+                given.add(str(node.value))
+            if isinstance(node, ast.Attribute) and node.attr != "OK":
+                given.add(node.attr)
+    assert {"413", "UNIMPLEMENTED", "UNAVAILABLE"} <= given <= told
