@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 from typer.testing import CliRunner
 
@@ -16,6 +17,10 @@ from tests.docs.pages import ROOT, page
 from tripswitch.cli.app import app
 from tripswitch.cli.errors_reference import EXIT_ONES
 from tripswitch.cli.schema import PAGES
+from tripswitch.otlp.delivery import Signal
+from tripswitch.otlp.replies import GrpcReply, HttpReply, Reply
+from tripswitch.otlp.reply_crossing import as_http
+from tripswitch.otlp.status_bodies import PROTOBUF
 from tripswitch.web.openapi import OPERATIONS
 
 PACKAGE = Path(tripswitch.__file__).parent
@@ -80,11 +85,15 @@ def test_every_command_that_can_answer_no_says_what_that_means() -> None:
 def test_every_answer_of_our_own_to_otlp_is_told() -> None:
     text = page("docs/reference/errors.md")
     told = set(re.findall(r"`([A-Z_]+|\d{3})`", text[text.index("## OTLP") : text.index("### ")]))
-    given = set()
+    given: set[Reply] = set()
     for _, call in calls(PACKAGE / "otlp", "refusal", "http_refusal", "HttpReply", "GrpcReply"):
         for node in call.args[:1]:
             if isinstance(node, ast.Constant) and isinstance(node.value, int):
-                given.add(str(node.value))
-            if isinstance(node, ast.Attribute) and node.attr != "OK":
-                given.add(node.attr)
-    assert {"413", "UNIMPLEMENTED", "UNAVAILABLE"} <= given <= told
+                given.add(HttpReply(node.value))
+            if isinstance(node, ast.Attribute) and node.attr.isupper():
+                given.add(GrpcReply(grpc.StatusCode[node.attr]))
+    refusals = {reply for reply in given if not reply.is_ok}
+    assert len(refusals) > 7
+    for reply in refusals:
+        # What only HTTP clients can bring about is told as they see it.
+        assert {reply.name, as_http(reply, PROTOBUF, Signal.TRACES).name} & told, reply
