@@ -7,6 +7,7 @@ import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import grpc
 import pytest
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 import tripswitch
 from tests.docs.pages import ROOT, page
+from tests.docs.pictures import PICTURES
 from tripswitch.cli.app import app
 from tripswitch.cli.errors_reference import EXIT_ONES
 from tripswitch.cli.schema import PAGES
@@ -97,3 +99,19 @@ def test_every_answer_of_our_own_to_otlp_is_told() -> None:
     for reply in refusals:
         # What only HTTP clients can bring about is told as they see it.
         assert {reply.name, as_http(reply, PROTOBUF, Signal.TRACES).name} & told, reply
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_every_chart_is_drawn_anew(name: str) -> None:
+    committed = (ROOT / "docs" / "images" / name).read_text("utf-8")
+    assert committed == PICTURES[name](), "python -m tests.docs.pictures docs/images"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "images").glob("*.svg")))
+def test_a_picture_is_whole_in_itself_and_said_in_words(path: Path) -> None:
+    text = path.read_text("utf-8")
+    root = ET.fromstring(text)
+    assert {element.tag.partition("}")[2] for element in root} >= {"title", "desc", "style"}
+    assert "prefers-color-scheme: dark" in text
+    assert set(re.findall(r"\w+://[^\"]+", text)) == {"http://www.w3.org/2000/svg"}
+    assert not re.search(r"<(script|image|foreignObject)\b|@import|\shref=|\son\w+=", text)
