@@ -1,4 +1,6 @@
-"""MkDocs hook: what the pages link to outside of docs/ comes along, under repository/.
+"""MkDocs hook: makes of the pages, which are written for a code host, what MkDocs understands.
+
+What they link to outside of docs/ comes along, under repository/.
 
 A page says ``../config/prices.yaml`` because that is where the file is for a reader of the
 repository. On the site it is ``repository/config/prices.yaml``: Markdown as a page, the rest as it
@@ -26,6 +28,8 @@ DOCS = ROOT / "docs"
 ALWAYS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 
 LINK = re.compile(r"(?P<before>\[(?P<words>[^\]]*)\]\()(?P<path>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")
+ROW = re.compile(r"^\|.*$", re.MULTILINE)
+CODE = re.compile(r"`[^`\n]*`")
 IN_PLACE = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
 
 
@@ -64,7 +68,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         place = os.path.relpath(_place(target), uri.parent)
         return f"{match['before']}{place}{match['anchor'] or ''})"
 
-    return _outside_fences(markdown, lambda text: LINK.sub(pointed, text))
+    return _outside_fences(markdown, lambda text: _rows_of(LINK.sub(pointed, text)))
+
+
+def _rows_of(text: str) -> str:
+    """Return ``text`` with no ``|`` escaped in a table's code, where it parts no cells here."""
+    return ROW.sub(lambda row: CODE.sub(lambda code: code[0].replace(r"\|", "|"), row[0]), text)
 
 
 def _place(path: Path) -> str:
