@@ -17,6 +17,7 @@ import tripswitch
 from tests.docs.pages import ROOT, page
 from tests.docs.pictures import PICTURES
 from tripswitch.cli.app import app
+from tripswitch.cli.commands_reference import _help_lines
 from tripswitch.cli.errors_reference import EXIT_ONES
 from tripswitch.cli.schema import PAGES
 from tripswitch.otlp.delivery import Signal
@@ -115,3 +116,25 @@ def test_a_picture_is_whole_in_itself_and_said_in_words(path: Path) -> None:
     assert "prefers-color-scheme: dark" in text
     assert set(re.findall(r"\w+://[^\"]+", text)) == {"http://www.w3.org/2000/svg"}
     assert not re.search(r"<(script|image|foreignObject)\b|@import|\shref=|\son\w+=", text)
+
+
+def test_examples_of_a_command_are_shown_as_they_are_typed() -> None:
+    help_text = """Say a thing.
+
+    It goes on
+    here.
+
+    Examples:
+
+      tripswitch one --a
+
+      tripswitch two |
+        less
+    """
+    assert _help_lines(help_text) == [
+        *("Say a thing.", "", "It goes on here.", "", "```sh"),
+        *("tripswitch one --a", "tripswitch two | less", "```", ""),
+    ]
+    assert _help_lines("Say.\n\nExample: tripswitch one") == [
+        *("Say.", "", "```sh", "tripswitch one", "```", "")
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from tripswitch.cli.markdown_tables import code, table
@@ -19,6 +21,7 @@ for people to standard error.
 This page is generated: `tripswitch schema --pages docs/reference`.
 """
 
+_EXAMPLE: Final = re.compile(r"Examples?:\s*")
 _A_WIDTH_FOR_NO_WRAPPING: Final = 10_000
 
 
@@ -59,13 +62,18 @@ def _section(path: tuple[str, ...], command: Any) -> str:
 
 
 def _help_lines(text: str) -> list[str]:
-    """Return a command's help as Markdown, with what follows "Example:" as code."""
-    lines: list[str] = []
-    for paragraph in text.replace("\b", "").split("\n\n"):
-        words, _, example = paragraph.strip().partition("Example")
-        if words:
-            lines += [" ".join(words.split()), ""]
-        if example:
-            shown = [line.strip() for line in example.lstrip("s").lstrip(":").splitlines()]
-            lines += ["```sh", *(line for line in shown if line), "```", ""]
-    return lines
+    """Return a command's help as Markdown: prose, and its examples as what is typed.
+
+    An example follows ``Example:`` on its line, or stands indented in a paragraph of its own.
+    """
+    prose: list[str] = []
+    examples: list[str] = []
+    for paragraph in re.split(r"\n\s*\n", inspect.cleandoc(text)):
+        words = " ".join(paragraph.split())
+        heading = _EXAMPLE.match(words)
+        if heading or paragraph.startswith("  "):
+            examples.append(words[heading.end() if heading else 0 :])
+        elif words:
+            prose += [words, ""]
+    typed = [example for example in examples if example]
+    return [*prose, "```sh", *typed, "```", ""] if typed else prose
