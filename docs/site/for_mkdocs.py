@@ -47,7 +47,18 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             files.append(File.generated(config, _place(source), content=source.read_text("utf-8")))
         if source.suffix == ".md":
             waiting += [target for target in _targets(source) if _is_outside(target)]
+    _make_room(files)
     return files
+
+
+def _make_room(files: Files) -> None:
+    """Let an HTML file that lies beside the Markdown of its name be reached, too."""
+    taken = {file.dest_uri for file in files.documentation_pages()}
+    for file in files.static_pages():
+        if file.dest_uri in taken:
+            file.dest_uri = file.dest_uri.removesuffix(".html") + ".alone.html"
+            for computed in ("url", "abs_dest_path"):
+                file.__dict__.pop(computed, None)
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
