@@ -47,18 +47,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             files.append(File.generated(config, _place(source), content=source.read_text("utf-8")))
         if source.suffix == ".md":
             waiting += [target for target in _targets(source) if _is_outside(target)]
-    _make_room(files)
+    for path in DOCS.rglob("*.html"):
+        if not path.is_relative_to(DOCS / "site"):
+            files.append(File.generated(config, _place(path), abs_src_path=str(path)))
     return files
-
-
-def _make_room(files: Files) -> None:
-    """Let an HTML file that lies beside the Markdown of its name be reached, too."""
-    taken = {file.dest_uri for file in files.documentation_pages()}
-    for file in files.static_pages():
-        if file.dest_uri in taken:
-            file.dest_uri = file.dest_uri.removesuffix(".html") + ".alone.html"
-            for computed in ("url", "abs_dest_path"):
-                file.__dict__.pop(computed, None)
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -74,7 +66,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         target = Path(os.path.normpath(source.parent / match["path"]))
         if target.is_dir():
             return f"`{target.relative_to(ROOT)}`"
-        if not (inside or _is_outside(target)):
+        if not (inside or _is_outside(target) or target.suffix == ".html"):
             return match[0]
         place = os.path.relpath(_place(target), uri.parent)
         return f"{match['before']}{place}{match['anchor'] or ''})"
@@ -88,7 +80,12 @@ def _rows_of(text: str) -> str:
 
 
 def _place(path: Path) -> str:
-    """Return where a file is among the sources of the site."""
+    """Return where a file is among the sources of the site.
+
+    HTML is not to lie where the page of Markdown of the same name comes to lie.
+    """
+    if path.suffix == ".html":
+        path = path.with_suffix(".alone.html")
     if path.is_relative_to(DOCS):
         return path.relative_to(DOCS).as_posix()
     return f"repository/{path.relative_to(ROOT).as_posix()}"
