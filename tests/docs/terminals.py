@@ -70,18 +70,22 @@ class Terminal:
             assert self._shell.poll() is None, f"ended: {self.text()[-4000:]}"
             time.sleep(_LOOKS_EVERY_S)
 
-    def interrupt(self) -> list[int]:
-        """Press Ctrl-C: end what runs in the foreground; return its exit codes."""
-        running = psutil.Process(self._shell.pid).children()
-        for process in running:
+    def interrupt(self) -> int:
+        """Press Ctrl-C: end what runs in the foreground; return the exit code it leaves."""
+        for process in psutil.Process(self._shell.pid).children():
             process.send_signal(signal.SIGINT)
-        return [process.wait(_ENDS_WITHIN_S) for process in running]
+        self.type('echo "-- interrupted, ended with $?"\n')
+        mark = "-- interrupted, ended with "
+        self.wait_for(mark, _ENDS_WITHIN_S)
+        return int(self.text().rpartition(mark)[2])
 
     def close(self) -> None:
         """End the shell and all that it started."""
         started = psutil.Process(self._shell.pid).children(recursive=True)
         self._shell.kill()
         self._shell.wait()
+        assert self._shell.stdin is not None
+        self._shell.stdin.close()
         for process in started:
             if process.is_running():
                 process.kill()
