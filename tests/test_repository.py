@@ -16,7 +16,9 @@ import tripswitch
 from tripswitch.config.loading import load
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "config").rglob("*.md")]
+)
 PINS = ("build.txt", "docs.txt", "image.txt", "test.txt")
 
 TOP_LEVEL_FILES = [
