@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -81,14 +82,15 @@ class Terminal:
 
     def close(self) -> None:
         """End the shell and all that it started."""
-        started = psutil.Process(self._shell.pid).children(recursive=True)
-        self._shell.kill()
-        self._shell.wait()
-        assert self._shell.stdin is not None
-        self._shell.stdin.close()
-        for process in started:
-            if process.is_running():
-                process.kill()
+        # Leaving the shell's context closes its input and waits for it.
+        with self._shell:
+            started: list[psutil.Process] = []
+            with contextlib.suppress(psutil.NoSuchProcess):
+                started = psutil.Process(self._shell.pid).children(recursive=True)
+            self._shell.kill()
+            for process in started:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
 
 
 class Terminals:
@@ -97,11 +99,13 @@ class Terminals:
     def __init__(self, folder: Path, logs: Path) -> None:
         self._folder, self._logs = folder, logs
         self._open: dict[str, Terminal] = {}
+        self._closing = contextlib.ExitStack()
 
     def __getitem__(self, name: str) -> Terminal:
         if name not in self._open:
             log = self._logs / f"{name.replace(' ', '-')}.log"
             self._open[name] = Terminal(self._folder, log)
+            self._closing.callback(self._open[name].close)
         return self._open[name]
 
     def __enter__(self) -> Self:
@@ -113,5 +117,4 @@ class Terminals:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for terminal in self._open.values():
-            terminal.close()
+        self._closing.close()
