@@ -16,8 +16,10 @@ import tripswitch
 from tripswitch.config.loading import load
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-PINS = ("build.txt", "image.txt", "test.txt")
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "config").rglob("*.md")]
+)
+PINS = ("build.txt", "docs.txt", "image.txt", "test.txt")
 
 TOP_LEVEL_FILES = [
     "pyproject.toml",
@@ -164,12 +166,15 @@ def test_every_pin_has_a_hash_and_names_no_place(name: str) -> None:
 
 
 def test_pins_cover_every_dependency_and_agree_with_each_other() -> None:
-    image, tests, build = (pinned(name) for name in ("image.txt", "test.txt", "build.txt"))
+    image, tests, build, docs = (
+        pinned(name) for name in ("image.txt", "test.txt", "build.txt", "docs.txt")
+    )
     assert {folded(name) for name in dependency_names()} <= image.keys()
     assert image.items() <= tests.items()
     assert build.items() <= tests.items()
+    assert all(tests.get(name, version) == version for name, version in docs.items())
     assert {"hatchling", "editables", "pytest", "mypy", "ruff"} <= tests.keys()
-    assert not {"pytest", "mypy", "hatchling"} & image.keys()
+    assert not {"pytest", "mypy", "hatchling", "mkdocs"} & image.keys()
 
 
 # --- the image ------------------------------------------------------------------------------------

@@ -9,30 +9,24 @@ from tripswitch.model.incident import CONFIRMATIONS
 
 
 def show_incidents(found: list[dict[str, Any]]) -> None:
-    """Print a table of incidents."""
+    """Print a few lines an incident; the first has its id, whole however narrow the terminal is."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.padding import Padding
     from rich.text import Text
 
     console = Console()
     if not found:
         console.print("no incident", markup=False)
         return
-    table = Table("id", "detected", "state", "severity", "shape", "scope", "rollback", "why")
     for each in found:
         plan = each["rollback"]
-        cells = (
-            each["id"],
-            each["detected_at"][:19] + "Z",
-            each["state"],
-            each["severity"] + (" security" if each["security"] else ""),
-            each["shape"],
-            _scope(each["scope"]),
-            "-" if plan is None else f"{plan['from']} to {plan['to']}: {plan['state']}",
-            each["why"],
-        )
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    console.print(table)
+        moved = "" if plan is None else f", {plan['from']} to {plan['to']}: {plan['state']}"
+        severity = each["severity"] + (" security" if each["security"] else "")
+        detected = each["detected_at"][:19] + "Z"
+        head = f"{each['id']}  {detected}  {each['state']}  {severity}  {each['shape']}"
+        console.print(printable(head), markup=False, highlight=False, soft_wrap=True)
+        for line in (_scope(each["scope"]) + moved, each["why"]):
+            console.print(Padding(Text(printable(line)), (0, 0, 0, 4)))
 
 
 def show_incident(file: dict[str, Any]) -> None:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import importlib
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 
 from tripswitch.config.reference import reference_text, schema_text
 from tripswitch.config.sample import sample_text
+from tripswitch.errors import TripswitchError
+
+PAGES: Final = {
+    "config.md": "tripswitch.config.reference",
+    "metrics.md": "tripswitch.drive.metrics_reference",
+    "commands.md": "tripswitch.cli.commands_reference",
+    "api.md": "tripswitch.cli.api_reference",
+    "errors.md": "tripswitch.cli.errors_reference",
+}
+"""The generated reference pages, and the modules whose ``reference_text`` makes them."""
 
 
 def schema(
@@ -20,6 +32,12 @@ def schema(
     metrics: Annotated[
         bool, typer.Option("--metrics", help="Print the table of metrics as Markdown.")
     ] = False,
+    pages: Annotated[
+        Path | None,
+        typer.Option(
+            "--pages", metavar="FOLDER", help="Write every generated reference page into FOLDER."
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the JSON Schema, as without any option.")
     ] = False,
@@ -35,10 +53,13 @@ def schema(
 
       tripswitch schema --sample > tripswitch.yaml
 
-      tripswitch schema --metrics
+      tripswitch schema --pages docs/reference
     """
-    if sample + reference + metrics + as_json > 1:
-        raise typer.BadParameter("give one of --sample, --reference, --metrics and --json")
+    if sample + reference + metrics + as_json + (pages is not None) > 1:
+        raise typer.BadParameter("give one of --sample, --reference, --metrics, --pages and --json")
+    if pages is not None:
+        _write(pages)
+        return
     if metrics:
         from tripswitch.drive.metrics_reference import reference_text as metrics_text
 
@@ -50,3 +71,18 @@ def schema(
     else:
         text = schema_text()
     typer.echo(text, nl=False)
+
+
+def _write(folder: Path) -> None:
+    # All of them first: one that cannot be made must leave no page half new.
+    texts = {
+        name: importlib.import_module(module).reference_text() for name, module in PAGES.items()
+    }
+    try:
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+            typer.echo(folder / name)
+    except OSError as error:
+        raise TripswitchError(
+            f"cannot write into {folder}: {error.strerror}", hint="is it there, and a folder?"
+        ) from error

@@ -1,0 +1,1 @@
+"""The pages: that their links, commands, examples and generated parts hold."""
