@@ -32,14 +32,13 @@ class Terminal:
         environ.pop("CI", None)
         with log.open("wb") as out:
             self._shell = subprocess.Popen(
-                ["bash"],
+                # What runs in the background ignores Ctrl-C and hands that on, but to no terminal.
+                ["env", "--default-signal=INT", "bash"],
                 cwd=folder,
                 env=environ,
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=out,
-                # What runs in the background ignores Ctrl-C and hands that on, but to no terminal.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
         self._typed = 0
 
