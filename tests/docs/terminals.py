@@ -33,8 +33,10 @@ class Terminal:
         with log.open("wb") as out:
             self._shell = subprocess.Popen(
                 # What runs in the background ignores Ctrl-C and hands that on, but to no terminal.
-                ["env", "--default-signal=INT", "bash"],
-                cwd=folder,
+                ["/usr/bin/env", f"--chdir={folder}", "--default-signal=INT", "bash"],
+                # By a path and without closing files it is spawned, not forked: gRPC, where other
+                # tests have used it, writes into a fork.
+                close_fds=False,
                 env=environ,
                 stdin=subprocess.PIPE,
                 stdout=out,

@@ -17,6 +17,8 @@ EXIT_ONES: Final = {
     "check": "`--probe` found a rollback target that cannot be used.",
     "comms": "With `--check`: something holds the text back.",
     "demo": "Something that the story claims was not observed.",
+    "drill": "It was not noticed, or not told and rolled back as the file says it would be.",
+    "gate": "The version may not go on: worse, not proven well, or nothing could be read.",
     "incidents verify": "The timeline's chain is broken: a row was edited or removed.",
     "postmortem": "With `--final`: an action item lacks an owner, a date or a loop.",
     "replay": "With `--fail`: there was an incident.",
