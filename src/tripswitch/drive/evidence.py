@@ -78,6 +78,12 @@ class EvidenceKeeper:
         events = (self._seal(one, time_ns, config) for one, time_ns in wanted.items())
         return [event for event in events if event is not None]
 
+    def expire(self, now_ns: int, settings: Evidence) -> None:
+        """Drop recent spans that are past their window, or all where capture was switched off."""
+        window_ns = int(settings.window * NS_PER_S) if settings.enabled else 0
+        self._recent.expire(now_ns - window_ns)
+        self.counts["evidence_recent_bytes"] = self._recent.held_bytes
+
     def prune(self, now_ns: int, settings: Evidence) -> None:
         """Remove what is past its time or over the bound of the disk."""
         before_s = now_ns / NS_PER_S - settings.retain

@@ -328,6 +328,8 @@ class Judge:
     def _prune(self) -> None:
         """Forget what is past its time, once an hour."""
         now_ns = time.time_ns()
+        if self._evidence is not None:
+            self._evidence.expire(now_ns, self.config.evidence)
         if now_ns - self._pruned_ns < NS_PER_HOUR:
             return
         self._pruned_ns = now_ns

@@ -47,6 +47,9 @@ QUIET_EVENTS: Final = frozenset(
         EventName.CONFIG_LOADED,
         EventName.LEAK_NOTED,
         EventName.EVIDENCE_SEALED,
+        EventName.CONFIG_LOADED,
+        EventName.ACTION_SENT,
+        EventName.ACTION_ANSWERED,
     }
 )
 """Events that are recorded but wake nobody."""

@@ -38,6 +38,11 @@ class RecentSpans:
         ):
             self.held_bytes -= len(self._ring.popleft().body)
 
+    def expire(self, before_ns: int) -> None:
+        """Drop what came before a time, also while nothing comes that would drive it out."""
+        while self._ring and self._ring[0].received_ns < before_ns:
+            self.held_bytes -= len(self._ring.popleft().body)
+
     def clear(self) -> None:
         """Drop everything: capture was switched off."""
         self._ring.clear()

@@ -114,7 +114,7 @@ class PagerDutyNotify:
         return {name: value for name, value in payload.items() if value}
 
     def _change(self, news: News) -> dict[str, Any]:
-        words = _CHANGE_WORDS[news.event]
+        words = _CHANGE_WORDS.get(news.event, "done")
         sentence = rollback_sentence(news.rollback)
         return {
             "routing_key": self._routing_key,
