@@ -63,7 +63,7 @@ class Handover:
     def add(self, trace: Trace, calls: Sequence[Settling], now_ns: int) -> None:
         """Take the calls of a trace that were settled at ``now_ns``, in the order of their ends."""
         if now_ns != self._now_ns:
-            self._go()
+            self.go()
             self._now_ns = now_ns
         self._waiting += calls
         groups: dict[str, list[Settling]] = {}
@@ -81,12 +81,12 @@ class Handover:
 
     def find(self, evaluation: Evaluation) -> CallRef | None:
         """Return the call that was handed on and that an evaluation names."""
-        self._go()
+        self.go()
         return find_call(self.index, evaluation)
 
     def join_late(self, evaluation: Evaluation, ref: CallRef) -> None:
         """Take an evaluation of a call that was handed on before."""
-        self._go()
+        self.go()
         if not self.seen.is_new(evaluation_key(ref.key, evaluation)):
             self.repeated_scores += 1
             return
@@ -101,14 +101,8 @@ class Handover:
             ref,
         )
 
-    def take(self) -> Settled:
-        """Return everything handed on since the last time."""
-        self._go()
-        settled = self._rows.take()
-        settled.changes, self._changes = self._changes, []
-        return settled
-
-    def _go(self) -> None:
+    def go(self) -> None:
+        """Hand on the calls that wait."""
         if not self._waiting:
             return
         calls, self._waiting = self._waiting, []
@@ -122,3 +116,10 @@ class Handover:
                 is_new(evaluation_key(call.key, evaluation))
         self._changes += self.novelties.of_calls(calls, self._now_ns)
         file_calls(self.index, calls, self._now_ns)
+
+    def take(self) -> Settled:
+        """Return everything handed on since the last time."""
+        self.go()
+        settled = self._rows.take()
+        settled.changes, self._changes = self._changes, []
+        return settled

@@ -244,6 +244,8 @@ class TraceBook:
         if trace.is_genai and (not trace.is_settled or trace.is_dirty):
             self.counts["evicted"] += 1
             self._settle(trace, final=True)
+            # No tick may come for a while, and meanwhile it is to be known as counted.
+            self.handover.go()
         self._drop(trace)
 
     def _drop(self, trace: Trace) -> None:
