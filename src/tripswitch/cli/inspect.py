@@ -7,6 +7,7 @@ what could not be read goes to standard error with its place. Of a running trips
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -18,6 +19,7 @@ import typer
 from tripswitch.cli.asking import DEFAULT_API, ask
 from tripswitch.cli.choices import Api
 from tripswitch.cli.inspect_summary import remarks, summary
+from tripswitch.cli.progress import progress_of
 from tripswitch.config.loading import load_config
 from tripswitch.config.read_section import FACTS, Read
 from tripswitch.drive.inspection import Inspection
@@ -97,11 +99,14 @@ def inspect(
     problems: list[FileProblem] = []
     inspection = Inspection(configuration.model_copy(update={"read": read}), cohort or ())
     try:
-        for calls in inspection.calls(paths or (), problems.append):
-            if as_json:
-                for row in range(len(calls)):
-                    sys.stdout.write(json.dumps(calls.as_json(row)) + "\n")
-            _report(problems)
+        # Calls that scroll by on the same terminal are progress enough.
+        is_quiet = not (as_json and sys.stdout.isatty())
+        with progress_of("reading") if is_quiet else contextlib.nullcontext():
+            for calls in inspection.calls(paths or (), problems.append):
+                if as_json:
+                    for row in range(len(calls)):
+                        sys.stdout.write(json.dumps(calls.as_json(row)) + "\n")
+                _report(problems)
         _show(inspection.telemetry(), only_remarks=as_json)
         sys.stdout.flush()
     except BrokenPipeError:
