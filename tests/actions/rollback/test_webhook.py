@@ -91,6 +91,22 @@ def test_plan_is_the_literal_request_without_secrets() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/hooks/T024BE7LH/x8Kd02jfkqPpL3mNv", "/hooks/T024BE7LH/(redacted)"),
+        ("/v1/rollback-of-the-refund-bot", "/v1/rollback-of-the-refund-bot"),
+        ("", "/"),
+    ],
+)
+def test_a_token_in_the_path_is_not_shown(path: str, shown: str) -> None:
+    async def plan(target: RollbackTarget) -> Any:
+        return await planned(target, effect("rb-1"))
+
+    (request,) = ask(plan, url=f"http://127.0.0.1:1{path}").requests
+    assert request.url == f"http://127.0.0.1:1{shown}"
+
+
+@pytest.mark.parametrize(
     ("answer", "expected"),
     [
         (says(state="applied"), True),

@@ -7,13 +7,15 @@ request under a type of its own, with the versions changed about.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tripswitch.actions.attempt import Attempt, AttemptState, answered_field, judge
 from tripswitch.actions.cloudevent import CONTENT_TYPE, envelope, message_id
 from tripswitch.actions.endpoint import checked_url
 from tripswitch.actions.exchange import exchange
+from tripswitch.actions.rollback.api import REDACTED
 from tripswitch.actions.rollback.asked import asked, evidence_of
 from tripswitch.actions.rollback.contract import PlannedCall, Probe, Request, Snapshot
 from tripswitch.actions.signing import Signer
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from tripswitch.model.outbox import Effect
 
 _PROBE_ID = "tripswitch-probe"
+
+# A segment of a path that no person has named: long, with letters and digits.
+_TOKEN: Final = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_.~%-]{16,}")
 
 
 class WebhookRollback:
@@ -86,8 +91,7 @@ class WebhookRollback:
         message = message_id(effect.key)
         request = Request(
             method="POST",
-            # Credentials are often part of a webhook's address.
-            url=str(self._url.copy_with(userinfo=b"", query=None)),
+            url=_shown(self._url),
             headers={
                 "content-type": CONTENT_TYPE,
                 "webhook-id": message,
@@ -151,3 +155,10 @@ class WebhookRollback:
             return Snapshot(False, f"status_url says {state}", answer.status)
         found = answer.detail if answer.status is None else f"status {answer.status}, no state"
         return Snapshot(None, f"status_url gave no answer: {found}", answer.status)
+
+
+def _shown(url: httpx.URL) -> str:
+    """Return a webhook's address without what may be a credential: often a part of its path."""
+    bare = url.copy_with(userinfo=b"", query=None, fragment=None, path="/")
+    parts = [REDACTED if _TOKEN.fullmatch(part) else part for part in url.path.split("/")]
+    return str(bare).rstrip("/") + "/".join(parts)
