@@ -15,6 +15,7 @@ COMMAND = (sys.executable, "-P", "-m", "tripswitch.cli.app", "demo")
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.matrix
 def test_the_story_is_observed_from_rollout_to_recovery() -> None:
     ended = subprocess.run([*COMMAND, "--json"], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -12,6 +12,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from tests.cli.test_run import running, tripswitch
@@ -82,6 +83,7 @@ def test_what_telemetry_names_neither_styles_nor_steers_a_terminal(tmp_path: Pat
     assert "\x1b" not in as_json.stdout
 
 
+@pytest.mark.matrix
 def test_a_running_sidecar_is_asked(tmp_path: Path) -> None:
     async def check() -> None:
         clock = "clock: {source: telemetry}\n"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.actions.receiver import Receiver
@@ -33,6 +34,7 @@ def propose(folder: Path, *, capture: bool) -> None:
     path.write_text(yaml.safe_dump(settings))
 
 
+@pytest.mark.matrix
 def test_a_proposal_is_shown_approved_and_closed_from_the_command_line(tmp_path: Path) -> None:
     state = tmp_path / "state"
 

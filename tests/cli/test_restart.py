@@ -8,6 +8,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.cli.test_run import running
 from tests.drive.live_process import Live
 from tests.otlp.relay import client, send, until
@@ -46,6 +48,7 @@ def logged(live: Live, event: str) -> list[dict[str, Any]]:
     return [line for line in lines if line["event"] == event]
 
 
+@pytest.mark.matrix
 def test_a_restart_keeps_the_baselines(tmp_path: Path) -> None:
     async def check() -> None:
         async with Upstream() as upstream:

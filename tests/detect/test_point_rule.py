@@ -174,12 +174,10 @@ def test_the_window_of_a_whole_life_is_sure_sooner() -> None:
         assert index[0] == wanted
 
 
-def test_beside_the_whole_its_parts_have_to_be_surer() -> None:
-    readings = [reading(0.06, 0.0075, 200), reading(0.0, 0.0, 200)]
-    for whole, wanted in ((-1, 0), (2, -1)):
-        _, index = sure_window(
-            reads(readings), ONE * 0.05, ONE * 50, NO, np.array([whole], dtype=np.int64)
-        )
+def test_windows_that_are_looked_at_anew_more_often_have_to_be_surer() -> None:
+    for error, wanted in ((0.007, 0), (0.0075, 2), (0.009, 3), (0.013, -1)):
+        readings = [reading(0.06, error, 200)] * 4
+        _, index = sure_window(reads(readings), ONE * 0.05, ONE * 50, NO, NO_WHOLE)
         assert index[0] == wanted
 
 

@@ -20,11 +20,10 @@ WINDOWS: Final = ("15m", "1h", "6h", "24h")
 WINDOW_MINUTES: Final = (15, 60, 360, 1440)
 WINDOW_TEXT: Final = ("15 min", "1 h", "6 h", "24 h")
 
-SURE_STANDARD_ERRORS: Final = (3.0, 3.0, 3.0, 2.0)
-"""By window; that of a day is a fresh chance to exceed the line once a day only."""
+SURE_STANDARD_ERRORS: Final = (3.5, 3.5, 3.0, 2.0)
+"""By window: each look is a fresh chance to exceed the line, and short windows are looked at anew
+most often; that of a day has one a day."""
 SURE_OF_WHOLE_STANDARD_ERRORS: Final = 2.0
-SURE_OF_PART_STANDARD_ERRORS: Final = (3.5, 3.5, 3.0, 2.0)
-"""Beside a window that holds the whole, which has its own chance: parts of it pay for that."""
 SURE_SHARE_OF_LINE: Final = 0.7
 
 Flags = npt.NDArray[np.bool_]
@@ -186,10 +185,8 @@ def whole_window(age_minutes: Rows) -> Rows:
 
 def firm_estimate(reading: Reading, position: int, whole: Rows) -> Floats:
     """Return what a reading of the window at ``position`` shows at least, its error taken off."""
-    errors = np.select(
-        [whole == position, whole >= 0],
-        [SURE_OF_WHOLE_STANDARD_ERRORS, SURE_OF_PART_STANDARD_ERRORS[position]],
-        SURE_STANDARD_ERRORS[position],
+    errors = np.where(
+        whole == position, SURE_OF_WHOLE_STANDARD_ERRORS, SURE_STANDARD_ERRORS[position]
     )
     return np.asarray(reading.estimate - errors * reading.standard_error)
 
