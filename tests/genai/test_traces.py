@@ -268,6 +268,29 @@ def test_two_spans_of_one_answer_in_different_traces_are_one_call() -> None:
     assert flow.count("double_counted") == 1
 
 
+def test_of_two_spans_of_one_stream_side_by_side_the_enclosing_one_is_the_call() -> None:
+    # The provider's own library knows a little more, and counts the first event once.
+    asked = {**CHAT, "gen_ai.response.id": "r1", "gen_ai.usage.output_tokens": 21}
+    answered = {
+        **CHAT,
+        "gen_ai.response.id": "r1",
+        "gen_ai.response.time_to_first_chunk": 0.25,
+        "gen_ai.response.finish_reasons": ["stop"],
+    }
+    spans = [
+        ROOT,
+        SpanOf(asked, span=2, parent=1, start_s=0.5, end_s=2.5),
+        SpanOf(answered, span=3, parent=1, start_s=0.6, end_s=2.4),
+    ]
+    for order in itertools.permutations(spans):
+        calls = read_all([request_of(*order)]).calls
+        assert len(calls) == 1
+        call = calls.as_json(0)
+        assert call["span_id"] == span_hex(2)
+        assert (call["output_tokens"], call["ttft"]) == (20, 0.25)
+        assert call["finish_reasons"] == ["stop"]
+
+
 def test_inner_call_that_comes_after_the_outer_was_counted_is_not_counted_again() -> None:
     flow = Flow()
     flow.spans(0, SpanOf(CHAT, span=1, parent=0))

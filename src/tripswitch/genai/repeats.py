@@ -58,10 +58,9 @@ def mark_repeats(
             continue
         first = answers.setdefault(call.response_id, span)
         if first is not span and call.error_class is None:
-            # Of two that say as much the one that encloses the other: it began first.
-            later, earlier = sorted((first, span), key=lambda item: (-item.start, item.span_id))
-            kept = earlier if _richness(earlier) >= _richness(later) else later
-            _repeat(later if kept is earlier else earlier, kept, tally)
+            # Of two the one that encloses the other, which began first.
+            earlier, later = sorted((first, span), key=lambda item: (item.start, item.span_id))
+            kept = _keep_richer(later, earlier, tally)
             answers[call.response_id] = kept
     for first, second in _twins(candidates):
         _keep_richer(second, first, tally)
@@ -144,6 +143,9 @@ def _repeat(span: Sighting, of: Sighting | None, tally: Tally) -> None:
     span.settled = True
     tally.double += 1
     if of is not None and of.call is not None and span.call is not None:
+        if of.call.output_tokens - span.call.output_tokens == 1:
+            # One of them counted the placeholder that a stream begins with.
+            of.call.output_tokens = span.call.output_tokens
         of.call.fill(span.call)
 
 
