@@ -38,6 +38,7 @@ class SpanOf(NamedTuple):
     kind: int = 3
     status: int = 0
     events: Sequence[EventOf] = ()
+    message: str = ""
 
 
 def span_hex(span: int) -> str:
@@ -68,6 +69,7 @@ def request_of(*spans: SpanOf, resource: Mapping[str, object] | None = None) -> 
             end_time_unix_nano=START_NS + round(wanted.end_s * SECOND_NS),
         )
         span.status.code = wanted.status  # type: ignore[assignment]
+        span.status.message = wanted.message
         put(span.attributes, wanted.attributes)
         for event in wanted.events:
             put(span.events.add(name=event.name).attributes, event.attributes)

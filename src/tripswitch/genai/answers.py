@@ -15,6 +15,7 @@ from tripswitch.genai.event_names import (
     CHOICE_EVENTS,
     DETAILS_EVENT,
     EXCEPTION_EVENT,
+    EXCEPTION_MESSAGE_KEY,
     EXCEPTION_TYPE_KEY,
     FIRST_TOKEN_EVENTS,
 )
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from tripswitch.otlp.reader import SpanEvent
 
 _STATUS_OK, _STATUS_ERROR = 1, 2
+# A status message may be a stack trace; the error's name stands in front.
+_MAX_STATUS_BYTES = 2_000
 _ANSWERING = frozenset({*CHOICE_EVENTS, DETAILS_EVENT})
 
 Error = tuple[str | None, "ErrorClass | None"]
@@ -43,11 +46,13 @@ _DATED = re.compile(r"\d{4}-\d\d-\d\d|\d{8}|\d{6}$|[-@:]\d{3,4}$|:[a-z0-9]+$")
 _CLASS_IN_MESSAGE = re.compile(r"([A-Za-z_][\w.]{2,99})\(")
 
 
-def error_of(facts: SpanFacts, status_code: int, events: Sequence[SpanEvent]) -> Error:
+def error_of(
+    facts: SpanFacts, status_code: int, message: bytes, events: Sequence[SpanEvent]
+) -> Error:
     """Return (type, class) of the error a span ended in; (None, None) when it did not.
 
-    The type is None where nothing names it. A retry inside the span leaves the first try's error
-    behind and sets the status OK: that is no error.
+    The type is None where nothing names it. ``message`` is the status's. A retry inside the span
+    leaves the first try's error behind and sets the status OK: that is no error.
     """
     if status_code == _STATUS_OK:
         return None, None
@@ -58,7 +63,10 @@ def error_of(facts: SpanFacts, status_code: int, events: Sequence[SpanEvent]) ->
     name = None if said is None or said == "_OTHER" else error_name(said)
     if name is None:
         name = _raised(events)
-    return name, error_class(name, hints=_codes(facts))
+    hints = [*_codes(facts), *_names_in_exception(events)]
+    if message and is_error:
+        hints += names_in_message(message[:_MAX_STATUS_BYTES].decode("utf-8", "replace"))
+    return name, error_class(name, hints=hints)
 
 
 def call_facts(
@@ -102,7 +110,7 @@ def call_facts(
     if events and call.error_class is None and _broke_off(call, events):
         # Some set the status OK whatever happens: an exception and no answer is a failure.
         call.error_type = _raised(events)
-        call.error_class = "unknown" if call.error_type is None else error_class(call.error_type)
+        call.error_class = error_class(call.error_type, hints=_names_in_exception(events))
     _tell_models_apart(call)
     return call
 
@@ -265,12 +273,21 @@ def _raised(events: Sequence[SpanEvent]) -> str | None:
             continue
         raised = event.attributes.get(EXCEPTION_TYPE_KEY)
         if not isinstance(raised, str) or raised.strip() in ("", "Exception"):
-            message = event.attributes.get("exception.message")
+            message = event.attributes.get(EXCEPTION_MESSAGE_KEY)
             match = _CLASS_IN_MESSAGE.match(message) if isinstance(message, str) else None
             raised = match[1] if match else raised
         if isinstance(raised, str) and raised.strip():
             return coercion.cut(error_name(raised))
     return None
+
+
+def _names_in_exception(events: Sequence[SpanEvent]) -> list[str]:
+    """Return the names of an error in the message of the last exception that was recorded."""
+    for event in reversed(events):
+        if event.name == EXCEPTION_EVENT:
+            message = event.attributes.get(EXCEPTION_MESSAGE_KEY)
+            return names_in_message(message) if isinstance(message, str) else []
+    return []
 
 
 def _codes(facts: SpanFacts) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Final
 EVALUATION_EVENT = "gen_ai.evaluation.result"
 EXCEPTION_EVENT = "exception"
 EXCEPTION_TYPE_KEY = "exception.type"
+EXCEPTION_MESSAGE_KEY = "exception.message"
 ERROR_TYPE_KEY = "error.type"
 FLAG_EVENTS: Final = ("feature_flag.evaluation", "feature_flag")
 FIRST_TOKEN_EVENTS: Final = (
@@ -64,7 +65,7 @@ LOGS_WITH_BODY: Final = frozenset(CHOICE_EVENTS)
 EVENT_KEYS: Final = frozenset(
     {
         EXCEPTION_TYPE_KEY,
-        "exception.message",
+        EXCEPTION_MESSAGE_KEY,
         "event.name",
         "event_name",
         "finish_reason",

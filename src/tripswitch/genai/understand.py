@@ -132,6 +132,7 @@ class Understanding:
             start,
             end,
             status_code,
+            message,
             resource,
             resource_marks,
             scope_name,
@@ -145,7 +146,7 @@ class Understanding:
             rejected["duration"] = rejected.get("duration", 0) + 1
             start = end
         sketch = self._sketches.get((marks, resource_marks, scope_name, status_code))
-        if sketch is None or (events and not sketch.holds_for(events)):
+        if sketch is None or ((events or message) and not sketch.holds_for(events, message)):
             sketch = self._sketch(row, rejected)
         if sketch.is_start:
             # A start marker of Logfire's: the span itself comes when it ends.
@@ -187,17 +188,18 @@ class Understanding:
 
     def _sketch(self, row: SpanRow, rejected: dict[str, int]) -> Sketch:
         """Return what the span has in common with those that are alike, worked out from it."""
-        status_code, resource, resource_marks, scope_name, attributes, marks, events, _ = row[7:]
+        status_code, message, resource, resource_marks, scope_name = row[7:12]
+        attributes, marks, events, _ = row[12:]
         plan = self._vocabulary.plan(tuple(attributes), tuple(resource), scope_name)
         already_rejected = sum(rejected.values())
         facts = SpanFacts(plan, attributes, resource, rejected)
-        sketch = Sketch(facts, self._context(facts, rejected), status_code, events)
+        sketch = Sketch(facts, self._context(facts, rejected), status_code, message, events)
         if (
             plan.is_sketchable
             and None not in marks
             and None not in resource_marks
             and len(scope_name) <= MAX_TEXT
-            and sketch.holds_for(events)
+            and sketch.holds_for(events, message)
             # Each span with an unusable value has to be counted.
             and sum(rejected.values()) == already_rejected
         ):
