@@ -51,13 +51,15 @@ def trace_hex(trace: int) -> str:
     return trace.to_bytes(16, "big").hex()
 
 
-def request_of(*spans: SpanOf, resource: Mapping[str, object] | None = None) -> bytes:
-    """Return a serialised request with these spans under one resource."""
+def request_of(
+    *spans: SpanOf, resource: Mapping[str, object] | None = None, scope_name: str = "test"
+) -> bytes:
+    """Return a serialised request with these spans under one resource and scope."""
     message = ExportTraceServiceRequest()
     resource_spans = message.resource_spans.add()
     put(resource_spans.resource.attributes, resource or {"service.name": "refund-bot"})
     scope_spans = resource_spans.scope_spans.add()
-    scope_spans.scope.name = "test"
+    scope_spans.scope.name = scope_name
     for wanted in spans:
         span = scope_spans.spans.add(
             trace_id=wanted.trace.to_bytes(16, "big"),

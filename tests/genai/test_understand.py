@@ -389,6 +389,49 @@ def test_errors(
 # --- bad input ------------------------------------------------------------------------------------
 
 
+def test_broken_stream_keeps_the_model_that_answered() -> None:
+    answered: dict[str, object] = {
+        "gen_ai.response.id": "r1",
+        "gen_ai.response.model": "gpt-4o-mini-2024-07-18",
+    }
+    assert one(answered, status=2)["response_model"] == "gpt-4o-mini-2024-07-18"
+
+
+def test_failed_call_that_names_one_model_asked_for_it() -> None:
+    attributes = {"openinference.span.kind": "LLM", "llm.model_name": "gpt-4o-mini"}
+    call = observe(SpanOf(attributes, status=2)).calls.as_json(0)
+    assert (call["request_model"], call["response_model"]) == ("gpt-4o-mini", None)
+
+
+def test_span_with_nothing_but_the_parameters_of_an_invocation_is_a_call() -> None:
+    parameters = "{'model': 'openai/gpt-4o-mini', 'stream': True}"
+    body = request_of(SpanOf({"llm.invocation_parameters": parameters}), scope_name="guardrails-ai")
+    call = read_all([body]).calls.as_json(0)
+    assert (call["request_model"], call["streaming"]) == ("gpt-4o-mini", True)
+    assert call["input_tokens"] is None
+
+
+def test_answer_that_langchain_wrote_down_names_its_model() -> None:
+    message = {"kwargs": {"response_metadata": {"model_name": "gpt-4o-mini-2024-07-18"}}}
+    attributes = {
+        "openinference.span.kind": "LLM",
+        "llm.model_name": "gpt-4o-mini",
+        "llm.invocation_parameters": '{"model": "gpt-4o-mini"}',
+        "output.value": json.dumps(
+            {"generations": [[{"generation_info": None, "message": message}]]}
+        ),
+    }
+    call = observe(SpanOf(attributes)).calls.as_json(0)
+    assert call["request_model"] == "gpt-4o-mini"
+    assert call["response_model"] == "gpt-4o-mini-2024-07-18"
+
+
+def test_details_of_tokens_in_what_a_provider_added() -> None:
+    added = {"openai": {"cachedPromptTokens": 64, "reasoningTokens": 4}}
+    call = one({"ai.response.providerMetadata": json.dumps(added)})
+    assert (call["cached_tokens"], call["reasoning_tokens"]) == (64, 4)
+
+
 @pytest.mark.parametrize(("start_s", "end_s"), [(-START_NS / 1e9, 1.0), (2.0, 1.0)])
 def test_unbelievable_duration_counts_as_none(start_s: float, end_s: float) -> None:
     observed = observe(SpanOf(CHAT, start_s=start_s, end_s=end_s))

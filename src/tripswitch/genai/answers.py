@@ -111,24 +111,29 @@ def call_facts(
         # Some set the status OK whatever happens: an exception and no answer is a failure.
         call.error_type = _raised(events)
         call.error_class = error_class(call.error_type, hints=_names_in_exception(events))
-    _tell_models_apart(call)
+    _tell_models_apart(facts, call)
     return call
 
 
-def _tell_models_apart(call: CallFacts) -> None:
+def _tell_models_apart(facts: SpanFacts, call: CallFacts) -> None:
     """Settle which of the names is the model that was asked for, and which the one that served.
 
     A provider answers an alias with the dated name of what served. An alias in the response's place
     is the request's name again, written by a gateway or a stream that knew no better.
     """
-    if call.error_class is not None:
-        # Nothing answered.
+    if call.error_class is not None and not _has_answered(call):
+        if call.request_model is None and facts.has("only_model"):
+            call.request_model = facts.text("only_model")
         call.response_model = None
     elif call.is_chat and call.response_model and not _is_dated(call.response_model):
         if call.request_model is None:
             call.request_model = call.response_model
         if call.request_model == call.response_model:
             call.response_model = None
+
+
+def _has_answered(call: CallFacts) -> bool:
+    return call.response_id is not None or call.input_tokens == call.input_tokens
 
 
 @lru_cache(maxsize=1024)

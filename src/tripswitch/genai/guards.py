@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from tripswitch.genai import coercion
@@ -30,6 +31,11 @@ _PASSING: Final = ("passed", "pass", "allowed", "valid", "is_safe", "safe")
 _DECIDING: Final = ("verdict", "action", "decision", "result", "status", "outcome")
 _TRIPPING: Final = ("tripwire_triggered", "blocked", "triggered", "violation", "is_blocked")
 _FLAGGING: Final = ("flagged", "is_flagged", "detected")
+# "... {'guardrail': 'toxicity'}": what is raised where a guardrail's tripwire ends a run.
+_NAMED_IN_MESSAGE: Final = re.compile(
+    r"""(?i:guardrail|tripwire)[^{]{0,100}\{[^{}]{0,100}["']guardrail(?:_name)?["']\s*:\s*["']([^"']+)["']"""
+)
+_MAX_MESSAGE: Final = 500
 _OUTPUTS: Final[tuple[tuple[tuple[str, ...], Verdict], ...]] = (
     (_PASSING, "pass"),
     (_TRIPPING, "block"),
@@ -78,6 +84,16 @@ def told_by_event(
     if verdict is None:
         return []
     return _by_category(coercion.cut(name or "guardrail"), categories, verdict, stage_of(stage))
+
+
+def told_by_failure(message: str) -> list[Guardrail]:
+    """Return the verdict of the guardrail that a failed span's message names; none without any.
+
+    >>> told_by_failure("Guardrail tripwire triggered: {'guardrail': 'pii'}")[0][:3]
+    ('pii', 'pii', 'block')
+    """
+    named = _NAMED_IN_MESSAGE.search(message[:_MAX_MESSAGE])
+    return [] if named is None else _by_category(coercion.cut(named[1]), (), "block", None)
 
 
 def is_guard_name(name: str) -> bool:

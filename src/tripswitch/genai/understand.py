@@ -15,6 +15,7 @@ from tripswitch.genai.answers import call_facts
 from tripswitch.genai.coercion import MAX_TEXT
 from tripswitch.genai.event_names import LOGS_WITH_BODY, WANTED_EVENTS, WANTED_LOGS
 from tripswitch.genai.facts import SpanFacts
+from tripswitch.genai.guards import told_by_failure
 from tripswitch.genai.records import note_of
 from tripswitch.genai.sightings import Context, Ranked, Sighted, Sighting
 from tripswitch.genai.sketches import Sketch
@@ -164,6 +165,8 @@ class Understanding:
             return sighting
         sighting.context = sketch.context
         sighting.failed = sketch.error_class is not None
+        if message and status_code == _ERROR and sketch.context.kind != "guardrail":
+            sighting.guardrails = tuple(told_by_failure(message.decode("utf-8", "replace")))
         if sketch.is_done and not events:
             return sighting
         facts = SpanFacts(sketch.plan, attributes, resource, rejected)
