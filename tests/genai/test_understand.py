@@ -426,6 +426,27 @@ def test_answer_that_langchain_wrote_down_names_its_model() -> None:
     assert call["response_model"] == "gpt-4o-mini-2024-07-18"
 
 
+@pytest.mark.parametrize(
+    ("attributes", "tokens"),
+    [
+        ({"gen_ai.request.stream": True}, None),
+        ({"gen_ai.request.stream": True, "gen_ai.usage.cache_read.input_tokens": 0}, 100),
+        ({"gen_ai.request.stream": False}, 100),
+    ],
+)
+def test_usage_that_a_library_counted_itself_is_unknown(
+    attributes: dict[str, object], tokens: int | None
+) -> None:
+    span = SpanOf({**CHAT, "gen_ai.usage.cost": 0.1, **attributes})
+    found = read_all([request_of(span, scope_name="openlit.instrumentation.openai")])
+    call = found.calls.as_json(0)
+    assert call["input_tokens"] == tokens
+    assert (call["cost_source"] == "reported") == (tokens is not None)
+    assert found.rejected.get("estimated_usage", 0) == (tokens is None)
+    # Other writers say how much was cached only when something was.
+    assert read_all([request_of(span)]).calls.as_json(0)["input_tokens"] == 100
+
+
 def test_details_of_tokens_in_what_a_provider_added() -> None:
     added = {"openai": {"cachedPromptTokens": 64, "reasoningTokens": 4}}
     call = one({"ai.response.providerMetadata": json.dumps(added)})

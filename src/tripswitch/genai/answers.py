@@ -107,6 +107,9 @@ def call_facts(
         call.finish_reasons = [finish_reason(word) for word in words]
     _read_usage(facts, call)
     _read_times(facts, call, sketch.streaming, events, start, end)
+    if facts.plan.lacks_proof and call.is_chat and call.streaming:
+        # The provider told no usage: the library counted the text it saw.
+        _forget_usage(facts, call)
     if events and call.error_class is None and _broke_off(call, events):
         # Some set the status OK whatever happens: an exception and no answer is a failure.
         call.error_type = _raised(events)
@@ -181,10 +184,14 @@ def _read_usage(facts: SpanFacts, call: CallFacts) -> None:
     )
     if call.is_estimated:
         # The stream broke off: the library counted what it had and made up how it finished.
-        facts.reject("estimated_usage")
-        call.input_tokens = call.output_tokens = call.cost_usd = math.nan
-        call.cached_tokens = call.reasoning_tokens = math.nan
+        _forget_usage(facts, call)
         call.finish_reasons = []
+
+
+def _forget_usage(facts: SpanFacts, call: CallFacts) -> None:
+    facts.reject("estimated_usage")
+    call.input_tokens = call.output_tokens = call.cost_usd = math.nan
+    call.cached_tokens = call.reasoning_tokens = math.nan
 
 
 def _read_times(
