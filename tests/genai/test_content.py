@@ -99,6 +99,7 @@ SHAPES: list[tuple[str, Any, list[str], bool]] = [
         ["stop"],
         False,
     ),
+    ("a message and usage", {"message": {"role": "a", "refusal": "x"}, "usage": {}}, [], True),
     ("wrapped", {"response": {"choices": [choice("length")]}}, ["length"], False),
     ("nothing known", {"answer": "x", "finish": 1}, [], False),
     ("no reason", {"choices": [choice()]}, [], False),

@@ -209,6 +209,7 @@ def _is_message(content: dict[str, Any]) -> bool:
     return (
         bool(content.keys() & {"role", "parts", "tool_calls", *_REASON_KEYS})
         or isinstance(content.get("content"), list)
+        or isinstance(content.get("message"), dict)
         or content.get("type") == "function_call"
     )
 

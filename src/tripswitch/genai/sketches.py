@@ -101,6 +101,8 @@ class Sketch:
         call = self.call = CallFacts(is_chat=context.kind not in ("embedding", "rerank"))
         call.error_type, call.error_class = self.error_type, self.error_class
         call.is_inferred = context.is_inferred
+        # Logfire writes log records as spans.
+        call.is_ending = facts.text("span_type") == "log"
         call.request_model, call.response_model = context.request_model, context.response_model
         call.cache_hit = facts.flag("cache_hit") is True
         words = facts.texts("finish_reasons")
