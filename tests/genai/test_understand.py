@@ -447,6 +447,78 @@ def test_usage_that_a_library_counted_itself_is_unknown(
     assert read_all([request_of(span)]).calls.as_json(0)["input_tokens"] == 100
 
 
+def test_spring_ais_chat_client_is_no_call_and_tells_the_session_of_its_model_call() -> None:
+    client = {
+        "gen_ai.operation.name": "framework",
+        "gen_ai.system": "spring_ai",
+        "spring.ai.kind": "chat_client",
+        "spring.ai.chat.client.conversation.id": "s1",
+    }
+    # Micrometer writes every value as text.
+    model = {
+        **CHAT,
+        "gen_ai.usage.input_tokens": "107",
+        "gen_ai.response.finish_reasons": '["STOP"]',
+    }
+    tool = {
+        "gen_ai.operation.name": "framework",
+        "spring.ai.kind": "tool_call",
+        "spring.ai.tool.definition.name": "lookup",
+    }
+    found = observe(
+        SpanOf(client, span=1, parent=0, end_s=3.0),
+        SpanOf(model, span=2, parent=1),
+        SpanOf(tool, span=3, parent=1, start_s=1.5, end_s=2.0),
+    )
+    assert len(found.calls) == 1
+    call = found.calls.as_json(0)
+    assert (call["session"], call["input_tokens"]) == ("s1", 107)
+    assert call["finish_reasons"] == ["stop"]
+    assert [used["name"] for used in call["tools"]] == ["lookup"]
+
+
+def test_semantic_kernels_older_names() -> None:
+    call = observe(
+        SpanOf(
+            {
+                "gen_ai.operation.name": "chat.completions",
+                "gen_ai.system": "openai",
+                "gen_ai.request.model": "gpt-4o-mini",
+                "gen_ai.response.prompt_tokens": 107,
+                "gen_ai.response.completion_tokens": 23,
+                "gen_ai.response.finish_reason": "Stop",
+            }
+        )
+    ).calls.as_json(0)
+    assert (call["input_tokens"], call["output_tokens"]) == (107, 23)
+    assert call["finish_reasons"] == ["stop"]
+
+
+def test_difys_names() -> None:
+    call = one(
+        {
+            "gen_ai.span.kind": "LLM",
+            "dify.app_id": "a",
+            "dify.tenant_id": "t",
+            "dify.streaming": True,
+            "gen_ai.user.time_to_first_token": 250_000_000,
+        }
+    )
+    assert (call["dialect"], call["tenant"], call["streaming"]) == ("dify", "t", True)
+    assert call["ttft"] == pytest.approx(0.25)
+
+
+def test_cost_by_direction() -> None:
+    call = one({"gen_ai.usage.input_cost": 0.25, "gen_ai.usage.output_cost": 0.5})
+    assert (call["cost_usd"], call["cost_source"]) == (0.75, "reported")
+
+
+def test_choice_as_azures_library_writes_it() -> None:
+    content = {"message": {"content": "x", "refusal": "no"}, "finish_reason": "length", "index": 0}
+    call = one({}, events=[EventOf("gen_ai.choice", {"gen_ai.event.content": json.dumps(content)})])
+    assert (call["finish_reasons"], call["refusal"]) == (["length"], True)
+
+
 def test_details_of_tokens_in_what_a_provider_added() -> None:
     added = {"openai": {"cachedPromptTokens": 64, "reasoningTokens": 4}}
     call = one({"ai.response.providerMetadata": json.dumps(added)})

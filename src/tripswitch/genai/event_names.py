@@ -9,6 +9,7 @@ EXCEPTION_EVENT = "exception"
 EXCEPTION_TYPE_KEY = "exception.type"
 EXCEPTION_MESSAGE_KEY = "exception.message"
 ERROR_TYPE_KEY = "error.type"
+EVENT_CONTENT_KEY = "gen_ai.event.content"
 FLAG_EVENTS: Final = ("feature_flag.evaluation", "feature_flag")
 FIRST_TOKEN_EVENTS: Final = (
     "First Token Stream Event",
@@ -72,6 +73,7 @@ EVENT_KEYS: Final = frozenset(
         "message",
         "label",
         ERROR_TYPE_KEY,
+        EVENT_CONTENT_KEY,
         *FLAG_KEYS,
         *(key for keys in GUARD_EVENTS.values() for key in keys),
     }

@@ -103,6 +103,7 @@ _PRIVATE_KEYS: Final = frozenset(
         "metadata",
         "message",
         "exception.message",
+        "gen_ai.event.content",
     }
 )
 

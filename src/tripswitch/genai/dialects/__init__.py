@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tripswitch.genai.dialects.agents import ADK, STRANDS
+from tripswitch.genai.dialects.agents import ADK, DIFY, SPRING_AI, STRANDS
 from tripswitch.genai.dialects.braintrust import BRAINTRUST
 from tripswitch.genai.dialects.gateways import ENVOY, KONG, PORTKEY, VLLM
 from tripswitch.genai.dialects.guards import GUARDRAILS_AI, NEMO
@@ -25,6 +25,8 @@ DIALECTS: tuple[Dialect, ...] = (
     LITELLM,
     LANGFUSE,
     OPENINFERENCE,
+    DIFY,
+    SPRING_AI,
     TRACEAI,
     OPENLLMETRY,
     LOGFIRE,
