@@ -519,6 +519,28 @@ def test_choice_as_azures_library_writes_it() -> None:
     assert (call["finish_reasons"], call["refusal"]) == (["length"], True)
 
 
+@pytest.mark.parametrize(
+    ("attributes", "tokens"),
+    [
+        ({"gen_ai.provider.name": "anthropic", "gen_ai.request.stream": True}, None),
+        (
+            {
+                "gen_ai.provider.name": "anthropic",
+                "gen_ai.request.stream": True,
+                "gen_ai.response.finish_reasons": ["max_tokens"],
+            },
+            1,
+        ),
+        ({"gen_ai.provider.name": "anthropic"}, 1),
+        ({"gen_ai.request.stream": True}, 1),
+    ],
+)
+def test_count_that_a_broken_stream_began_with_is_none(
+    attributes: dict[str, object], tokens: int | None
+) -> None:
+    assert one({"gen_ai.usage.output_tokens": 1, **attributes})["output_tokens"] == tokens
+
+
 def test_details_of_tokens_in_what_a_provider_added() -> None:
     added = {"openai": {"cachedPromptTokens": 64, "reasoningTokens": 4}}
     call = one({"ai.response.providerMetadata": json.dumps(added)})

@@ -107,9 +107,7 @@ def call_facts(
         call.finish_reasons = [finish_reason(word) for word in words]
     _read_usage(facts, call)
     _read_times(facts, call, sketch.streaming, events, start, end)
-    if facts.plan.lacks_proof and call.is_chat and call.streaming:
-        # The provider told no usage: the library counted the text it saw.
-        _forget_usage(facts, call)
+    _drop_made_up_usage(facts, sketch, call)
     if events and call.error_class is None and _broke_off(call, events):
         # Some set the status OK whatever happens: an exception and no answer is a failure.
         call.error_type = _raised(events)
@@ -186,6 +184,22 @@ def _read_usage(facts: SpanFacts, call: CallFacts) -> None:
         # The stream broke off: the library counted what it had and made up how it finished.
         _forget_usage(facts, call)
         call.finish_reasons = []
+
+
+def _drop_made_up_usage(facts: SpanFacts, sketch: Sketch, call: CallFacts) -> None:
+    """Drop what stands in a stream's usage though its provider did not tell."""
+    if not call.streaming:
+        return
+    if facts.plan.lacks_proof and call.is_chat:
+        # The library counted the text it saw.
+        _forget_usage(facts, call)
+    if (
+        call.output_tokens == 1
+        and not call.finish_reasons
+        and sketch.context.provider == "anthropic"
+    ):
+        # Its streams begin with a count of 1, and this one broke off before the real one came.
+        call.output_tokens = math.nan
 
 
 def _forget_usage(facts: SpanFacts, call: CallFacts) -> None:
