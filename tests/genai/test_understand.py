@@ -494,6 +494,37 @@ def test_semantic_kernels_older_names() -> None:
     assert call["finish_reasons"] == ["stop"]
 
 
+def test_langwatchs_names() -> None:
+    call = observe(
+        SpanOf(
+            {
+                "langwatch.span.type": "llm",
+                "langwatch.prompt.handle": "refund-bot",
+                "langwatch.prompt.version.number": 18,
+                "langwatch.thread.id": "s1",
+                "langwatch.gen_ai.streaming": True,
+                "gen_ai.request.model": "gpt-4o-mini",
+            }
+        )
+    ).calls.as_json(0)
+    assert (call["dialect"], call["prompt_name"], call["prompt_version"]) == (
+        "langwatch",
+        "refund-bot",
+        "18",
+    )
+    assert (call["session"], call["streaming"]) == ("s1", True)
+
+
+@pytest.mark.parametrize(("kind", "calls"), [("llm", 1), ("agent", 0), ("workflow", 0)])
+def test_agentops_says_under_a_key_of_its_own_what_a_span_is(kind: str, calls: int) -> None:
+    attributes = {
+        "agentops.span.kind": kind,
+        "gen_ai.request.model": "gpt-4o-mini",
+        "gen_ai.usage.prompt_tokens": 100,
+    }
+    assert len(observe(SpanOf(attributes)).calls) == calls
+
+
 def test_difys_names() -> None:
     call = one(
         {

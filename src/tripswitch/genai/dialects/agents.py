@@ -1,8 +1,8 @@
-"""Frameworks with habits of their own: AWS Strands, Google ADK, Spring AI, Dify.
+"""Frameworks with habits of their own: AWS Strands, Google ADK, Spring AI, Dify, AgentOps.
 
 Strands writes old and new names side by side, and server times in ms on the client's span.
 Source: strands-agents 1.62.0, google-adk 2.13.0, Spring AI's reference on observability (2.1),
-Dify's constants of its OpenTelemetry extension.
+Dify's constants of its OpenTelemetry extension, traces of AgentOps that IBM published.
 """
 
 from __future__ import annotations
@@ -72,4 +72,13 @@ DIFY = Dialect(
         Row("streaming", "dify.streaming", "flag", order=5),
         Row("ttft", "gen_ai.user.time_to_first_token", "number", scale=1e-9),
     ),
+)
+
+# It writes the conventions, and what a span is under a key of its own.
+AGENTOPS = Dialect(
+    "agentops",
+    scopes=("agentops",),
+    markers=("agentops.span.kind",),
+    rows=(Row("operation", "agentops.span.kind"),),
+    kinds={"session": "workflow"},
 )

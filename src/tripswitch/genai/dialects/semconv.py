@@ -32,6 +32,10 @@ SEMCONV = Dialect(
         Row("route", "messaging.destination.name", order=9),
         Row("prompt_name", "gen_ai.prompt.name"),
         Row("prompt_version", "gen_ai.prompt.version"),
+        # What people write who do not know the name above.
+        Row("prompt_name", "gen_ai.prompt_name", order=6),
+        Row("prompt_version", "gen_ai.prompt_version", order=6),
+        Row("prompt_label", "gen_ai.prompt.label", order=6),
         Row("cohort", "feature_flag.result.variant", order=8),
         Row("cohort", "feature_flag.variant", order=8),
         Row("tenant", "tenant.id"),
@@ -59,6 +63,7 @@ SEMCONV = Dialect(
         Row("total_tokens", "gen_ai.usage.total_tokens", "number"),
         Row("cached_tokens", "gen_ai.usage.cache_read.input_tokens", "number"),
         Row("cached_tokens", "gen_ai.usage.cache_read_input_tokens", "number"),
+        Row("cached_tokens", "gen_ai.usage.cached_input_tokens", "number", order=5),
         Row("cache_write_tokens", "gen_ai.usage.cache_write.input_tokens", "number"),
         Row("cache_write_tokens", "gen_ai.usage.cache_creation.input_tokens", "number"),
         Row("cache_write_tokens", "gen_ai.usage.cache_write_input_tokens", "number"),
@@ -69,6 +74,7 @@ SEMCONV = Dialect(
         # The conventions have no key for cost; these are what instrumentations agree on.
         Row("cost_usd", "gen_ai.usage.cost", "number"),
         Row("cost_usd", "gen_ai.cost.total", "number"),
+        Row("cost_usd", "gen_ai.cost.usd", "number", order=5),
         Row("cost_input_usd", "gen_ai.usage.input_cost", "number"),
         Row("cost_output_usd", "gen_ai.usage.output_cost", "number"),
         Row("ttft", "gen_ai.response.time_to_first_chunk", "number"),
