@@ -86,6 +86,8 @@ class Sketch:
             or facts.has("evaluation_name")
             or facts.has("scores")
             or facts.has("output_content")
+            or facts.has("filtered_input")
+            or facts.has("filtered_output")
         )
         self.is_done = not (self.has_session or self.has_user or self.call or self.judges)
 
