@@ -37,6 +37,8 @@ DEFAULT_COHORTS = ("control", "canary")
 # One entry for each combination of scope, tenant and models; about 1 kB each.
 _MAX_REMEMBERED = 8192
 _MAX_DURATION_NS = 24 * 3600 * 10**9
+# What a status message names stands in front; a stack trace may follow.
+_MAX_STATUS_BYTES = 2_000
 _SERVER, _CONSUMER = 2, 5
 _ERROR = 2
 
@@ -166,7 +168,8 @@ class Understanding:
         sighting.context = sketch.context
         sighting.failed = sketch.error_class is not None
         if message and status_code == _ERROR and sketch.context.kind != "guardrail":
-            sighting.guardrails = tuple(told_by_failure(message.decode("utf-8", "replace")))
+            said = message[:_MAX_STATUS_BYTES].decode("utf-8", "replace")
+            sighting.guardrails = tuple(told_by_failure(said))
         if sketch.is_done and not events:
             return sighting
         facts = SpanFacts(sketch.plan, attributes, resource, rejected)
