@@ -146,6 +146,10 @@ def test_error_type_is_the_last_part_of_the_classs_name(written: str, name: str)
         ("HTTP 503: try again", ["503"]),
         ("503 Service Unavailable", ["503"]),
         ("Request timed out. ", ["Request timed out."]),
+        (
+            "Error while getting the response: {'error': 'Request timed out.'}",
+            ["Request timed out."],
+        ),
         ("status_code: 429, model_name: gpt-4o-mini, body: {}", ["429"]),
         ("it failed with: `litellm.Timeout: too slow`. Try again.", ["litellm.Timeout"]),
         (

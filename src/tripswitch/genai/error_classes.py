@@ -150,6 +150,7 @@ _CODE_IN_MESSAGE: Final = re.compile(
 _NAME_IN_MESSAGE: Final = re.compile(
     r"""["'](?:code|type|status)["']\s*:\s*["']([\w.-]{3,64})["']"""
 )
+_PHRASE_IN_MESSAGE: Final = re.compile(r"""["']error["']\s*:\s*["']([^"']{3,40})["']""")
 # A class that stands in front of what it said: "failed: `litellm.RateLimitError: too many`",
 # "OpenAIRateLimitError('Error code: 429')".
 _CLASS_IN_MESSAGE: Final = re.compile(
@@ -221,6 +222,8 @@ def names_in_message(message: str) -> list[str]:
     if status:
         names.append(status[1] or status[2])
     names += _CLASS_IN_MESSAGE.findall(message[:_MAX_CLASSES_WITHIN])[:_MAX_NAMES]
+    if not names:
+        names += _PHRASE_IN_MESSAGE.findall(message[:_MAX_CLASSES_WITHIN])[:1]
     if not names and 0 < len(message.strip()) <= _LONGEST_PHRASE:
         names.append(message.strip())
     return names
