@@ -115,7 +115,7 @@ def _compare_judgements(
     call: dict[str, Any], read: dict[str, Any], wrong: dict[str, list[tuple[Any, ...]]]
 ) -> None:
     scores = {evaluation["name"]: evaluation for evaluation in read["evals"]}
-    verdicts = {guardrail["name"].replace("_", "-"): guardrail for guardrail in read["guardrails"]}
+    verdicts = {_hyphened(guardrail["name"]): guardrail for guardrail in read["guardrails"]}
     expected_scores, expected_verdicts = set(), set()
     for judgement in call["evals"]:
         if judgement["carried_by"] is None:
@@ -138,6 +138,10 @@ def _compare_judgements(
             wrong["scores"].append((call["call_id"], sorted(scores), sorted(expected_scores)))
         if set(verdicts) != expected_verdicts:
             wrong["verdicts"].append((call["call_id"], sorted(verdicts)))
+
+
+def _hyphened(name: str) -> str:
+    return name.replace("_", "-").replace(" ", "-")
 
 
 def truth_of(folder: Path) -> list[dict[str, Any]]:

@@ -38,6 +38,7 @@ class SpanOf(NamedTuple):
     kind: int = 3
     status: int = 0
     events: Sequence[EventOf] = ()
+    message: str = ""
 
 
 def span_hex(span: int) -> str:
@@ -50,13 +51,15 @@ def trace_hex(trace: int) -> str:
     return trace.to_bytes(16, "big").hex()
 
 
-def request_of(*spans: SpanOf, resource: Mapping[str, object] | None = None) -> bytes:
-    """Return a serialised request with these spans under one resource."""
+def request_of(
+    *spans: SpanOf, resource: Mapping[str, object] | None = None, scope_name: str = "test"
+) -> bytes:
+    """Return a serialised request with these spans under one resource and scope."""
     message = ExportTraceServiceRequest()
     resource_spans = message.resource_spans.add()
     put(resource_spans.resource.attributes, resource or {"service.name": "refund-bot"})
     scope_spans = resource_spans.scope_spans.add()
-    scope_spans.scope.name = "test"
+    scope_spans.scope.name = scope_name
     for wanted in spans:
         span = scope_spans.spans.add(
             trace_id=wanted.trace.to_bytes(16, "big"),
@@ -68,6 +71,7 @@ def request_of(*spans: SpanOf, resource: Mapping[str, object] | None = None) -> 
             end_time_unix_nano=START_NS + round(wanted.end_s * SECOND_NS),
         )
         span.status.code = wanted.status  # type: ignore[assignment]
+        span.status.message = wanted.message
         put(span.attributes, wanted.attributes)
         for event in wanted.events:
             put(span.events.add(name=event.name).attributes, event.attributes)

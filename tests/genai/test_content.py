@@ -17,6 +17,8 @@ from tripswitch.genai.spellings import FINISH_REASONS
 MESSAGES = [{"role": "assistant", "parts": [{"type": "text", "content": "x"}]}]
 RESPONSE = {"id": "r", "status": "completed", "output": [{"type": "message", "content": []}]}
 
+REFUSAL_AS_TEXT = json.dumps({"type": "refusal", "refusal": "x", "id": "m"})
+
 
 def choice(reason: str | None = None, **message: Any) -> dict[str, Any]:
     return {"index": 0, "finish_reason": reason, "message": {"role": "assistant", **message}}
@@ -43,6 +45,31 @@ SHAPES: list[tuple[str, Any, list[str], bool]] = [
         {**RESPONSE, "output": [{"type": "message", "content": [{"type": "refusal"}]}]},
         ["stop"],
         True,
+    ),
+    (
+        "a list of responses",
+        [
+            {
+                "status": None,
+                "output": [
+                    {"type": "message", "content": [{"type": "refusal", "refusal": "x"}]},
+                ],
+            }
+        ],
+        [],
+        True,
+    ),
+    (
+        "a refusal part as text",
+        [{"role": "a", "parts": [{"type": "text", "content": REFUSAL_AS_TEXT}]}],
+        [],
+        True,
+    ),
+    (
+        "an answer in JSON",
+        [{"role": "a", "parts": [{"type": "text", "content": '{"type": "x", "refusal": "y"}'}]}],
+        [],
+        False,
     ),
     (
         "responses cut off",
@@ -72,6 +99,7 @@ SHAPES: list[tuple[str, Any, list[str], bool]] = [
         ["stop"],
         False,
     ),
+    ("a message and usage", {"message": {"role": "a", "refusal": "x"}, "usage": {}}, [], True),
     ("wrapped", {"response": {"choices": [choice("length")]}}, ["length"], False),
     ("nothing known", {"answer": "x", "finish": 1}, [], False),
     ("no reason", {"choices": [choice()]}, [], False),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.captures import capture
 from tests.genai.ground_truth import calls_in, truth_of
 from tests.genai.reading import read_all
-from tests.genai.spans import CHAT, SpanOf, request_of
+from tests.genai.spans import CHAT, EventOf, SpanOf, request_of
 from tripswitch.genai.error_classes import error_class, error_name, names_in_message
 from tripswitch.model.calls import ErrorClass
 
@@ -146,6 +146,17 @@ def test_error_type_is_the_last_part_of_the_classs_name(written: str, name: str)
         ("HTTP 503: try again", ["503"]),
         ("503 Service Unavailable", ["503"]),
         ("Request timed out. ", ["Request timed out."]),
+        (
+            "Error while getting the response: {'error': 'Request timed out.'}",
+            ["Request timed out."],
+        ),
+        ("status_code: 429, model_name: gpt-4o-mini, body: {}", ["429"]),
+        ("it failed with: `litellm.Timeout: too slow`. Try again.", ["litellm.Timeout"]),
+        (
+            "OpenAIRateLimitError('Error code: 429 - too many')",
+            ["429", "OpenAIRateLimitError"],
+        ),
+        ("no class stands in a SomeError that a sentence mentions, only before a colon", []),
         ("the answer had 500 words and an error on page 404", []),
         ("", []),
     ],
@@ -154,6 +165,13 @@ def test_codes_are_taken_from_a_message_only_where_codes_stand(
     message: str, names: list[str]
 ) -> None:
     assert names_in_message(message) == names
+
+
+NO_ANSWER = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.provider.name": "openai",
+    "gen_ai.request.model": "gpt-4o-mini",
+}
 
 
 def failed(attributes: dict[str, Any]) -> tuple[str | None, str | None]:
@@ -173,6 +191,49 @@ def test_code_and_message_beside_the_type_are_read_and_not_kept() -> None:
         "guardrail",
     )
     assert failed({"error.type": "APIError", "http.response.status_code": 422})[1] == "client"
+
+
+@pytest.mark.parametrize(
+    ("raised", "said", "answer"),
+    [
+        ("AI_APICallError", "Rate limit reached", "provider_throttle"),
+        ("AI_APICallError", "The server had an error", "provider"),
+        ("ModelHTTPError", "status_code: 429, model_name: m, body: {}", "provider_throttle"),
+        ("OpenAIAPIError", "Error code: 500 - The server had an error", "provider"),
+        ("CallableException", "it failed: `litellm.RateLimitError: no`.", "provider_throttle"),
+        ("BadRequestError", "Error code: 400 - {'code': 'content_filter'}", "guardrail"),
+        ("RateLimitError", "Error code: 500", "provider_throttle"),
+    ],
+)
+def test_message_tells_what_the_class_leaves_open(raised: str, said: str, answer: str) -> None:
+    exception = EventOf("exception", {"exception.type": raised, "exception.message": said})
+    for span in (
+        SpanOf(CHAT, status=2, events=[exception]),
+        SpanOf({**CHAT, "error.type": raised}, status=2, message=said),
+        # Without an answer even a status that says all is well is a failure.
+        SpanOf({**NO_ANSWER}, status=1, events=[exception]),
+    ):
+        call = read_all([request_of(span)]).calls.as_json(0)
+        assert (call["error_type"], call["error_class"]) == (raised, answer)
+
+
+def test_status_message_alone_tells_the_class_of_each_of_two_alike_spans() -> None:
+    spans = [
+        SpanOf(CHAT, span=number, status=2, message=f"Failed: {{'error': 'Error code: {code}'}}")
+        for number, code in ((1, 429), (2, 500), (3, 429))
+    ]
+    calls = read_all([request_of(*spans)]).calls
+    assert [calls.as_json(row)["error_class"] for row in range(3)] == [
+        "provider_throttle",
+        "provider",
+        "provider_throttle",
+    ]
+    assert calls.as_json(0)["error_type"] is None
+
+
+def test_status_message_of_a_span_that_did_not_fail_is_no_error() -> None:
+    span = SpanOf(CHAT, status=1, message="Error code: 500")
+    assert read_all([request_of(span)]).calls.as_json(0)["error_class"] is None
 
 
 @pytest.mark.parametrize("library", ["langfuse", "litellm-sdk", "traceai-openai", "traceloop-sdk"])

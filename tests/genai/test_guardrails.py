@@ -207,6 +207,84 @@ def test_output_of_a_guardrail(output: dict[str, Any], verdict: str | None) -> N
     assert [g.verdict for g in found] == ([] if verdict is None else [verdict])
 
 
+@pytest.mark.parametrize(
+    ("attributes", "verdicts"),
+    [
+        (
+            {
+                "gen_ai.prompt.prompt_filter_results": json.dumps(
+                    [
+                        {
+                            "prompt_index": 0,
+                            "content_filter_results": {
+                                "hate": {"filtered": False, "severity": "safe"},
+                                "jailbreak": {"filtered": False, "detected": True},
+                            },
+                        }
+                    ]
+                ),
+                "gen_ai.completion.0.content_filter_results": json.dumps(
+                    {"violence": {"filtered": True, "severity": "high"}, "error": None}
+                ),
+            },
+            [
+                ("hate", "toxicity", "pass", "input"),
+                ("jailbreak", "jailbreak", "flag", "input"),
+                ("violence", "toxicity", "block", "output"),
+            ],
+        ),
+        (
+            {
+                "gen_ai.bedrock.guardrail.input_filter": json.dumps(
+                    {
+                        "sensitive": {"pii": ["EMAIL"], "regex": []},
+                        "topic": [],
+                        "content": ["HATE"],
+                        "words": [],
+                    }
+                ),
+                "gen_ai.bedrock.guardrail.output_filter": json.dumps(
+                    [{"sensitive": {"pii": [], "regex": []}, "topic": [], "content": []}, None]
+                ),
+            },
+            [("sensitive", "pii", "block", "input"), ("content", "toxicity", "block", "input")],
+        ),
+        ({"gen_ai.prompt.prompt_filter_results": "[1, {"}, []),
+    ],
+)
+def test_providers_own_filters(attributes: dict[str, Any], verdicts: list[Any]) -> None:
+    call = SpanOf({**CHAT, **attributes}, span=2, parent=1)
+    found = read_all([request_of(ROOT, call)])
+    assert [tuple(verdict) for verdict in found.calls.guardrails[0]] == verdicts
+
+
+def test_guardrail_that_only_a_failed_agents_message_names() -> None:
+    message = "Guardrail tripwire triggered: {'guardrail': 'toxicity-guard'}"
+    agent = {"gen_ai.operation.name": "invoke_agent"}
+    silent = {"openinference.span.kind": "GUARDRAIL"}
+    # The exception goes up through every span.
+    found = read_all(
+        [
+            request_of(
+                SpanOf(agent, span=1, parent=0, end_s=3.0, status=2, message=message),
+                SpanOf(agent, span=4, parent=1, end_s=3.0, status=2, message=message),
+                SpanOf(CHAT, span=2, parent=4),
+                SpanOf(silent, span=3, parent=4),
+            )
+        ]
+    )
+    assert [tuple(verdict) for verdict in found.calls.guardrails[0]] == [
+        ("toxicity-guard", "toxicity", "block", None)
+    ]
+
+
+@pytest.mark.parametrize("message", ["Guardrail tripwire: pii", "bad {'guardrail': 'pii'}", "{}"])
+def test_message_that_names_no_guardrail_where_one_stands_is_no_verdict(message: str) -> None:
+    agent = SpanOf({"gen_ai.operation.name": "x"}, span=1, parent=0, status=2, message=message)
+    found = read_all([request_of(agent, SpanOf(CHAT, span=2, parent=1))])
+    assert found.calls.guardrails[0] == []
+
+
 def test_call_that_a_guardrail_blocked_did_not_fail_by_the_provider() -> None:
     blocked = SpanOf({**CHAT, "error.type": "HTTPException"}, span=2, parent=1, status=2)
     guard = SpanOf(

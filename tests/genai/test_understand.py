@@ -389,6 +389,36 @@ def test_errors(
 # --- bad input ------------------------------------------------------------------------------------
 
 
+def test_broken_stream_keeps_the_model_that_answered() -> None:
+    answered: dict[str, object] = {
+        "gen_ai.response.id": "r1",
+        "gen_ai.response.model": "gpt-4o-mini-2024-07-18",
+    }
+    assert one(answered, status=2)["response_model"] == "gpt-4o-mini-2024-07-18"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "tokens"),
+    [
+        ({"gen_ai.provider.name": "anthropic", "gen_ai.request.stream": True}, None),
+        (
+            {
+                "gen_ai.provider.name": "anthropic",
+                "gen_ai.request.stream": True,
+                "gen_ai.response.finish_reasons": ["max_tokens"],
+            },
+            1,
+        ),
+        ({"gen_ai.provider.name": "anthropic"}, 1),
+        ({"gen_ai.request.stream": True}, 1),
+    ],
+)
+def test_count_that_a_broken_stream_began_with_is_none(
+    attributes: dict[str, object], tokens: int | None
+) -> None:
+    assert one({"gen_ai.usage.output_tokens": 1, **attributes})["output_tokens"] == tokens
+
+
 @pytest.mark.parametrize(("start_s", "end_s"), [(-START_NS / 1e9, 1.0), (2.0, 1.0)])
 def test_unbelievable_duration_counts_as_none(start_s: float, end_s: float) -> None:
     observed = observe(SpanOf(CHAT, start_s=start_s, end_s=end_s))

@@ -35,7 +35,7 @@ class Spans:
                 self.request_index.append(index)
         self.read, self.unreadable = reader.read, reader.unreadable
         self.bad_ids, self.bad_attributes = reader.bad_ids, reader.bad_attributes
-        self.attributes = [row[11] for row in self.rows]
+        self.attributes = [row[12] for row in self.rows]
 
 
 def read_spans(requests: list[bytes], wanted: frozenset[str]) -> Spans:
@@ -71,6 +71,7 @@ def official_rows(requests: list[bytes]) -> list[tuple[Any, ...]]:
                             min(span.start_time_unix_nano, _MAX_INT64),
                             min(span.end_time_unix_nano, _MAX_INT64),
                             int(span.status.code),
+                            span.status.message,
                             official_attributes(resource_spans.resource.attributes),
                             scope_spans.scope.name,
                             official_attributes(span.attributes),
@@ -117,7 +118,8 @@ def rows_of(spans: Spans) -> list[tuple[Any, ...]]:
     """Return what `official_rows` does: all but marks and links."""
     rows = []
     for row, index in zip(spans.rows, spans.request_index, strict=True):
-        *ids, name, kind, start, end, status, resource, _, scope, attributes, _, events, _ = row
+        ids, (name, kind, start, end, status, message) = row[:3], row[3:9]
+        resource, _, scope, attributes, _, events, _ = row[9:]
         rows.append(
             (
                 *ids,
@@ -126,6 +128,7 @@ def rows_of(spans: Spans) -> list[tuple[Any, ...]]:
                 start,
                 end,
                 status,
+                message.decode("utf-8", "replace"),
                 resource,
                 scope,
                 attributes,
@@ -179,6 +182,7 @@ def official_requests(draw: st.DrawFn) -> ExportTraceServiceRequest:
             )
             span.kind = draw(st.sampled_from(Span.SpanKind.values()))
             span.status.code = draw(st.sampled_from(Status.StatusCode.values()))
+            span.status.message = draw(texts)
             for key, value in draw(attribute_lists):
                 put_value(span.attributes.add(key=key).value, value)
             if draw(st.booleans()):
@@ -418,7 +422,7 @@ def test_key_that_stands_twice_keeps_its_last_value() -> None:
 def test_only_wanted_events_are_read() -> None:
     events = [EventOf("kept.event", {"tokens": 5}), EventOf("other", {"tokens": 6})]
     table = read_spans([request_of(SpanOf({}, events=events))], WANTED)
-    assert [(event.name, event.attributes) for event in table.rows[0][13]] == [
+    assert [(event.name, event.attributes) for event in table.rows[0][14]] == [
         ("kept.event", {"tokens": 5})
     ]
 

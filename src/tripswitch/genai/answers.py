@@ -15,6 +15,7 @@ from tripswitch.genai.event_names import (
     CHOICE_EVENTS,
     DETAILS_EVENT,
     EXCEPTION_EVENT,
+    EXCEPTION_MESSAGE_KEY,
     EXCEPTION_TYPE_KEY,
     FIRST_TOKEN_EVENTS,
 )
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from tripswitch.otlp.reader import SpanEvent
 
 _STATUS_OK, _STATUS_ERROR = 1, 2
+# A status message may be a stack trace; the error's name stands in front.
+_MAX_STATUS_BYTES = 2_000
 _ANSWERING = frozenset({*CHOICE_EVENTS, DETAILS_EVENT})
 
 Error = tuple[str | None, "ErrorClass | None"]
@@ -43,11 +46,13 @@ _DATED = re.compile(r"\d{4}-\d\d-\d\d|\d{8}|\d{6}$|[-@:]\d{3,4}$|:[a-z0-9]+$")
 _CLASS_IN_MESSAGE = re.compile(r"([A-Za-z_][\w.]{2,99})\(")
 
 
-def error_of(facts: SpanFacts, status_code: int, events: Sequence[SpanEvent]) -> Error:
+def error_of(
+    facts: SpanFacts, status_code: int, message: bytes, events: Sequence[SpanEvent]
+) -> Error:
     """Return (type, class) of the error a span ended in; (None, None) when it did not.
 
-    The type is None where nothing names it. A retry inside the span leaves the first try's error
-    behind and sets the status OK: that is no error.
+    The type is None where nothing names it. ``message`` is the status's. A retry inside the span
+    leaves the first try's error behind and sets the status OK: that is no error.
     """
     if status_code == _STATUS_OK:
         return None, None
@@ -58,7 +63,10 @@ def error_of(facts: SpanFacts, status_code: int, events: Sequence[SpanEvent]) ->
     name = None if said is None or said == "_OTHER" else error_name(said)
     if name is None:
         name = _raised(events)
-    return name, error_class(name, hints=_codes(facts))
+    hints = [*_codes(facts), *_names_in_exception(events)]
+    if message and is_error:
+        hints += names_in_message(message[:_MAX_STATUS_BYTES].decode("utf-8", "replace"))
+    return name, error_class(name, hints=hints)
 
 
 def call_facts(
@@ -99,28 +107,34 @@ def call_facts(
         call.finish_reasons = [finish_reason(word) for word in words]
     _read_usage(facts, call)
     _read_times(facts, call, sketch.streaming, events, start, end)
+    _drop_made_up_usage(facts, sketch, call)
     if events and call.error_class is None and _broke_off(call, events):
         # Some set the status OK whatever happens: an exception and no answer is a failure.
         call.error_type = _raised(events)
-        call.error_class = "unknown" if call.error_type is None else error_class(call.error_type)
-    _tell_models_apart(call)
+        call.error_class = error_class(call.error_type, hints=_names_in_exception(events))
+    _tell_models_apart(facts, call)
     return call
 
 
-def _tell_models_apart(call: CallFacts) -> None:
+def _tell_models_apart(facts: SpanFacts, call: CallFacts) -> None:
     """Settle which of the names is the model that was asked for, and which the one that served.
 
     A provider answers an alias with the dated name of what served. An alias in the response's place
     is the request's name again, written by a gateway or a stream that knew no better.
     """
-    if call.error_class is not None:
-        # Nothing answered.
+    if call.error_class is not None and not _has_answered(call):
+        if call.request_model is None and facts.has("only_model"):
+            call.request_model = facts.text("only_model")
         call.response_model = None
     elif call.is_chat and call.response_model and not _is_dated(call.response_model):
         if call.request_model is None:
             call.request_model = call.response_model
         if call.request_model == call.response_model:
             call.response_model = None
+
+
+def _has_answered(call: CallFacts) -> bool:
+    return call.response_id is not None or call.input_tokens == call.input_tokens
 
 
 @lru_cache(maxsize=1024)
@@ -168,10 +182,30 @@ def _read_usage(facts: SpanFacts, call: CallFacts) -> None:
     )
     if call.is_estimated:
         # The stream broke off: the library counted what it had and made up how it finished.
-        facts.reject("estimated_usage")
-        call.input_tokens = call.output_tokens = call.cost_usd = math.nan
-        call.cached_tokens = call.reasoning_tokens = math.nan
+        _forget_usage(facts, call)
         call.finish_reasons = []
+
+
+def _drop_made_up_usage(facts: SpanFacts, sketch: Sketch, call: CallFacts) -> None:
+    """Drop what stands in a stream's usage though its provider did not tell."""
+    if not call.streaming:
+        return
+    if facts.plan.lacks_proof and call.is_chat:
+        # The library counted the text it saw.
+        _forget_usage(facts, call)
+    if (
+        call.output_tokens == 1
+        and not call.finish_reasons
+        and sketch.context.provider == "anthropic"
+    ):
+        # Its streams begin with a count of 1, and this one broke off before the real one came.
+        call.output_tokens = math.nan
+
+
+def _forget_usage(facts: SpanFacts, call: CallFacts) -> None:
+    facts.reject("estimated_usage")
+    call.input_tokens = call.output_tokens = call.cost_usd = math.nan
+    call.cached_tokens = call.reasoning_tokens = math.nan
 
 
 def _read_times(
@@ -265,12 +299,21 @@ def _raised(events: Sequence[SpanEvent]) -> str | None:
             continue
         raised = event.attributes.get(EXCEPTION_TYPE_KEY)
         if not isinstance(raised, str) or raised.strip() in ("", "Exception"):
-            message = event.attributes.get("exception.message")
+            message = event.attributes.get(EXCEPTION_MESSAGE_KEY)
             match = _CLASS_IN_MESSAGE.match(message) if isinstance(message, str) else None
             raised = match[1] if match else raised
         if isinstance(raised, str) and raised.strip():
             return coercion.cut(error_name(raised))
     return None
+
+
+def _names_in_exception(events: Sequence[SpanEvent]) -> list[str]:
+    """Return the names of an error in the message of the last exception that was recorded."""
+    for event in reversed(events):
+        if event.name == EXCEPTION_EVENT:
+            message = event.attributes.get(EXCEPTION_MESSAGE_KEY)
+            return names_in_message(message) if isinstance(message, str) else []
+    return []
 
 
 def _codes(facts: SpanFacts) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tripswitch.genai.coercion import MAX_ITEMS, MAX_JSON_CHARS, opened, text
+from tripswitch.genai.coercion import MAX_ITEMS, MAX_JSON_CHARS, opened, parsed_json, text
 from tripswitch.genai.spellings import finish_reason
 
 if TYPE_CHECKING:
@@ -79,8 +79,11 @@ class _Found:
         if isinstance(content, list):
             for message in content[:MAX_ITEMS]:
                 if isinstance(message, dict):
-                    if depth and message.keys() & {"choices", "candidates"}:
-                        # Chunks of a stream.
+                    if depth and (
+                        message.keys() & {"choices", "candidates"}
+                        or isinstance(message.get("output"), list)
+                    ):
+                        # Chunks of a stream, or whole answers.
                         self._look_into(message, depth - 1)
                     else:
                         self._message(message)
@@ -206,6 +209,7 @@ def _is_message(content: dict[str, Any]) -> bool:
     return (
         bool(content.keys() & {"role", "parts", "tool_calls", *_REASON_KEYS})
         or isinstance(content.get("content"), list)
+        or isinstance(content.get("message"), dict)
         or content.get("type") == "function_call"
     )
 
@@ -217,8 +221,22 @@ def _refuses(message: dict[str, Any]) -> bool:
     for name in ("parts", "content"):
         parts = message.get(name)
         if isinstance(parts, list) and any(
-            isinstance(part, dict) and (part.get("type") == "refusal" or bool(part.get("refusal")))
+            isinstance(part, dict)
+            and (
+                part.get("type") == "refusal"
+                or bool(part.get("refusal"))
+                or _is_refusal_as_text(part)
+            )
             for part in parts[:MAX_ITEMS]
         ):
             return True
     return False
+
+
+def _is_refusal_as_text(part: dict[str, Any]) -> bool:
+    """Return whether the text of a part is a refusal's part, written down by who knew no such."""
+    written = part.get("content", part.get("text"))
+    if not isinstance(written, str) or written[:1] != "{" or '"refusal"' not in written:
+        return False
+    inner = parsed_json(written)
+    return isinstance(inner, dict) and inner.get("type") == "refusal" and bool(inner.get("refusal"))

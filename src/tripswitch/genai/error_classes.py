@@ -150,8 +150,16 @@ _CODE_IN_MESSAGE: Final = re.compile(
 _NAME_IN_MESSAGE: Final = re.compile(
     r"""["'](?:code|type|status)["']\s*:\s*["']([\w.-]{3,64})["']"""
 )
+_PHRASE_IN_MESSAGE: Final = re.compile(r"""["']error["']\s*:\s*["']([^"']{3,40})["']""")
+# A class that stands in front of what it said: "failed: `litellm.RateLimitError: too many`",
+# "OpenAIRateLimitError('Error code: 429')".
+_CLASS_IN_MESSAGE: Final = re.compile(
+    r"""(?:^|[\s`'"(])((?:[A-Za-z_]\w{0,63}\.){0,8}(?=[A-Z])\w{0,63}(?:Error|Exception|Timeout))(?=:\s|\()"""
+)
 _MAX_MESSAGE: Final = 2_000
 _MAX_NAMES: Final = 8
+# Further behind is what the error told of, which may be anybody's text.
+_MAX_CLASSES_WITHIN: Final = 300
 _LONGEST_NAME: Final = 256
 _LONGEST_PHRASE: Final = 40
 
@@ -200,7 +208,7 @@ def error_class(
 
 
 def names_in_message(message: str) -> list[str]:
-    """Return the names of an error that its message holds: a provider's own, an HTTP status.
+    """Return the names of an error that its message holds: a provider's own, a status, a class.
 
     Only what stands where a code does is taken, from the beginning of the message; the rest may be
     anybody's text. A message of few words is a name itself: "Request timed out.".
@@ -213,6 +221,9 @@ def names_in_message(message: str) -> list[str]:
     status = _CODE_IN_MESSAGE.search(message[:200])
     if status:
         names.append(status[1] or status[2])
+    names += _CLASS_IN_MESSAGE.findall(message[:_MAX_CLASSES_WITHIN])[:_MAX_NAMES]
+    if not names:
+        names += _PHRASE_IN_MESSAGE.findall(message[:_MAX_CLASSES_WITHIN])[:1]
     if not names and 0 < len(message.strip()) <= _LONGEST_PHRASE:
         names.append(message.strip())
     return names

@@ -7,7 +7,9 @@ from typing import Final
 EVALUATION_EVENT = "gen_ai.evaluation.result"
 EXCEPTION_EVENT = "exception"
 EXCEPTION_TYPE_KEY = "exception.type"
+EXCEPTION_MESSAGE_KEY = "exception.message"
 ERROR_TYPE_KEY = "error.type"
+EVENT_CONTENT_KEY = "gen_ai.event.content"
 FLAG_EVENTS: Final = ("feature_flag.evaluation", "feature_flag")
 FIRST_TOKEN_EVENTS: Final = (
     "First Token Stream Event",
@@ -64,13 +66,14 @@ LOGS_WITH_BODY: Final = frozenset(CHOICE_EVENTS)
 EVENT_KEYS: Final = frozenset(
     {
         EXCEPTION_TYPE_KEY,
-        "exception.message",
+        EXCEPTION_MESSAGE_KEY,
         "event.name",
         "event_name",
         "finish_reason",
         "message",
         "label",
         ERROR_TYPE_KEY,
+        EVENT_CONTENT_KEY,
         *FLAG_KEYS,
         *(key for keys in GUARD_EVENTS.values() for key in keys),
     }

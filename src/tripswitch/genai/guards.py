@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from tripswitch.genai import coercion
 from tripswitch.genai.guardrails import (
+    Stage,
     Verdict,
     categories_of,
     masked_count,
@@ -18,10 +20,9 @@ from tripswitch.genai.spellings import error_class, error_name
 from tripswitch.model.calls import Guardrail
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tripswitch.genai.facts import SpanFacts
-    from tripswitch.genai.guardrails import Stage
     from tripswitch.genai.sightings import Evaluation
     from tripswitch.genai.spellings import Kind
 
@@ -30,6 +31,19 @@ _PASSING: Final = ("passed", "pass", "allowed", "valid", "is_safe", "safe")
 _DECIDING: Final = ("verdict", "action", "decision", "result", "status", "outcome")
 _TRIPPING: Final = ("tripwire_triggered", "blocked", "triggered", "violation", "is_blocked")
 _FLAGGING: Final = ("flagged", "is_flagged", "detected")
+# Facts that hold what a provider filtered; what Bedrock's guardrails act on; how much is looked at.
+_FILTERED: Final[tuple[tuple[Stage, str], ...]] = (
+    ("input", "filtered_input"),
+    ("output", "filtered_output"),
+)
+_ACTED_ON: Final = frozenset({"sensitive", "topic", "content", "words"})
+_MAX_RESULTS: Final = 32
+
+# "... {'guardrail': 'toxicity'}": what is raised where a guardrail's tripwire ends a run.
+_NAMED_IN_MESSAGE: Final = re.compile(
+    r"""(?i:guardrail|tripwire)[^{]{0,100}\{[^{}]{0,100}["']guardrail(?:_name)?["']\s*:\s*["']([^"']+)["']"""
+)
+_MAX_MESSAGE: Final = 500
 _OUTPUTS: Final[tuple[tuple[tuple[str, ...], Verdict], ...]] = (
     (_PASSING, "pass"),
     (_TRIPPING, "block"),
@@ -70,6 +84,37 @@ def guardrails_of(
     return _by_category(name, facts.texts("guardrail_category"), verdict, stage)
 
 
+def filters_of(facts: SpanFacts) -> list[Guardrail]:
+    """Return the verdicts of the provider's own filters, as they stand on the call; none without.
+
+    Azure says of each category whether it was detected and filtered, Bedrock lists what a guardrail
+    acted on.
+    """
+    found: list[Guardrail] = []
+    for stage, fact in _FILTERED:
+        for value in facts.values(fact):
+            results = coercion.opened(value)
+            for each in results[:_MAX_RESULTS] if isinstance(results, list) else [results]:
+                if isinstance(each, dict):
+                    inner = each.get("content_filter_results", each)
+                    found += _filtered(inner, stage) if isinstance(inner, dict) else []
+    return list(dict.fromkeys(found))
+
+
+def _filtered(results: dict[str, Any], stage: Stage) -> Iterator[Guardrail]:
+    for key, said in list(results.items())[:_MAX_RESULTS]:
+        verdict: Verdict | None = None
+        if isinstance(said, dict) and said.keys() & {"filtered", "detected"}:
+            detected: Verdict = "flag" if said.get("detected") is True else "pass"
+            verdict = "block" if said.get("filtered") is True else detected
+        elif key in _ACTED_ON and said and (not isinstance(said, dict) or any(said.values())):
+            verdict = "block"
+        if verdict is not None:
+            names = coercion.text_list(said) or [] if isinstance(said, list) else []
+            for category in categories_of(names, key):
+                yield Guardrail(coercion.cut(key), category, verdict, stage)
+
+
 def told_by_event(
     name: str | None, value: Any, categories: Sequence[str], stage: str | None
 ) -> list[Guardrail]:
@@ -78,6 +123,16 @@ def told_by_event(
     if verdict is None:
         return []
     return _by_category(coercion.cut(name or "guardrail"), categories, verdict, stage_of(stage))
+
+
+def told_by_failure(message: str) -> list[Guardrail]:
+    """Return the verdict of the guardrail that a failed span's message names; none without any.
+
+    >>> told_by_failure("Guardrail tripwire triggered: {'guardrail': 'pii'}")[0][:3]
+    ('pii', 'pii', 'block')
+    """
+    named = _NAMED_IN_MESSAGE.search(message[:_MAX_MESSAGE])
+    return [] if named is None else _by_category(coercion.cut(named[1]), (), "block", None)
 
 
 def is_guard_name(name: str) -> bool:

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tripswitch.genai import coercion
 from tripswitch.genai.event_names import EVALUATION_EVENT, FLAG_EVENTS, GUARD_EVENTS
-from tripswitch.genai.guards import guardrails_of, is_guard_name, told_by_event
+from tripswitch.genai.guards import (
+    filters_of,
+    guardrails_of,
+    is_guard_name,
+    told_by_event,
+)
 from tripswitch.genai.sightings import Evaluation, Flag
 
 if TYPE_CHECKING:
@@ -67,6 +72,8 @@ def of_span(
             sighting.guardrails = (*sighting.guardrails, *verdicts)
             if context.kind == "guardrail":
                 found = []
+    if facts.has("filtered_input") or facts.has("filtered_output"):
+        sighting.guardrails = (*sighting.guardrails, *filters_of(facts))
     if len(found) > _MAX_EVALUATIONS:
         facts.reject("evals_cut")
         del found[_MAX_EVALUATIONS:]

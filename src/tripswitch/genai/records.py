@@ -10,6 +10,7 @@ from tripswitch.genai.event_names import (
     CHOICE_EVENTS,
     DETAILS_EVENT,
     EVALUATION_EVENT,
+    EVENT_CONTENT_KEY,
     EXCEPTION_LOG,
     EXCEPTION_TYPE_KEY,
     FLAG_EVENTS,
@@ -62,6 +63,8 @@ def choice_of(attributes: Mapping[str, Value], body: Value) -> CallFacts:
     for content in (
         body,
         coercion.opened(attributes.get("message")),
+        # Azure's library for AI Inference.
+        attributes.get(EVENT_CONTENT_KEY),
         attributes.get("gen_ai.output.messages"),
     ):
         answer = answer_in(content)

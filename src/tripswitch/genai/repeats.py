@@ -34,8 +34,11 @@ def mark_repeats(
     lies between, two instrumentations saw one call of one process; otherwise the inner one is the
     call. So it is with two spans of one answer beside each other.
     """
+    _join_endings(candidates, tally)
     below: dict[str, list[Sighting]] = {}
     for span in candidates:
+        if span.settled:
+            continue
         above = _call_above(span, chains[span.span_id])
         if above is None:
             continue
@@ -58,13 +61,56 @@ def mark_repeats(
             continue
         first = answers.setdefault(call.response_id, span)
         if first is not span and call.error_class is None:
-            # Of two that say as much the one that encloses the other: it began first.
-            later, earlier = sorted((first, span), key=lambda item: (-item.start, item.span_id))
-            kept = earlier if _richness(earlier) >= _richness(later) else later
-            _repeat(later if kept is earlier else earlier, kept, tally)
+            # Of two the one that encloses the other, which began first.
+            earlier, later = sorted((first, span), key=lambda item: (item.start, item.span_id))
+            kept = _keep_richer(later, earlier, tally)
             answers[call.response_id] = kept
     for first, second in _twins(candidates):
         _keep_richer(second, first, tally)
+
+
+def _join_endings(candidates: Sequence[Sighting], tally: Tally) -> None:
+    """Join each span that only tells how a stream ended to the one that began it.
+
+    They are side by side, by one writer and of one model; the one that began it ended when the
+    first chunk came, and says nothing of an answer. Of several the first that is left.
+    """
+    endings = [span for span in candidates if span.call is not None and span.call.is_ending]
+    for ending in sorted(endings, key=lambda item: (item.end, item.span_id)):
+        began = [
+            span
+            for span in candidates
+            if not span.settled and span.start <= ending.end and _is_beginning(span, ending)
+        ]
+        if not began or ending.settled:
+            continue
+        beginning = min(began, key=lambda item: (item.start, item.span_id))
+        _repeat(ending, beginning, tally)
+        beginning.end = max(beginning.end, ending.end)
+        assert beginning.call is not None
+        assert ending.call is not None
+        beginning.call.streaming = True
+        beginning.call.error_type = ending.call.error_type
+        beginning.call.error_class = ending.call.error_class
+
+
+def _is_beginning(span: Sighting, ending: Sighting) -> bool:
+    one, other = span.call, ending.call
+    assert one is not None
+    assert other is not None
+    assert span.context is not None
+    assert ending.context is not None
+    return (
+        not one.is_ending
+        and span.parent_span_id == ending.parent_span_id
+        and span.context.writer == ending.context.writer
+        and one.request_model == other.request_model
+        and one.is_chat == other.is_chat
+        and one.error_class is None
+        and one.response_id is None
+        and one.input_tokens != one.input_tokens
+        and one.streaming is None
+    )
 
 
 def _twins(candidates: Sequence[Sighting]) -> Iterable[tuple[Sighting, Sighting]]:
@@ -144,6 +190,9 @@ def _repeat(span: Sighting, of: Sighting | None, tally: Tally) -> None:
     span.settled = True
     tally.double += 1
     if of is not None and of.call is not None and span.call is not None:
+        if of.call.output_tokens - span.call.output_tokens == 1:
+            # One of them counted the placeholder that a stream begins with.
+            of.call.output_tokens = span.call.output_tokens
         of.call.fill(span.call)
 
 

@@ -63,6 +63,7 @@ class Dialect:
     markers: tuple[str, ...] = ()
     kinds: Mapping[str, str] = field(default_factory=dict)
     sole: frozenset[str] = frozenset()
+    proofs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def dialect_of(section: DialectSection, shapes: Mapping[str, Shape]) -> Dialect:

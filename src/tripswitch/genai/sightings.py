@@ -110,6 +110,7 @@ class CallFacts:
     error_class: ErrorClass | None = None
     is_estimated: bool = False
     is_inferred: bool = False
+    is_ending: bool = False
 
     def copy(self) -> CallFacts:
         """Return facts of their own, with a list of their own, that say the same."""
@@ -133,6 +134,7 @@ class CallFacts:
         made.error_class = self.error_class
         made.is_estimated = self.is_estimated
         made.is_inferred = self.is_inferred
+        made.is_ending = self.is_ending
         return made
 
     def fill(self, other: CallFacts) -> None:

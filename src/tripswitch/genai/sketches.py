@@ -55,7 +55,12 @@ class Sketch:
     )
 
     def __init__(
-        self, facts: SpanFacts, context: Context, status_code: int, events: Sequence[SpanEvent]
+        self,
+        facts: SpanFacts,
+        context: Context,
+        status_code: int,
+        message: bytes,
+        events: Sequence[SpanEvent],
     ) -> None:
         plan = facts.plan
         self.plan = plan
@@ -68,7 +73,7 @@ class Sketch:
         self.is_start = context.kind == "other" and facts.text("span_type") == "pending_span"
         if self.is_start:
             return
-        self.error_type, self.error_class = error_of(facts, status_code, events)
+        self.error_type, self.error_class = error_of(facts, status_code, message, events)
         self.has_session = facts.has("session")
         self.has_user = facts.has("user")
         is_failed = self.error_class is not None
@@ -81,18 +86,25 @@ class Sketch:
             or facts.has("evaluation_name")
             or facts.has("scores")
             or facts.has("output_content")
+            or facts.has("filtered_input")
+            or facts.has("filtered_output")
         )
         self.is_done = not (self.has_session or self.has_user or self.call or self.judges)
 
-    def holds_for(self, events: Sequence[SpanEvent]) -> bool:
-        """Return whether the sketch holds for a span with ``events``: these may name its error."""
-        return not events or self.is_start or self.error_class is None
+    def holds_for(self, events: Sequence[SpanEvent], message: bytes) -> bool:
+        """Return whether the sketch holds for a span with ``events`` and a status ``message``.
+
+        These may name its error.
+        """
+        return not (events or message) or self.is_start or self.error_class is None
 
     def _sketch_call(self, facts: SpanFacts) -> None:
         context = self.context
         call = self.call = CallFacts(is_chat=context.kind not in ("embedding", "rerank"))
         call.error_type, call.error_class = self.error_type, self.error_class
         call.is_inferred = context.is_inferred
+        # Logfire writes log records as spans.
+        call.is_ending = facts.text("span_type") == "log"
         call.request_model, call.response_model = context.request_model, context.response_model
         call.cache_hit = facts.flag("cache_hit") is True
         words = facts.texts("finish_reasons")

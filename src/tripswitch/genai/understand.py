@@ -15,6 +15,7 @@ from tripswitch.genai.answers import call_facts
 from tripswitch.genai.coercion import MAX_TEXT
 from tripswitch.genai.event_names import LOGS_WITH_BODY, WANTED_EVENTS, WANTED_LOGS
 from tripswitch.genai.facts import SpanFacts
+from tripswitch.genai.guards import told_by_failure
 from tripswitch.genai.records import note_of
 from tripswitch.genai.sightings import Context, Ranked, Sighted, Sighting
 from tripswitch.genai.sketches import Sketch
@@ -36,6 +37,8 @@ DEFAULT_COHORTS = ("control", "canary")
 # One entry for each combination of scope, tenant and models; about 1 kB each.
 _MAX_REMEMBERED = 8192
 _MAX_DURATION_NS = 24 * 3600 * 10**9
+# What a status message names stands in front; a stack trace may follow.
+_MAX_STATUS_BYTES = 2_000
 _SERVER, _CONSUMER = 2, 5
 _ERROR = 2
 
@@ -132,6 +135,7 @@ class Understanding:
             start,
             end,
             status_code,
+            message,
             resource,
             resource_marks,
             scope_name,
@@ -145,7 +149,7 @@ class Understanding:
             rejected["duration"] = rejected.get("duration", 0) + 1
             start = end
         sketch = self._sketches.get((marks, resource_marks, scope_name, status_code))
-        if sketch is None or (events and not sketch.holds_for(events)):
+        if sketch is None or ((events or message) and not sketch.holds_for(events, message)):
             sketch = self._sketch(row, rejected)
         if sketch.is_start:
             # A start marker of Logfire's: the span itself comes when it ends.
@@ -163,6 +167,9 @@ class Understanding:
             return sighting
         sighting.context = sketch.context
         sighting.failed = sketch.error_class is not None
+        if message and status_code == _ERROR and sketch.context.kind != "guardrail":
+            said = message[:_MAX_STATUS_BYTES].decode("utf-8", "replace")
+            sighting.guardrails = tuple(told_by_failure(said))
         if sketch.is_done and not events:
             return sighting
         facts = SpanFacts(sketch.plan, attributes, resource, rejected)
@@ -187,17 +194,18 @@ class Understanding:
 
     def _sketch(self, row: SpanRow, rejected: dict[str, int]) -> Sketch:
         """Return what the span has in common with those that are alike, worked out from it."""
-        status_code, resource, resource_marks, scope_name, attributes, marks, events, _ = row[7:]
+        status_code, message, resource, resource_marks, scope_name = row[7:12]
+        attributes, marks, events, _ = row[12:]
         plan = self._vocabulary.plan(tuple(attributes), tuple(resource), scope_name)
         already_rejected = sum(rejected.values())
         facts = SpanFacts(plan, attributes, resource, rejected)
-        sketch = Sketch(facts, self._context(facts, rejected), status_code, events)
+        sketch = Sketch(facts, self._context(facts, rejected), status_code, message, events)
         if (
             plan.is_sketchable
             and None not in marks
             and None not in resource_marks
             and len(scope_name) <= MAX_TEXT
-            and sketch.holds_for(events)
+            and sketch.holds_for(events, message)
             # Each span with an unusable value has to be counted.
             and sum(rejected.values()) == already_rejected
         ):

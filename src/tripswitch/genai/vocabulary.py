@@ -103,6 +103,7 @@ _PRIVATE_KEYS: Final = frozenset(
         "metadata",
         "message",
         "exception.message",
+        "gen_ai.event.content",
     }
 )
 
@@ -129,7 +130,8 @@ class Plan:
     resource, that `COMMON_FACTS` depend on. ``shows_call`` says that a model or tokens are named,
     ``shows_answer`` that an answer came, ``shows_cost`` and ``shows_ttft`` that dollars or the time
     to the first token may stand there, ``judges`` evaluations; ``raw`` maps the parts of a
-    provider's raw answer to their keys; ``is_bare`` says that nothing here is of any use.
+    provider's raw answer to their keys; ``is_bare`` says that nothing here is of any use,
+    ``lacks_proof`` that the usage of a stream is not the provider's.
     ``is_memorable`` says that the values of the common keys may be remembered: none is a JSON
     document, which may hold anybody's text. ``is_sketchable`` says so of all that alike spans have
     in common, see `tells`.
@@ -145,6 +147,7 @@ class Plan:
         "is_memorable",
         "is_sketchable",
         "judges",
+        "lacks_proof",
         "raw",
         "raw_provider",
         "rows",
@@ -194,6 +197,8 @@ class Plan:
         self.evaluations = tuple(
             found for key in span_keys for found in _numbered(key) if found is not None
         )
+        proofs = vocabulary.proofs_of(scope_name)
+        self.lacks_proof = bool(proofs) and on_span.isdisjoint(proofs)
         self.raw: dict[str, str] = {}
         self.raw_provider = ""
         for key in span_keys:
@@ -244,6 +249,7 @@ class Vocabulary:
         for dialect in reversed(self._dialects):
             self.kinds.update(dialect.kinds)
         self._sole = {dialect.name: dialect.sole for dialect in self._dialects if dialect.sole}
+        self._proofs = [proof for dialect in self._dialects for proof in dialect.proofs.items()]
         exact = {row.key for row in ordered if "#" not in row.key}
         self.wanted = frozenset(
             exact
@@ -297,6 +303,13 @@ class Vocabulary:
             if scope_name.startswith(dialect.scopes):
                 return dialect.name
         return "semconv"
+
+    def proofs_of(self, scope_name: str) -> tuple[str, ...]:
+        """Return the keys of which one stands beside usage that a provider told; else none."""
+        for scope, keys in self._proofs:
+            if scope_name.startswith(scope):
+                return keys
+        return ()
 
     def plan(
         self, span_keys: tuple[str, ...], resource_keys: tuple[str, ...], scope_name: str

@@ -56,7 +56,7 @@ _MESSAGES: dict[str, tuple[tuple[int, str, str], ...]] = {
         (3, "attributes", "*bytes"),
     ),
     "Link": ((1, "trace_id", "bytes"), (2, "span_id", "bytes")),
-    "Status": ((3, "code", "int32"),),
+    "Status": ((2, "message", "bytes"), (3, "code", "int32")),
     "LogsRequest": ((1, "resource_logs", "*ResourceLogs"),),
     "ResourceLogs": ((1, "resource", "Resource"), (2, "scope_logs", "*ScopeLogs")),
     "ScopeLogs": ((1, "scope", "InstrumentationScope"), (2, "log_records", "*bytes")),

@@ -52,6 +52,7 @@ SpanRow = tuple[
     int,
     int,
     int,
+    bytes,
     dict[str, Value],
     Marks,
     str,
@@ -60,14 +61,14 @@ SpanRow = tuple[
     "Sequence[SpanEvent]",
     "Sequence[SpanLink]",
 ]
-"""A span: trace id, span id, parent's id, name, kind, start, end, status code; of what wrote it the
-wanted attributes of the resource, their marks, and the name of the instrumentation scope; its own
-wanted attributes, their marks, the wanted events, the links.
+"""A span: trace id, span id, parent's id, name, kind, start, end, status code and message; of what
+wrote it the wanted attributes of the resource, their marks, and the name of the instrumentation
+scope; its own wanted attributes, their marks, the wanted events, the links.
 
-Ids are lower-case hex, the name is UTF-8 as far as its sender kept to that. Kind is the protocol's
-number (2 server, 3 client, 5 consumer), the status code 0 unset, 1 ok, 2 error. Times are ns since
-the epoch, those beyond a signed 64-bit number cut to its largest. Dicts and lists may be shared
-between spans and must not be changed. The marks are those of `AttributeReader`.
+Ids are lower-case hex, name and message are UTF-8 as far as their sender kept to that. Kind is the
+protocol's number (2 server, 3 client, 5 consumer), the status code 0 unset, 1 ok, 2 error. Times
+are ns since the epoch, those beyond a signed 64-bit number cut to its largest. Dicts and lists may
+be shared between spans and must not be changed. The marks are those of `AttributeReader`.
 """
 
 
@@ -120,7 +121,7 @@ class SpanReader:
                     start, end = span.start_time_unix_nano, span.end_time_unix_nano
                     if end > _MAX_TIME_NS or start > _MAX_TIME_NS:
                         start, end = min(start, _MAX_TIME_NS), min(end, _MAX_TIME_NS)
-                    events, links = span.events, span.links
+                    events, links, status = span.events, span.links, span.status
                     yield (
                         trace_id.hex(),
                         span_id.hex(),
@@ -130,7 +131,8 @@ class SpanReader:
                         span.kind,
                         start,
                         end,
-                        span.status.code,
+                        status.code,
+                        status.message,
                         resource,
                         resource_marks,
                         scope_name,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tripswitch.genai.dialects.agents import ADK, STRANDS
+from tripswitch.genai.dialects.agents import ADK, AGENTOPS, DIFY, SPRING_AI, STRANDS
 from tripswitch.genai.dialects.braintrust import BRAINTRUST
 from tripswitch.genai.dialects.gateways import ENVOY, KONG, PORTKEY, VLLM
 from tripswitch.genai.dialects.guards import GUARDRAILS_AI, NEMO
 from tripswitch.genai.dialects.langfuse import LANGFUSE
 from tripswitch.genai.dialects.langsmith import LANGSMITH
+from tripswitch.genai.dialects.langwatch import LANGWATCH
 from tripswitch.genai.dialects.litellm import LITELLM
 from tripswitch.genai.dialects.logfire import LOGFIRE
 from tripswitch.genai.dialects.mlflow import MLFLOW
@@ -25,6 +26,8 @@ DIALECTS: tuple[Dialect, ...] = (
     LITELLM,
     LANGFUSE,
     OPENINFERENCE,
+    DIFY,
+    SPRING_AI,
     TRACEAI,
     OPENLLMETRY,
     LOGFIRE,
@@ -32,8 +35,10 @@ DIALECTS: tuple[Dialect, ...] = (
     OPENLIT,
     MLFLOW,
     LANGSMITH,
+    LANGWATCH,
     STRANDS,
     ADK,
+    AGENTOPS,
     BRAINTRUST,
     NEMO,
     GUARDRAILS_AI,

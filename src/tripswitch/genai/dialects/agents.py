@@ -1,7 +1,8 @@
-"""Agent frameworks with habits of their own: AWS Strands, Google ADK.
+"""Frameworks with habits of their own: AWS Strands, Google ADK, Spring AI, Dify, AgentOps.
 
 Strands writes old and new names side by side, and server times in ms on the client's span.
-Source: strands-agents 1.62.0, google-adk 2.13.0.
+Source: strands-agents 1.62.0, google-adk 2.13.0, Spring AI's reference on observability (2.1),
+Dify's constants of its OpenTelemetry extension, traces of AgentOps that IBM published.
 """
 
 from __future__ import annotations
@@ -42,4 +43,42 @@ ADK = Dialect(
         ),
     ),
     kinds={"call_llm": "chat", "send_data": "other"},
+)
+
+# Its chat model's own spans are the conventions'; what runs around them calls itself "framework".
+SPRING_AI = Dialect(
+    "spring_ai",
+    markers=("spring.ai.kind",),
+    rows=(
+        Row("operation", "spring.ai.kind", order=-1),
+        Row("session", "spring.ai.chat.client.conversation.id", order=5),
+        Row("tool_name", "spring.ai.tool.definition.name", order=5),
+    ),
+    kinds={
+        "chat_client": "workflow",
+        "advisor": "other",
+        "tool_call": "tool",
+        "vector_store": "retrieval",
+    },
+)
+
+# It writes the kinds of Alibaba's conventions, and times in ns.
+DIFY = Dialect(
+    "dify",
+    scopes=("dify",),
+    markers=("dify.app_id",),
+    rows=(
+        Row("tenant", "dify.tenant_id", order=7),
+        Row("streaming", "dify.streaming", "flag", order=5),
+        Row("ttft", "gen_ai.user.time_to_first_token", "number", scale=1e-9),
+    ),
+)
+
+# It writes the conventions, and what a span is under a key of its own.
+AGENTOPS = Dialect(
+    "agentops",
+    scopes=("agentops",),
+    markers=("agentops.span.kind",),
+    rows=(Row("operation", "agentops.span.kind"),),
+    kinds={"session": "workflow"},
 )

@@ -26,6 +26,18 @@ GUARDRAILS_AI = Dialect(
     rows=(
         Row("operation", "type", own_spans=True),
         Row("request_model", "llm.invocation_parameters", member="model", own_spans=True),
+        # Where its own keys are missing: it could make nothing of the answer.
+        Row("response_id", "output.value", member="id", order=8, own_spans=True),
+        Row("response_model", "output.value", member="model", order=8, own_spans=True),
+        *(
+            Row(fact, "output.value", "number", member=f"usage.{member}", order=8, own_spans=True)
+            for fact, member in (
+                ("input_tokens", "prompt_tokens"),
+                ("output_tokens", "completion_tokens"),
+                ("cached_tokens", "prompt_tokens_details.cached_tokens"),
+                ("reasoning_tokens", "completion_tokens_details.reasoning_tokens"),
+            )
+        ),
         Row("guardrail_name", "validator.name"),
         Row("guardrail_name", "guard.name", order=5),
         Row("guardrail_passed", "validation_passed", "flag"),

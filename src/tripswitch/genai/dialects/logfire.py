@@ -2,6 +2,9 @@
 
 Agent runs carry their sums under keys of their own, or in older versions under the plain ones:
 either way an agent is no call. Source: pydantic-ai-slim 2.68.0.
+
+Logfire's own instrumentations of OpenAI and Anthropic end a stream's span when its first chunk
+comes, and write another one, a log record, when it is over. Source: logfire-sdk 5.4.0.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ LOGFIRE = Dialect(
         Row("cached_tokens", "gen_ai.usage.details.cached_tokens", "number"),
         Row("tags", "logfire.tags", "list"),
         Row("span_type", "logfire.span_type"),
+        Row("output_content", "response_data", "content", order=5),
         Row("route", "agent_name", order=8),
         Row("request_model", "model_name", order=8),
         Row("tool_name", "tool_name", order=8),

@@ -33,8 +33,18 @@ OPENINFERENCE = Dialect(
             order=-1,
             own_spans=True,
         ),
+        # LangChain's answers by the Responses API.
+        Row(
+            "response_model",
+            "output.value",
+            member="generations.0.0.message.kwargs.response_metadata.model_name",
+            order=-1,
+            own_spans=True,
+        ),
         Row("response_model", "llm.response.model_name"),
         Row("response_model", "llm.model_name"),
+        # On a call that failed the model that was asked for.
+        Row("only_model", "llm.model_name"),
         Row("response_model", "embedding.model_name"),
         Row("response_model", "reranker.model_name"),
         Row("input_tokens", "llm.token_count.prompt", "number"),
@@ -49,6 +59,7 @@ OPENINFERENCE = Dialect(
         Row("cost_output_usd", "llm.cost.completion", "number"),
         Row("finish_reasons", "llm.finish_reason", "list"),
         Row("streaming", "llm.invocation_parameters", "flag", member="stream"),
+        Row("invocation", "llm.invocation_parameters", "content"),
         Row("streaming", "input.value", "flag", member="stream", order=8),
         Row("output_content", "output.value", "content"),
         Row("prompt_version", "llm.prompt_template.version"),

@@ -12,6 +12,13 @@ OPENLIT = Dialect(
     "openlit",
     scopes=("openlit",),
     markers=("gen_ai.environment", "gen_ai.application_name"),
+    proofs={
+        "openlit.instrumentation.openai": (
+            "gen_ai.usage.cache_read.input_tokens",
+            "gen_ai.usage.prompt_tokens_details.cached_tokens",
+            "gen_ai.usage.completion_tokens_details.reasoning_tokens",
+        ),
+    },
     rows=(
         Row("cached_tokens", "gen_ai.usage.prompt_tokens_details.cached_tokens", "number"),
         Row(

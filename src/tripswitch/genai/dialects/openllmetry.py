@@ -1,6 +1,7 @@
 """OpenLLMetry, by Traceloop.
 
-Source: opentelemetry-semantic-conventions-ai 0.5.1, traceloop-sdk 0.62.4 and recorded payloads.
+Source: opentelemetry-semantic-conventions-ai 0.5.1, traceloop-sdk 0.62.4, its instrumentations
+of OpenAI and Bedrock 0.62.4, and recorded payloads.
 """
 
 from __future__ import annotations
@@ -38,6 +39,11 @@ OPENLLMETRY = Dialect(
         Row("streaming", "llm.is_streaming", "flag"),
         Row("guardrail_name", "gen_ai.guardrail.name"),
         Row("guardrail_verdict", "gen_ai.guardrail.status", "content"),
+        # Of Azure's and of Bedrock's own filters.
+        Row("filtered_input", "gen_ai.prompt.prompt_filter_results", "content"),
+        Row("filtered_input", "gen_ai.bedrock.guardrail.input_filter", "content"),
+        Row("filtered_output", "gen_ai.completion.#.content_filter_results", "content"),
+        Row("filtered_output", "gen_ai.bedrock.guardrail.output_filter", "content"),
         Row("tool_name", "traceloop.entity.name", order=8),
     ),
     kinds={

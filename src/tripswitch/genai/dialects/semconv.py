@@ -1,6 +1,7 @@
 """tripswitch's own keys, and the OpenTelemetry GenAI conventions from the current to the oldest.
 
-Source: OpenTelemetry semantic conventions 1.26 to 1.41 and the GenAI conventions repository.
+Source: OpenTelemetry semantic conventions 1.26 to 1.41 and the GenAI conventions repository;
+Semantic Kernel's telemetry constants; any-agent's for cost.
 Where several keys serve one fact, the current name comes first.
 """
 
@@ -31,6 +32,10 @@ SEMCONV = Dialect(
         Row("route", "messaging.destination.name", order=9),
         Row("prompt_name", "gen_ai.prompt.name"),
         Row("prompt_version", "gen_ai.prompt.version"),
+        # What people write who do not know the name above.
+        Row("prompt_name", "gen_ai.prompt_name", order=6),
+        Row("prompt_version", "gen_ai.prompt_version", order=6),
+        Row("prompt_label", "gen_ai.prompt.label", order=6),
         Row("cohort", "feature_flag.result.variant", order=8),
         Row("cohort", "feature_flag.variant", order=8),
         Row("tenant", "tenant.id"),
@@ -52,9 +57,13 @@ SEMCONV = Dialect(
         Row("input_tokens", "gen_ai.usage.prompt_tokens", "number"),
         Row("output_tokens", "gen_ai.usage.output_tokens", "number"),
         Row("output_tokens", "gen_ai.usage.completion_tokens", "number"),
+        # Semantic Kernel's, before it took over the conventions' names.
+        Row("input_tokens", "gen_ai.response.prompt_tokens", "number", order=5),
+        Row("output_tokens", "gen_ai.response.completion_tokens", "number", order=5),
         Row("total_tokens", "gen_ai.usage.total_tokens", "number"),
         Row("cached_tokens", "gen_ai.usage.cache_read.input_tokens", "number"),
         Row("cached_tokens", "gen_ai.usage.cache_read_input_tokens", "number"),
+        Row("cached_tokens", "gen_ai.usage.cached_input_tokens", "number", order=5),
         Row("cache_write_tokens", "gen_ai.usage.cache_write.input_tokens", "number"),
         Row("cache_write_tokens", "gen_ai.usage.cache_creation.input_tokens", "number"),
         Row("cache_write_tokens", "gen_ai.usage.cache_write_input_tokens", "number"),
@@ -65,6 +74,9 @@ SEMCONV = Dialect(
         # The conventions have no key for cost; these are what instrumentations agree on.
         Row("cost_usd", "gen_ai.usage.cost", "number"),
         Row("cost_usd", "gen_ai.cost.total", "number"),
+        Row("cost_usd", "gen_ai.cost.usd", "number", order=5),
+        Row("cost_input_usd", "gen_ai.usage.input_cost", "number"),
+        Row("cost_output_usd", "gen_ai.usage.output_cost", "number"),
         Row("ttft", "gen_ai.response.time_to_first_chunk", "number"),
         Row("ttft", "gen_ai.client.operation.time_to_first_chunk", "number"),
         Row("ttft", "gen_ai.server.time_to_first_token", "number", order=5),
@@ -107,6 +119,9 @@ SEMCONV = Dialect(
         "chat": "chat",
         "generate_content": "chat",
         "text_completion": "chat",
+        # Semantic Kernel.
+        "chat.completions": "chat",
+        "text.completions": "chat",
         "embeddings": "embedding",
         "embedding": "embedding",
         "rerank": "rerank",

@@ -36,6 +36,21 @@ VERCEL = Dialect(
         Row("cache_write_tokens", "ai.usage.inputTokenDetails.cacheWriteTokens", "number"),
         Row("reasoning_tokens", "ai.usage.outputTokenDetails.reasoningTokens", "number"),
         Row("reasoning_tokens", "ai.usage.reasoningTokens", "number"),
+        # Version 4 tells these only in what the provider added.
+        *(
+            Row(fact, "ai.response.providerMetadata", "number", member=member, order=5)
+            for fact, member in (
+                ("cached_tokens", "openai.cachedPromptTokens"),
+                ("cached_tokens", "azure.cachedPromptTokens"),
+                ("cached_tokens", "anthropic.cacheReadInputTokens"),
+                ("cached_tokens", "bedrock.usage.cacheReadInputTokens"),
+                ("cached_tokens", "deepseek.promptCacheHitTokens"),
+                ("cache_write_tokens", "anthropic.cacheCreationInputTokens"),
+                ("cache_write_tokens", "bedrock.usage.cacheWriteInputTokens"),
+                ("reasoning_tokens", "openai.reasoningTokens"),
+                ("reasoning_tokens", "azure.reasoningTokens"),
+            )
+        ),
         Row("ttft", "ai.response.msToFirstChunk", "number", scale=1e-3),
         Row("ttft", "ai.stream.msToFirstChunk", "number", scale=1e-3),
         Row("streams", "ai.response.msToFirstChunk", "number"),
