@@ -437,6 +437,7 @@ def test_every_rollback_has_its_event_and_key(played: Played) -> None:
     assert rollback.event.incident.rollback == rollback.plan
 
 
+@pytest.mark.matrix
 def test_three_calls_a_minute_are_silent_for_hours_and_a_drop_is_found_all_the_same() -> None:
     """From OTLP to the page at the traffic of a small route, on its own past alone."""
 

@@ -49,6 +49,7 @@ def incidents(played: Played) -> list[Incident]:
         pytest.param(replace(GOOD, latency_s=6.0), marks=pytest.mark.matrix),
     ],
 )
+@pytest.mark.matrix
 def test_what_every_route_shows_is_one_event_of_their_provider(bad: Behaviour) -> None:
     played = play(served(ROUTES, bad, hit=("gpt-4o-mini",)), BAD_MINUTE + 22)
     found = incidents(played)

@@ -102,14 +102,24 @@ def pages(played: Played) -> list[Incident]:
         pytest.param(
             replace(GOOD, ttft_s=3.0), "ttft_p99", Shape.LATENCY_SPIKE, marks=pytest.mark.matrix
         ),
-        (replace(GOOD, leaks=0.01), "pii_leak", Shape.GUARDRAIL_REGRESSION),
+        pytest.param(
+            replace(GOOD, leaks=0.01),
+            "pii_leak",
+            Shape.GUARDRAIL_REGRESSION,
+            marks=pytest.mark.matrix,
+        ),
         pytest.param(
             replace(GOOD, leaks=0.2),
             "pii_leak",
             Shape.GUARDRAIL_REGRESSION,
             marks=pytest.mark.matrix,
         ),
-        (replace(GOOD, injections=0.02), "prompt_injection", Shape.GUARDRAIL_REGRESSION),
+        pytest.param(
+            replace(GOOD, injections=0.02),
+            "prompt_injection",
+            Shape.GUARDRAIL_REGRESSION,
+            marks=pytest.mark.matrix,
+        ),
         pytest.param(
             replace(GOOD, injections=0.3),
             "prompt_injection",

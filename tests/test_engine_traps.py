@@ -61,6 +61,7 @@ def test_traffic_that_halves_and_traffic_that_grows_tenfold() -> None:
     assert not told(play(plan, 26))
 
 
+@pytest.mark.matrix
 def test_a_question_mix_that_moves_while_the_canary_grows() -> None:
     """Hard questions come to both arms alike, while ever more of them go to the canary."""
 

@@ -158,6 +158,7 @@ def test_a_kill_between_detection_and_call_ends_in_exactly_one_call(tmp_path: Pa
     asyncio.run(check())
 
 
+@pytest.mark.matrix
 def test_a_target_that_acts_and_then_hangs_is_not_called_again_blindly(tmp_path: Path) -> None:
     async def check() -> None:
         with Receiver(then=HANG) as gateway:

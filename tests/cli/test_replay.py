@@ -64,6 +64,7 @@ def recordings(bodies: list[bytes], tmp_path_factory: pytest.TempPathFactory) ->
     }
 
 
+@pytest.mark.matrix
 def test_same_recording_gives_the_same_bytes_in_every_form(recordings: dict[str, Path]) -> None:
     first = _replay("--json", recordings["many"])
     assert first.returncode == 0

@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 import psutil
+import pytest
 from typer.testing import CliRunner
 
 from tests.drive.live_process import Both, Live, digest, running
@@ -120,6 +121,7 @@ def test_a_killed_judge_costs_no_request_and_is_replaced(tmp_path: Path) -> None
     asyncio.run(check())
 
 
+@pytest.mark.matrix
 def test_a_judge_that_is_busy_for_seconds_costs_no_request(tmp_path: Path) -> None:
     async def check() -> None:
         async with running(tmp_path, "busy") as both:

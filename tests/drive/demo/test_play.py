@@ -17,6 +17,7 @@ from tripswitch.drive.demo.play import Director
 TOLD = story.STORIES["regression"]
 
 
+@pytest.mark.matrix
 def test_a_story_that_takes_too_long_is_cut_short_and_not_called_observed() -> None:
     with Cast(TOLD, 1) as cast:
         director = Director(cast, TOLD, 1, lambda _seen: None, speed=20, longest_s=1.0)
@@ -39,6 +40,7 @@ def test_a_process_that_dies_ends_the_demo_in_words() -> None:
             director.play()
 
 
+@pytest.mark.matrix
 def test_a_tripswitch_that_judges_nothing_ends_the_story_with_its_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
