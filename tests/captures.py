@@ -8,11 +8,10 @@ variable CI set, they fail instead.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.missing import not_tested
 
 ROOT = Path(__file__).resolve().parents[2] / "shared" / "captures"
 
@@ -21,10 +20,7 @@ def capture(library: str) -> Path:
     """Return the folder of a library's capture; skips, or fails under CI, when it is missing."""
     folder = ROOT / library
     if not (folder / "expected.json").is_file():
-        reason = f"NOT TESTED against real telemetry: no capture of {library} at {folder}"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        not_tested(f"against real telemetry; there is no capture of {library} at {folder}")
     return folder
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.missing import not_tested
 from tests.otlp.spool.forgetful_disk import ForgetfulDisk
 from tests.otlp.spool.stand import (
     START_NS,
@@ -362,9 +363,9 @@ def tiny_disk(directory: Path, size_kib: int) -> Iterator[Path]:
     try:
         done = subprocess.run(mount, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        pytest.skip("NOT TESTED: a really full disk; there is no mount command")
+        not_tested("a really full disk; there is no mount command")
     if done.returncode:
-        pytest.skip(f"NOT TESTED: a really full disk; tmpfs cannot be mounted: {done.stderr}")
+        not_tested(f"a really full disk; tmpfs cannot be mounted: {done.stderr}")
     try:
         yield directory
     finally:
