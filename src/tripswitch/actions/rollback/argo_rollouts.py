@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from tripswitch.actions.rollback.asked import asked, evidence_of, word
 from tripswitch.actions.rollback.contract import PlannedCall, Probe, Snapshot
 from tripswitch.actions.rollback.pointer import already, kept_member, refusal, seen_in
 from tripswitch.actions.rollback.versions import is_same
+from tripswitch.actions.rollback.write import written
 from tripswitch.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -120,13 +121,7 @@ class ArgoRollouts:
 
     async def apply(self, call: PlannedCall, before_leaving: Callable[[], object]) -> Attempt:
         """Patch and read back. What does not show afterwards may still come: unknown."""
-        (request,) = call.requests
-        attempt = await self._api.send(request, before_leaving)
-        if attempt.state is not AttemptState.DONE:
-            return attempt
-        seen = await self.snapshot(call.effect)
-        state = AttemptState.DONE if seen.applied else AttemptState.UNKNOWN
-        return replace(attempt, state=state, detail=f"read back: {seen.detail}")
+        return await written(self._api, call, before_leaving, self.snapshot)
 
     async def undo(self, effect: Effect, before_leaving: Callable[[], object]) -> Attempt:
         """Let the Rollout go on, if it still is the one that was aborted."""

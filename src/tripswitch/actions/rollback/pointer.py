@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tripswitch.actions.attempt import Attempt, AttemptState
 from tripswitch.actions.rollback.asked import Asked, asked, evidence_of, word
 from tripswitch.actions.rollback.contract import PlannedCall, Probe, Snapshot
+from tripswitch.actions.rollback.write import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,15 +137,7 @@ class PointerTarget(ABC):
 
     async def apply(self, call: PlannedCall, before_leaving: Callable[[], object]) -> Attempt:
         """Write and read back. What does not show afterwards may still come: unknown."""
-        (request,) = call.requests
-        attempt = await self._api.send(request, before_leaving)
-        if attempt.state is not AttemptState.DONE:
-            return attempt
-        seen = await self.snapshot(call.effect)
-        if seen.applied:
-            return replace(attempt, detail=f"read back: {seen.detail}")
-        detail = f"answered {attempt.status}, but on reading back: {seen.detail}"
-        return Attempt(AttemptState.UNKNOWN, detail, status=attempt.status)
+        return await written(self._api, call, before_leaving, self.snapshot)
 
     async def undo(self, effect: Effect, before_leaving: Callable[[], object]) -> Attempt:
         """Move the pointer back to what was found, if it still stands where it was put."""

@@ -8,7 +8,7 @@ seconds later. Source: Unleash admin API; held to `unleash-server` 8.2 on Postgr
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tripswitch.actions.attempt import Attempt, AttemptState
@@ -17,6 +17,7 @@ from tripswitch.actions.rollback.asked import asked, evidence_of, word
 from tripswitch.actions.rollback.contract import PlannedCall, Probe, Snapshot
 from tripswitch.actions.rollback.pointer import already, refusal, seen_in
 from tripswitch.actions.rollback.unleash_levers import Lever, NoLeverError, goal_of, lever_of
+from tripswitch.actions.rollback.write import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,15 +95,7 @@ class UnleashFlag:
 
     async def apply(self, call: PlannedCall, before_leaving: Callable[[], object]) -> Attempt:
         """Write and read back. What does not show afterwards may still come: unknown."""
-        (request,) = call.requests
-        attempt = await self._api.send(request, before_leaving)
-        if attempt.state is not AttemptState.DONE:
-            return attempt
-        seen = await self.snapshot(call.effect)
-        if seen.applied:
-            return replace(attempt, detail=f"read back: {seen.detail}")
-        detail = f"answered {attempt.status}, but on reading back: {seen.detail}"
-        return Attempt(AttemptState.UNKNOWN, detail, status=attempt.status)
+        return await written(self._api, call, before_leaving, self.snapshot)
 
     async def undo(self, effect: Effect, before_leaving: Callable[[], object]) -> Attempt:
         """Put back the value that was found, if what was written still stands there."""
