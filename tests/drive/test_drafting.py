@@ -16,6 +16,7 @@ from tripswitch.config.model import Config
 from tripswitch.drive.drafting import Drafts
 from tripswitch.model.incident import (
     Confirmation,
+    Incident,
     IncidentState,
     RollbackState,
     Severity,
@@ -35,6 +36,23 @@ CONFIG = Config.model_validate({"comms": {"names": {"/chat/refund": "the refund 
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with Ledger(tmp_path / "ledger.sqlite") as opened:
         yield opened
+
+
+class Counting(Ledger):
+    """The same ledger, that counts how many cases are read."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.cases = 0
+
+    def known_incident(self, incident_id: str) -> Incident | None:
+        """Return one incident."""
+        return self._ledger.known_incident(incident_id)
+
+    def case(self, incident_id: str) -> dict[str, Any] | None:
+        """Return a case, and count that."""
+        self.cases += 1
+        return self._ledger.case(incident_id)
 
 
 def happened(name: EventName, after_s: float = 0, **changes: Any) -> Event:
@@ -120,11 +138,14 @@ def test_what_customers_do_not_notice_has_no_text_for_them(ledger: Ledger) -> No
 
 
 def test_a_flood_of_pages_is_no_flood_of_drafts(ledger: Ledger) -> None:
-    drafts = Drafts(ledger)
+    counting = Counting(ledger)
+    drafts = Drafts(counting)
     opened = [happened(EventName.INCIDENT_OPENED, at, id=f"inc-{at}") for at in range(50)]
     found = follow(ledger, drafts, *opened)
     assert len(states_of(found)) == CONFIG.notifications.flood_opens
     assert drafts.counts["comms_drafts_skipped_total"] == 50 - CONFIG.notifications.flood_opens
+    # Nothing is read for those: a flood is no time for it.
+    assert counting.cases == CONFIG.notifications.flood_opens
     # One that was left out is drafted for when the flood is over and it changes.
     later = happened(EventName.ROLLBACK_CONFIRMED, 300, id="inc-49")
     assert len(states_of(follow(ledger, drafts, later))) == 1

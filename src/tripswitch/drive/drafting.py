@@ -79,6 +79,10 @@ class Drafts:
         return found
 
     def _draft(self, incident_id: str, time_ns: int, config: Config) -> list[Command]:
+        if self._is_flood(time_ns, config):
+            # Before anything is read: a flood is no time to read a case for each page.
+            self.counts["comms_drafts_skipped_total"] += 1
+            return []
         incident, document = (
             self._ledger.known_incident(incident_id),
             self._ledger.case(incident_id),
@@ -87,9 +91,6 @@ class Drafts:
             return []
         case = case_of(document)
         if state_of(case) == _last_drafted(document["events"]):
-            return []
-        if self._is_flood(time_ns, config):
-            self.counts["comms_drafts_skipped_total"] += 1
             return []
         try:
             templates = templates_of("comms", config.comms.templates)
@@ -103,6 +104,7 @@ class Drafts:
             _log.error("comms_not_drafted", incident=incident_id, problems=str(error))
             return []
         self.counts["comms_drafts_total"] += 1
+        self._lately_ns.append(time_ns)
         detail = f"a status update is drafted ({consumer.state}) and held for a person"
         draft = _as_json(case, consumer, engineering)
         event = Event(EventName.COMMS_DRAFTED, time_ns, incident, detail=detail, draft=draft)
@@ -113,10 +115,7 @@ class Drafts:
         since_ns = time_ns - int(settings.flood_window * NS_PER_S)
         while self._lately_ns and self._lately_ns[0] <= since_ns:
             self._lately_ns.popleft()
-        if len(self._lately_ns) >= settings.flood_opens:
-            return True
-        self._lately_ns.append(time_ns)
-        return False
+        return len(self._lately_ns) >= settings.flood_opens
 
 
 def _is_due(incident: Incident) -> bool:

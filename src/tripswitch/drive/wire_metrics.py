@@ -69,7 +69,7 @@ JUDGE_TEXTS = {
     "ledger_pruned_rows_total": "Rows of the ledger that went because they were past their time.",
     "ledger_dropped_commands_total": "Commands given up because the ledger never took them.",
     "comms_drafts_total": "Status updates drafted, each held for a person.",
-    "comms_drafts_skipped_total": "Drafts not made: a flood of pages, or templates of no use.",
+    "comms_drafts_skipped_total": "Changes not drafted for: a flood, or templates of no use.",
     "snapshots_written_total": "Times what the judge knows was written to disk.",
     "snapshots_failed_total": "Times that it could not be; the snapshot before stayed.",
     "snapshots_put_aside_total": "Snapshots found at the start that could not be taken up.",
