@@ -168,3 +168,180 @@ def test_details_of_tokens_in_what_a_provider_added() -> None:
     added = {"openai": {"cachedPromptTokens": 64, "reasoningTokens": 4}}
     call = one({"ai.response.providerMetadata": json.dumps(added)})
     assert (call["cached_tokens"], call["reasoning_tokens"]) == (64, 4)
+
+
+def test_logfires_annotations_are_evaluations_of_the_span_they_are_under() -> None:
+    told = {
+        "logfire.span_type": "annotation",
+        "logfire.msg": "feedback: groundedness = 0.92",
+        "logfire.feedback.name": "groundedness",
+        "groundedness": 0.92,
+    }
+    label = {
+        "logfire.msg": "feedback: tone = 'friendly'",
+        "logfire.feedback.name": "tone",
+        "tone": "friendly",
+    }
+    call = observe(
+        SpanOf(CHAT, parent=0),
+        SpanOf(told, span=2, parent=1, start_s=2, end_s=2),
+        SpanOf(label, span=3, parent=1, start_s=2, end_s=2),
+    ).calls.as_json(0)
+    assert {item["name"]: (item["raw"], item["label"]) for item in call["evals"]} == {
+        "groundedness": (0.92, None),
+        "tone": (None, "friendly"),
+    }
+
+
+def test_provider_usage_beside_logfires_own_keys_tells_of_reasoning() -> None:
+    raw = {"completion_tokens": 20, "completion_tokens_details": {"reasoning_tokens": 8}}
+    call = one({**CHAT, "gen_ai.usage.raw": json.dumps(raw)})
+    assert (call["output_tokens"], call["reasoning_tokens"]) == (20, 8)
+
+
+@pytest.mark.parametrize("scope", ["traceai_langchain", "openinference.instrumentation.langchain"])
+def test_what_only_langchains_answer_says(scope: str) -> None:
+    usage = {
+        "input_tokens": 212,
+        "output_tokens": 120,
+        "input_token_details": {"cache_read": 64},
+        "output_token_details": {"reasoning": 40},
+    }
+    answer = {
+        "generations": [[{"message": {"kwargs": {"usage_metadata": usage}}}]],
+        "llm_output": {"model_name": "gpt-4o-mini-2024-07-18", "id": "chatcmpl-1"},
+    }
+    attributes = {
+        "gen_ai.span.kind" if scope.startswith("traceai") else "openinference.span.kind": "LLM",
+        "gen_ai.request.parameters": '{"model": "gpt-4o-mini"}',
+        "llm.invocation_parameters": '{"model": "gpt-4o-mini"}',
+        "output.value": json.dumps(answer),
+    }
+    call = read_all([request_of(SpanOf(attributes), scope_name=scope)]).calls.as_json(0)
+    assert (call["request_model"], call["response_model"]) == (
+        "gpt-4o-mini",
+        "gpt-4o-mini-2024-07-18",
+    )
+    assert (call["input_tokens"], call["output_tokens"]) == (212, 120)
+    assert (call["cached_tokens"], call["reasoning_tokens"]) == (64, 40)
+    assert call["response_id"] == "chatcmpl-1"
+
+
+@pytest.mark.parametrize(
+    ("scope", "tokens"),
+    [
+        ("opentelemetry.instrumentation.botocore.bedrock-runtime", 222),
+        ("opentelemetry.instrumentation.bedrock", 222),
+        ("opentelemetry.instrumentation.openai_v2", 148),
+    ],
+)
+def test_cached_tokens_are_added_where_a_library_is_known_to_leave_them_out(
+    scope: str, tokens: int
+) -> None:
+    attributes = {
+        **CHAT,
+        "gen_ai.usage.input_tokens": 148,
+        "gen_ai.usage.cache_read.input_tokens": 64,
+        "gen_ai.usage.cache_creation.input_tokens": 10,
+    }
+    call = read_all([request_of(SpanOf(attributes), scope_name=scope)]).calls.as_json(0)
+    assert (call["input_tokens"], call["cached_tokens"]) == (tokens, 64)
+    # A count that cannot hold the cached ones leaves them out, whoever wrote it; once is enough.
+    attributes["gen_ai.usage.input_tokens"] = 20
+    call = read_all([request_of(SpanOf(attributes), scope_name=scope)]).calls.as_json(0)
+    assert call["input_tokens"] == 84 + (10 if tokens == 222 else 0)
+
+
+def test_bedrocks_model_is_the_one_asked_for_and_its_method_is_no_route() -> None:
+    attributes = {
+        "openinference.span.kind": "LLM",
+        "llm.provider": "aws",
+        "llm.model_name": "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+        "llm.token_count.prompt": 107,
+        "rpc.method": "ConverseStream",
+    }
+    call = observe(SpanOf(attributes)).calls.as_json(0)
+    assert call["request_model"] == "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+    assert (call["response_model"], call["route"]) == (None, None)
+    assert call["streaming"] is True
+    above = {"rpc.method": "Refund", "rpc.service": "bot"}
+    below = observe(SpanOf(above, span=2, parent=0, kind=2), SpanOf(attributes, parent=2))
+    assert below.calls.as_json(0)["route"] == "Refund"
+
+
+@pytest.mark.parametrize(
+    ("model", "is_chat"),
+    [
+        ("amazon.titan-embed-text-v2:0", False),
+        ("cohere.rerank-v3-5:0", False),
+        ("amazon.titan-text-express-v1", True),
+    ],
+)
+def test_call_of_a_model_that_does_not_chat_is_no_chat(model: str, is_chat: bool) -> None:
+    attributes = {
+        "gen_ai.operation.name": "text_completion",
+        "gen_ai.system": "aws.bedrock",
+        "gen_ai.request.model": model,
+        "gen_ai.usage.input_tokens": 254,
+        "gen_ai.usage.output_tokens": 0,
+    }
+    found = observe(SpanOf(attributes))
+    assert list(found.calls.is_chat) == [is_chat]
+    assert found.calls.as_json(0)["output_tokens"] == (0 if is_chat else None)
+
+
+def test_embeddings_parameters_name_the_model_and_a_prefix_names_the_provider() -> None:
+    embedding = {
+        "openinference.span.kind": "EMBEDDING",
+        "embedding.invocation_parameters": '{"model": "openai/text-embedding-3-small"}',
+        "embedding.model_name": "text-embedding-3-small",
+        "llm.token_count.prompt": 254,
+    }
+    call = observe(SpanOf(embedding)).calls.as_json(0)
+    assert (call["provider"], call["request_model"]) == ("openai", "text-embedding-3-small")
+    chat = {
+        "openinference.span.kind": "LLM",
+        "llm.model_name": "openai/gpt-4o-mini",
+        "llm.invocation_parameters": '{"model": "openai/gpt-4o-mini"}',
+        "llm.token_count.prompt": 107,
+    }
+    call = observe(SpanOf(chat)).calls.as_json(0)
+    assert (call["request_model"], call["response_model"]) == ("gpt-4o-mini", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "extra", "calls"),
+    [
+        ("OpenAI._prepare_chat_with_tools", {}, 0),
+        ("OpenAI._prepare_chat_with_tools", {"llm.token_count.prompt": 107}, 1),
+        ("OpenAI._prepare_chat_with_tools", {"llm.finish_reason": "stop"}, 1),
+        ("OpenAI.chat", {}, 1),
+    ],
+)
+def test_private_step_without_an_answer_is_no_call(
+    name: str, extra: dict[str, object], calls: int
+) -> None:
+    attributes = {
+        "openinference.span.kind": "LLM",
+        "llm.model_name": "gpt-4o-mini",
+        "llm.invocation_parameters": '{"model_name": "gpt-4o-mini"}',
+        **extra,
+    }
+    assert len(observe(SpanOf(attributes, name=name)).calls) == calls
+    assert len(observe(SpanOf(attributes, name=name, status=2)).calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "streaming"),
+    [
+        ("GenerateContentStream", True),
+        ("bedrock.converse_stream", True),
+        ("GenerateContent", False),
+    ],
+)
+def test_name_of_a_method_says_that_it_streams_where_nothing_else_does(
+    name: str, streaming: bool
+) -> None:
+    assert observe(SpanOf(CHAT, name=name)).calls.as_json(0)["streaming"] is streaming
+    said = {**CHAT, "gen_ai.request.stream": False}
+    assert observe(SpanOf(said, name=name)).calls.as_json(0)["streaming"] is False

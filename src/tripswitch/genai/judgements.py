@@ -99,13 +99,20 @@ def _of_keys(
         if evaluation is not None:
             yield evaluation
     if facts.has("evaluation_name"):
-        parts = {
-            "score": next(iter(facts.values("evaluation_score")), None),
-            "label": facts.text("evaluation_label"),
-        }
-        evaluation = _evaluation_of(facts.text("evaluation_name"), parts, target, at_ns)
+        name = facts.text("evaluation_name")
+        score = next(iter(facts.values("evaluation_score")), None)
+        if score is None and name is not None and facts.has("evaluation_sentence"):
+            score = _said_of(name, facts.text("evaluation_sentence"))
+        parts = {"score": score, "label": facts.text("evaluation_label")}
+        evaluation = _evaluation_of(name, parts, target, at_ns)
         if evaluation is not None:
             yield evaluation
+
+
+def _said_of(name: str, sentence: str | None) -> Value:
+    """Return the value in a sentence that ends in ``name = value``, where no key holds it."""
+    _, found, value = (sentence or "").partition(f"{name} = ")
+    return value.strip("'\"") if found else None
 
 
 def _of_scores(

@@ -54,7 +54,9 @@ class Dialect:
     ``scopes`` are beginnings of instrumentation scope names, ``markers`` attribute keys that
     nobody else writes. ``kinds`` maps its words for what a span is, as `spellings.folded` writes
     them, to ours. ``sole`` are facts that on its own spans only its own rows tell: what stands
-    there under other names was made up on the way.
+    there under other names was made up on the way. ``proofs`` maps beginnings of scope names to
+    keys of which one stands beside usage that a provider told, ``apart`` are beginnings of scopes
+    whose input tokens leave out the cached ones.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Dialect:
     kinds: Mapping[str, str] = field(default_factory=dict)
     sole: frozenset[str] = frozenset()
     proofs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    apart: tuple[str, ...] = ()
 
 
 def dialect_of(section: DialectSection, shapes: Mapping[str, Shape]) -> Dialect:

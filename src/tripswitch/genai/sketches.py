@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from tripswitch.genai.answers import error_of
 from tripswitch.genai.sightings import CallFacts
-from tripswitch.genai.spellings import finish_reason, folded
+from tripswitch.genai.spellings import finish_reason, says_stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,6 +114,7 @@ class Sketch:
         self.streaming = facts.flag("streaming")
         if self.streaming is None and (facts.has("streams") or facts.has("first_token_at")):
             self.streaming = True
-        said = facts.text("operation") or ""
-        if self.streaming is None and folded(said).endswith("dostream"):
+        if self.streaming is None and any(
+            says_stream(facts.text(fact) or "") for fact in ("operation", "method")
+        ):
             self.streaming = True

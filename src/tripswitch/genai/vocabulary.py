@@ -72,6 +72,7 @@ _LIKE_FACTS: Final = (
     "response_status",
     "cache_hit",
     "streaming",
+    "method",
 )
 # What a span must show, at least one of them, to be believed when it says it is a call.
 _CALL_FACTS: Final = (
@@ -131,7 +132,8 @@ class Plan:
     ``shows_answer`` that an answer came, ``shows_cost`` and ``shows_ttft`` that dollars or the time
     to the first token may stand there, ``judges`` evaluations; ``raw`` maps the parts of a
     provider's raw answer to their keys; ``is_bare`` says that nothing here is of any use,
-    ``lacks_proof`` that the usage of a stream is not the provider's.
+    ``lacks_proof`` that the usage of a stream is not the provider's, ``counts_apart`` that its
+    input tokens leave out the cached ones.
     ``is_memorable`` says that the values of the common keys may be remembered: none is a JSON
     document, which may hold anybody's text. ``is_sketchable`` says so of all that alike spans have
     in common, see `tells`.
@@ -140,6 +142,7 @@ class Plan:
     __slots__ = (
         "common_keys",
         "common_resource_keys",
+        "counts_apart",
         "dialect",
         "evaluations",
         "has_guardrail",
@@ -198,6 +201,7 @@ class Plan:
             found for key in span_keys for found in _numbered(key) if found is not None
         )
         proofs = vocabulary.proofs_of(scope_name)
+        self.counts_apart = scope_name.startswith(vocabulary.apart)
         self.lacks_proof = bool(proofs) and on_span.isdisjoint(proofs)
         self.raw: dict[str, str] = {}
         self.raw_provider = ""
@@ -250,6 +254,7 @@ class Vocabulary:
             self.kinds.update(dialect.kinds)
         self._sole = {dialect.name: dialect.sole for dialect in self._dialects if dialect.sole}
         self._proofs = [proof for dialect in self._dialects for proof in dialect.proofs.items()]
+        self.apart = tuple(scope for dialect in self._dialects for scope in dialect.apart)
         exact = {row.key for row in ordered if "#" not in row.key}
         self.wanted = frozenset(
             exact

@@ -11,6 +11,7 @@ from tripswitch.genai.rows import Dialect, Row, bag
 OPENLLMETRY = Dialect(
     "openllmetry",
     scopes=("traceloop.",),
+    apart=("opentelemetry.instrumentation.bedrock",),
     markers=(
         "traceloop.span.kind",
         "traceloop.workflow.name",

@@ -22,6 +22,8 @@ OURS = Dialect(
 
 SEMCONV = Dialect(
     "semconv",
+    # Bedrock does not count what it has in its cache, and these copy its numbers.
+    apart=("opentelemetry.instrumentation.botocore.bedrock",),
     rows=(
         Row("operation", "gen_ai.operation.name"),
         Row("route", "http.route", order=6),
@@ -29,6 +31,7 @@ SEMCONV = Dialect(
         Row("route", "gen_ai.agent.name", order=8),
         Row("route", "url.template", order=9),
         Row("route", "rpc.method", order=9),
+        Row("method", "rpc.method"),
         Row("route", "messaging.destination.name", order=9),
         Row("prompt_name", "gen_ai.prompt.name"),
         Row("prompt_version", "gen_ai.prompt.version"),
