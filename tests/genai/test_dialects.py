@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.genai.reading import read_all
-from tests.genai.spans import CHAT, EventOf, SpanOf, request_of
+from tests.genai.spans import CHAT, START_NS, EventOf, SpanOf, request_of
 from tests.genai.test_understand import observe, one
 
 
@@ -345,3 +345,61 @@ def test_name_of_a_method_says_that_it_streams_where_nothing_else_does(
     assert observe(SpanOf(CHAT, name=name)).calls.as_json(0)["streaming"] is streaming
     said = {**CHAT, "gen_ai.request.stream": False}
     assert observe(SpanOf(said, name=name)).calls.as_json(0)["streaming"] is False
+
+
+def test_langwatchs_metrics_answers_and_evaluations() -> None:
+    told = {"name": "groundedness", "score": 0.92, "passed": True, "label": "pass"}
+    verdict = {"name": "pii", "is_guardrail": True, "passed": False, "score": None}
+    root = SpanOf(
+        {"langwatch.span.type": "span", "metadata": '{"cohort": "canary"}'},
+        parent=0,
+        events=[
+            EventOf("langwatch.evaluation.custom", {"json_encoded_event": json.dumps(each)})
+            for each in (told, verdict, {"name": "failed", "status": "error"}, ["not", "it"])
+        ],
+    )
+    message = {"role": "assistant", "content": None, "refusal": "I can't."}
+    llm = {
+        "langwatch.span.type": "llm",
+        "gen_ai.request.model": "openai/gpt-4o-mini",
+        "langwatch.params": '{"stream": true}',
+        "langwatch.timestamps": json.dumps({"first_token_at": START_NS // 10**6 + 250}),
+        "langwatch.metrics": '{"prompt_tokens": 107, "completion_tokens": 23, "cost": 0.5}',
+        "langwatch.output": json.dumps({"type": "chat_messages", "value": [message]}),
+    }
+    tone = {
+        "langwatch.span.type": "evaluation",
+        "langwatch.output": '{"type": "evaluation_result", "value": {"score": 0.5}}',
+    }
+    call = observe(
+        root, SpanOf(llm, span=2, parent=1), SpanOf(tone, span=3, parent=1, name="tone")
+    ).calls.as_json(0)
+    assert (call["dialect"], call["cohort"], call["refusal"]) == ("langwatch", "canary", True)
+    assert (call["input_tokens"], call["output_tokens"], call["cost_usd"]) == (107, 23, 0.5)
+    assert (call["streaming"], call["ttft"]) == (True, 0.25)
+    assert {each["name"]: each["raw"] for each in call["evals"]} == {
+        "groundedness": 0.92,
+        "tone": 0.5,
+    }
+    assert [(each["name"], each["verdict"]) for each in call["guardrails"]] == [("pii", "block")]
+
+
+def test_stream_is_not_read_off_a_place_where_the_first_tokens_time_may_stand() -> None:
+    llm = {
+        **CHAT,
+        "langwatch.span.type": "llm",
+        "langwatch.timestamps": '{"started_at": 1795797555819}',
+    }
+    call = observe(SpanOf(llm)).calls.as_json(0)
+    assert (call["streaming"], call["ttft"]) == (False, None)
+
+
+def test_langtraces_names() -> None:
+    call = one(
+        {
+            "gen_ai.response_id": "resp_1",
+            "gen_ai.usage.cached_tokens": 64,
+            "gen_ai.operation.name": "openai.responses.create",
+        }
+    )
+    assert (call["response_id"], call["cached_tokens"]) == ("resp_1", 64)

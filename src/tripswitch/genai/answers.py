@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from tripswitch.otlp.reader import SpanEvent
 
 _STATUS_OK, _STATUS_ERROR = 1, 2
+# In the year 2286: a larger count of time is in a smaller unit.
+_LATEST_S = 1e10
 # A status message may be a stack trace; the error's name stands in front.
 _MAX_STATUS_BYTES = 2_000
 _ANSWERING = frozenset({*CHOICE_EVENTS, DETAILS_EVENT})
@@ -244,6 +246,12 @@ def _codes(facts: SpanFacts) -> list[str]:
 def _seconds_after(moment: str | None, start_ns: int) -> float:
     if moment is None:
         return math.nan
+    since_epoch = coercion.number(moment)
+    if since_epoch is not None:
+        # Seconds, or thousandths of thousandths of them: there is one unit it can be now.
+        while since_epoch > _LATEST_S:
+            since_epoch /= 1000
+        return since_epoch - start_ns / 1e9
     try:
         when = datetime.fromisoformat(moment)
     except ValueError:

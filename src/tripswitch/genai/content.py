@@ -32,7 +32,7 @@ _TELLING: Final = (
 # Under which names providers and SDKs say why an answer ended.
 _REASON_KEYS: Final = ("finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason")
 # Where a structured answer may stand inside what a library wrote down.
-_WRAPPERS: Final = ("response", "result", "output", "raw_response", "lc_kwargs", "kwargs")
+_WRAPPERS: Final = ("response", "result", "output", "raw_response", "lc_kwargs", "kwargs", "value")
 _MAX_WRAPPED: Final = 3
 
 

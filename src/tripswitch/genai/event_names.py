@@ -30,6 +30,9 @@ FLAG_KEYS: Final = (
     "feature_flag.evaluation.result",
 )
 
+# Event -> under which key an evaluation or a guardrail's verdict stands as JSON.
+JUDGEMENT_EVENTS: Final = {"langwatch.evaluation.custom": "json_encoded_event"}
+
 GUARD_EVENTS: Final[dict[str, tuple[str, str, str, str]]] = {
     # Event -> where its guardrail's name, verdict, category and stage stand.
     "guard.evaluation": ("guard.name", "guard.action", "guard.classification", "guard.phase"),
@@ -56,6 +59,7 @@ WANTED_EVENTS: Final = frozenset(
         *FLAG_EVENTS,
         *FIRST_TOKEN_EVENTS,
         *GUARD_EVENTS,
+        *JUDGEMENT_EVENTS,
     }
 )
 WANTED_LOGS: Final = frozenset(
@@ -75,6 +79,7 @@ EVENT_KEYS: Final = frozenset(
         ERROR_TYPE_KEY,
         EVENT_CONTENT_KEY,
         *FLAG_KEYS,
+        *JUDGEMENT_EVENTS.values(),
         *(key for keys in GUARD_EVENTS.values() for key in keys),
     }
 )

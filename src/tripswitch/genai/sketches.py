@@ -112,7 +112,9 @@ class Sketch:
         self.words = words or ([] if status is None else [status])
         self.reasons = [finish_reason(word) for word in self.words]
         self.streaming = facts.flag("streaming")
-        if self.streaming is None and (facts.has("streams") or facts.has("first_token_at")):
+        # A place in an object may be empty.
+        said_at = any(row.member is None for row in facts.plan.rows.get("first_token_at", ()))
+        if self.streaming is None and (facts.has("streams") or said_at):
             self.streaming = True
         if self.streaming is None and any(
             says_stream(facts.text(fact) or "") for fact in ("operation", "method")

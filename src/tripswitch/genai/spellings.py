@@ -46,6 +46,7 @@ KINDS: dict[str, Kind] = {
     "text_completion": "chat",
     "embeddings": "embedding",
     "embedding": "embedding",
+    "embed": "embedding",
     "rerank": "rerank",
     "reranker": "rerank",
     "invoke_agent": "agent",

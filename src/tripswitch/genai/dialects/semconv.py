@@ -56,6 +56,8 @@ SEMCONV = Dialect(
         Row("request_model", "gen_ai.request.model"),
         Row("response_model", "gen_ai.response.model"),
         Row("response_id", "gen_ai.response.id"),
+        # Langtrace's, as its cached tokens below.
+        Row("response_id", "gen_ai.response_id", order=5),
         Row("input_tokens", "gen_ai.usage.input_tokens", "number"),
         Row("input_tokens", "gen_ai.usage.prompt_tokens", "number"),
         Row("output_tokens", "gen_ai.usage.output_tokens", "number"),
@@ -67,6 +69,7 @@ SEMCONV = Dialect(
         Row("cached_tokens", "gen_ai.usage.cache_read.input_tokens", "number"),
         Row("cached_tokens", "gen_ai.usage.cache_read_input_tokens", "number"),
         Row("cached_tokens", "gen_ai.usage.cached_input_tokens", "number", order=5),
+        Row("cached_tokens", "gen_ai.usage.cached_tokens", "number", order=5),
         Row("cache_write_tokens", "gen_ai.usage.cache_write.input_tokens", "number"),
         Row("cache_write_tokens", "gen_ai.usage.cache_creation.input_tokens", "number"),
         Row("cache_write_tokens", "gen_ai.usage.cache_write_input_tokens", "number"),
