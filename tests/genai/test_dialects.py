@@ -9,6 +9,7 @@ import pytest
 from tests.genai.reading import read_all
 from tests.genai.spans import CHAT, START_NS, EventOf, SpanOf, request_of
 from tests.genai.test_understand import observe, one
+from tripswitch.config.read_section import Read
 
 
 def test_span_with_nothing_but_the_parameters_of_an_invocation_is_a_call() -> None:
@@ -403,3 +404,52 @@ def test_langtraces_names() -> None:
         }
     )
     assert (call["response_id"], call["cached_tokens"]) == ("resp_1", 64)
+
+
+def test_agentops_calls_guardrails_and_refusals() -> None:
+    llm: dict[str, object] = {
+        "gen_ai.request.type": "chat",
+        "gen_ai.system": "OpenAI",
+        "gen_ai.request.model": "gpt-4o-mini",
+        "gen_ai.request.streaming": True,
+    }
+    refused = {
+        "gen_ai.completion.0.refusal": "I can't.",
+        "gen_ai.completion.0.finish_reason": "stop",
+    }
+    guard = {
+        "agentops.span.kind": "guardrail",
+        "agentops.guardrail.output": '{"tripwire_triggered": true}',
+    }
+    call = observe(
+        SpanOf({"agentops.span.kind": "session"}, parent=0),
+        SpanOf(
+            {**llm, **refused},
+            span=2,
+            parent=1,
+            events=[EventOf("first_token_received", {"time_elapsed": 0.001}, 0.25)],
+        ),
+        SpanOf(guard, span=3, parent=1, name="toxicity-guard.guardrail"),
+    ).calls.as_json(0)
+    assert (call["refusal"], call["streaming"], call["ttft"]) == (True, True, 0.25)
+    assert [(each["name"], each["verdict"]) for each in call["guardrails"]] == [
+        ("toxicity-guard", "block")
+    ]
+    # Nothing but the kind of request says that one that failed was a call.
+    failed = observe(SpanOf(llm, status=2)).calls.as_json(0)
+    assert (failed["provider"], failed["error_class"]) == ("openai", "unknown")
+    nothing = {**llm, "gen_ai.completion.0.refusal": ""}
+    assert observe(SpanOf(nothing)).calls.as_json(0)["refusal"] is None
+
+
+def test_refusal_is_not_read_when_content_is_left_alone() -> None:
+    attributes = {**CHAT, "gen_ai.completion.0.refusal": "I can't."}
+    assert observe(SpanOf(attributes)).calls.as_json(0)["refusal"] is True
+    blind = observe(SpanOf(attributes), read=Read(content_facts=False))
+    assert blind.calls.as_json(0)["refusal"] is None
+
+
+def test_semantic_kernel_writes_the_names_of_pythons_values() -> None:
+    assert one({"gen_ai.response.finish_reason": "None"})["finish_reasons"] == []
+    both = one({"gen_ai.response.finish_reason": "FinishReason.STOP,FinishReason.LENGTH"})
+    assert both["finish_reasons"] == ["stop", "length"]

@@ -99,6 +99,8 @@ def call_facts(
             if len(answer.finish_reasons) > len(words) or words == ["completed"]:
                 # A status says less than what was answered.
                 words = answer.finish_reasons or (["tool_calls"] if answer.calls_tool else words)
+    if facts.has("refusal_text") and any(facts.values("refusal_text")):
+        call.refuses = True
     _read_choices(call, events)
     if words is sketch.words:
         call.finish_reasons = [*sketch.reasons] if words else call.finish_reasons

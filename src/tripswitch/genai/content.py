@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tripswitch.genai.coercion import MAX_ITEMS, MAX_JSON_CHARS, opened, parsed_json, text
+from tripswitch.genai.coercion import MAX_ITEMS, MAX_JSON_CHARS, opened, text
 from tripswitch.genai.spellings import finish_reason
 
 if TYPE_CHECKING:
@@ -234,9 +234,15 @@ def _refuses(message: dict[str, Any]) -> bool:
 
 
 def _is_refusal_as_text(part: dict[str, Any]) -> bool:
-    """Return whether the text of a part is a refusal's part, written down by who knew no such."""
+    """Return whether the text of a part is a refusal, written down by who knew no such part."""
     written = part.get("content", part.get("text"))
-    if not isinstance(written, str) or written[:1] != "{" or '"refusal"' not in written:
+    if not isinstance(written, str) or written[:1] != "{" or "refusal" not in written[:2000]:
         return False
-    inner = parsed_json(written)
-    return isinstance(inner, dict) and inner.get("type") == "refusal" and bool(inner.get("refusal"))
+    inner = opened(written) if len(written) <= MAX_JSON_CHARS else None
+    # A refusal's part, or a whole message.
+    return (
+        isinstance(inner, dict)
+        and (inner.get("type") == "refusal" or inner.get("role") == "assistant")
+        and isinstance(inner.get("refusal"), str)
+        and bool(inner["refusal"])
+    )

@@ -13,6 +13,7 @@ EVENT_CONTENT_KEY = "gen_ai.event.content"
 FLAG_EVENTS: Final = ("feature_flag.evaluation", "feature_flag")
 FIRST_TOKEN_EVENTS: Final = (
     "First Token Stream Event",
+    "first_token_received",
     "ai.stream.firstChunk",
     "gen_ai.content.completion.chunk",
     "llm.content.completion.chunk",

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Kinds of span whose own usage is looked at.
 _CALLING: Final = frozenset({"chat", "embedding", "rerank", "raw"})
+# What stands in a reason's place where there was none.
+_NO_REASON: Final = frozenset({"None", "null"})
 # Kinds of span that judge others.
 _JUDGING: Final = frozenset({"evaluator", "guardrail", "tool"})
 
@@ -107,7 +109,7 @@ class Sketch:
         call.is_ending = facts.text("span_type") == "log"
         call.request_model, call.response_model = context.request_model, context.response_model
         call.cache_hit = facts.flag("cache_hit") is True
-        words = facts.texts("finish_reasons")
+        words = [word for word in facts.texts("finish_reasons") if word not in _NO_REASON]
         status = facts.text("response_status") if facts.has("response_status") else None
         self.words = words or ([] if status is None else [status])
         self.reasons = [finish_reason(word) for word in self.words]

@@ -108,7 +108,9 @@ _PRIVATE_KEYS: Final = frozenset(
     }
 )
 
-# Where requests stand, text and all, beside what `output_content` rows name.
+# Facts that answers are opened for.
+_CONTENT_FACTS: Final = frozenset({"output_content", "refusal_text"})
+# Where requests stand, text and all, beside what the rows of those name.
 _CONTENT_KEYS: Final = frozenset({"input.value", "mlflow.spanInputs"})
 
 # Key sets seen on spans: an application has a few dozen, a hostile sender as many as it likes.
@@ -239,7 +241,7 @@ class Vocabulary:
             row._replace(dialect=dialect.name) for dialect in self._dialects for row in dialect.rows
         ]
         if not content_facts:
-            content = _CONTENT_KEYS | {row.key for row in known if row.fact == "output_content"}
+            content = _CONTENT_KEYS | {row.key for row in known if row.fact in _CONTENT_FACTS}
             known = [row for row in known if row.key not in content]
         ordered = sorted([*own, *known], key=lambda row: (row.standing, row.order))
         by_fact: dict[str, list[Row]] = {}

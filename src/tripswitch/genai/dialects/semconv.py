@@ -26,6 +26,8 @@ SEMCONV = Dialect(
     apart=("opentelemetry.instrumentation.botocore.bedrock",),
     rows=(
         Row("operation", "gen_ai.operation.name"),
+        # AgentOps', from before the conventions had a name for it.
+        Row("operation", "gen_ai.request.type", order=5),
         Row("route", "http.route", order=6),
         Row("route", "gen_ai.workflow.name", order=7),
         Row("route", "gen_ai.agent.name", order=8),
@@ -88,6 +90,7 @@ SEMCONV = Dialect(
         Row("ttft", "gen_ai.server.time_to_first_token", "number", order=5),
         Row("streaming", "gen_ai.request.stream", "flag"),
         Row("streaming", "gen_ai.is_streaming", "flag"),
+        Row("streaming", "gen_ai.request.streaming", "flag", order=5),
         Row("streams", "gen_ai.response.time_to_first_chunk", "number"),
         Row("finish_reasons", "gen_ai.response.finish_reasons", "list"),
         Row("finish_reasons", "gen_ai.response.finish_reason", "list"),
@@ -95,6 +98,7 @@ SEMCONV = Dialect(
         # Anthropic's own library, which writes the conventions but for this.
         Row("finish_reasons", "anthropic.message.stop_reason", "list"),
         Row("output_content", "gen_ai.output.messages", "content"),
+        Row("refusal_text", "gen_ai.completion.#.refusal", "content"),
         Row("error_type", "error.type"),
         Row("error_code", "error.code"),
         Row("error_message", "error.message", "content"),
