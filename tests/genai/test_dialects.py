@@ -453,3 +453,30 @@ def test_semantic_kernel_writes_the_names_of_pythons_values() -> None:
     assert one({"gen_ai.response.finish_reason": "None"})["finish_reasons"] == []
     both = one({"gen_ai.response.finish_reason": "FinishReason.STOP,FinishReason.LENGTH"})
     assert both["finish_reasons"] == ["stop", "length"]
+
+
+@pytest.mark.parametrize(
+    ("total", "tokens"),
+    [(280, (212, 68)), (216, (148, 68)), (None, (148, 68)), (320, (212, 108)), (256, (148, 108))],
+)
+def test_total_that_adds_up_only_with_the_parts_counts_them_apart(
+    total: int | None, tokens: tuple[int, int]
+) -> None:
+    usage = {"input": 148, "output": 68, "input_cache_read": 64, "output_reasoning": 40}
+    if total is not None:
+        usage["total"] = total
+    attributes = {
+        "langfuse.observation.type": "generation",
+        "langfuse.observation.metadata.ls_model_name": "gpt-4o",
+        "langfuse.observation.metadata.ls_provider": "openai",
+        "langfuse.observation.model.name": "gpt-4o-2024-11-20",
+        "langfuse.observation.usage_details": json.dumps(usage),
+        "langfuse.observation.output": json.dumps(
+            {"role": "assistant", "content": "", "additional_kwargs": {"refusal": "I can't."}}
+        ),
+    }
+    call = observe(SpanOf(attributes)).calls.as_json(0)
+    assert (call["input_tokens"], call["output_tokens"]) == tokens
+    assert (call["cached_tokens"], call["reasoning_tokens"]) == (64, 40)
+    assert (call["provider"], call["request_model"]) == ("openai", "gpt-4o")
+    assert (call["response_model"], call["refusal"]) == ("gpt-4o-2024-11-20", True)

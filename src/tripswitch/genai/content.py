@@ -191,9 +191,7 @@ class _Found:
                 message = generation.get("message")
                 kwargs = message.get("kwargs", message) if isinstance(message, dict) else None
                 if isinstance(kwargs, dict):
-                    extra = kwargs.get("additional_kwargs")
-                    refuses = _refuses(kwargs) or (isinstance(extra, dict) and _refuses(extra))
-                    self.refuses = self.refuses or refuses
+                    self.refuses = self.refuses or _refuses(kwargs)
 
     def _reason(self, reason: Any) -> None:
         found = text(reason)
@@ -215,9 +213,11 @@ def _is_message(content: dict[str, Any]) -> bool:
 
 
 def _refuses(message: dict[str, Any]) -> bool:
-    refusal = message.get("refusal")
-    if isinstance(refusal, str) and refusal:
-        return True
+    extra = message.get("additional_kwargs")
+    for said in (message, extra if isinstance(extra, dict) else {}):
+        refusal = said.get("refusal")
+        if isinstance(refusal, str) and refusal:
+            return True
     for name in ("parts", "content"):
         parts = message.get(name)
         if isinstance(parts, list) and any(

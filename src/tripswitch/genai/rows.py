@@ -153,4 +153,7 @@ BAG_NAMES: dict[str, tuple[str, ...]] = {
         "chat_id",
     ),
     "user": ("user_id", "userId", "user", "end_user_id"),
+    # LangChain's own, which it puts among an application's.
+    "request_model": ("ls_model_name",),
+    "provider": ("ls_provider",),
 }

@@ -35,11 +35,29 @@ def read_usage(facts: SpanFacts, call: CallFacts) -> None:
         total = facts.tokens("total_tokens")
         if math.isnan(call.input_tokens) and total >= call.output_tokens:
             call.input_tokens = total - call.output_tokens
+        _add_parts(call, total)
     if facts.plan.shows_cost:
         call.cost_usd = facts.cost_usd()
     _drop_empty_counts(call)
     if "counted_text_tokens" in rows:
         _drop_estimate(facts, call)
+
+
+def _add_parts(call: CallFacts, total: float) -> None:
+    """Add what was cached to the input and what was thought to the output, if ``total`` says so.
+
+    A total that only adds up with them says that they are counted apart.
+    """
+    missing = total - call.input_tokens - call.output_tokens
+    if not missing > 0:
+        return
+    cached = sum(part for part in (call.cached_tokens, call.cache_write_tokens) if part == part)
+    thought = 0.0 if math.isnan(call.reasoning_tokens) else call.reasoning_tokens
+    for more_in, more_out in ((cached, 0.0), (0.0, thought), (cached, thought)):
+        if more_in + more_out == missing:
+            call.input_tokens += more_in
+            call.output_tokens += more_out
+            return
 
 
 def _drop_empty_counts(call: CallFacts) -> None:
