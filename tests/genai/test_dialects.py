@@ -480,3 +480,22 @@ def test_total_that_adds_up_only_with_the_parts_counts_them_apart(
     assert (call["cached_tokens"], call["reasoning_tokens"]) == (64, 40)
     assert (call["provider"], call["request_model"]) == ("openai", "gpt-4o")
     assert (call["response_model"], call["refusal"]) == ("gpt-4o-2024-11-20", True)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "failed"),
+    [
+        ({}, False),
+        ({"gen_ai.usage.output_tokens": 0}, True),
+        ({"gen_ai.response.finish_reasons": ["MALFORMED_FUNCTION_CALL"]}, True),
+        ({"gen_ai.response.finish_reasons": ["error", "stop"]}, False),
+    ],
+)
+def test_reason_that_was_filled_in_beside_a_whole_answer_is_no_failure(
+    attributes: dict[str, object], *, failed: bool
+) -> None:
+    found = observe(
+        SpanOf({**CHAT, "gen_ai.response.finish_reasons": ["error"], **attributes}, parent=0)
+    )
+    assert "error" in found.calls.as_json(0)["finish_reasons"]
+    assert list(found.requests.error) == [failed]

@@ -112,6 +112,8 @@ def call_facts(
     read_usage(facts, call)
     _read_times(facts, call, streaming, events, start, end)
     drop_made_up_usage(facts, sketch, call)
+    # The conventions have writers fill in "error" where no reason came.
+    call.lacks_reason = words == ["error"] and call.output_tokens > 0
     if events and call.error_class is None and _broke_off(call, events):
         # Some set the status OK whatever happens: an exception and no answer is a failure.
         call.error_type = _raised(events)

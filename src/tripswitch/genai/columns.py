@@ -217,7 +217,7 @@ def _failed(last: Settling) -> bool:
     if last.facts.error_class is not None or (last.entry is not None and last.entry.failed):
         return True
     reasons = last.facts.finish_reasons
-    return "error" in reasons and set(reasons) == {"error"}
+    return set(reasons) == {"error"} and not last.facts.lacks_reason
 
 
 def _refusal(call: Settling, appraised: Appraised) -> tuple[bool | None, str | None]:
