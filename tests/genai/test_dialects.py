@@ -317,6 +317,7 @@ def test_embeddings_parameters_name_the_model_and_a_prefix_names_the_provider() 
         ("OpenAI._prepare_chat_with_tools", {"llm.token_count.prompt": 107}, 1),
         ("OpenAI._prepare_chat_with_tools", {"llm.finish_reason": "stop"}, 1),
         ("OpenAI.chat", {}, 1),
+        ("LM.__call__", {}, 1),
     ],
 )
 def test_private_step_without_an_answer_is_no_call(

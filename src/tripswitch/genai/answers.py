@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _STATUS_OK, _STATUS_ERROR = 1, 2
 # In the year 2286: a larger count of time is in a smaller unit.
 _LATEST_S = 1e10
+# As in "OpenAI._prepare_chat"; "LM.__call__" is anybody's.
+_PRIVATE_METHOD = re.compile(rb"\._[A-Za-z]")
 # A status message may be a stack trace; the error's name stands in front.
 _MAX_STATUS_BYTES = 2_000
 _ANSWERING = frozenset({*CHOICE_EVENTS, DETAILS_EVENT})
@@ -118,7 +120,7 @@ def call_facts(
         # Some set the status OK whatever happens: an exception and no answer is a failure.
         call.error_type = _raised(events)
         call.error_class = error_class(call.error_type, hints=_names_in_exception(events))
-    if b"._" in name and call.error_class is None and not _shows_answer(call):
+    if _PRIVATE_METHOD.search(name) and call.error_class is None and not _shows_answer(call):
         return None
     tell_models_apart(facts, call)
     return call
