@@ -52,6 +52,7 @@ def _is_request(model: str, *, is_chat: bool) -> bool:
     """Return whether a name in the response's place is what was asked for."""
     if _ASKED_OF_BEDROCK.match(model):
         return True
+    # Models of embeddings have no dates.
     return is_chat and _DATED.search(model) is None
 
 
