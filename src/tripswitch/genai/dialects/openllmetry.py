@@ -10,7 +10,7 @@ from tripswitch.genai.rows import Dialect, Row, bag
 
 OPENLLMETRY = Dialect(
     "openllmetry",
-    scopes=("traceloop.",),
+    scopes=("traceloop.", "@traceloop/"),
     apart=("opentelemetry.instrumentation.bedrock",),
     markers=(
         "traceloop.span.kind",
