@@ -500,3 +500,26 @@ def test_reason_that_was_filled_in_beside_a_whole_answer_is_no_failure(
     )
     assert "error" in found.calls.as_json(0)["finish_reasons"]
     assert list(found.requests.error) == [failed]
+
+
+def test_metadata_beside_sums_of_tokens_is_no_sign_of_a_model() -> None:
+    sums = {
+        "gen_ai.operation.name": "step",
+        "metadata": '{"cohort": "canary"}',
+        "gen_ai.usage.input_tokens": 300,
+        "gen_ai.usage.output_tokens": 40,
+    }
+    assert len(observe(SpanOf(sums, parent=0)).calls) == 0
+    assert len(observe(SpanOf({**sums, "gen_ai.operation.name": ""}, parent=0)).calls) == 0
+
+
+@pytest.mark.parametrize("kind", ["GRAPH", ""])
+def test_documents_of_a_step_are_no_sign_of_a_call(kind: str) -> None:
+    step = {
+        "openinference.span.kind": kind,
+        "input.value": '{"question": "x"}',
+        "output.value": '{"answer": "y"}',
+        "metadata": '{"cohort": "canary"}',
+    }
+    for scope in ("openinference.instrumentation.x", "traceai_x"):
+        assert len(read_all([request_of(SpanOf(step, parent=0), scope_name=scope)]).calls) == 0

@@ -206,9 +206,9 @@ class SpanFacts:
                 return "guardrail"
             if self.has("tool_name") and not plan.shows_answer:
                 return "tool"
-            if self.has("request_model") and (plan.shows_answer or self.has("invocation")):
+            if "request_model" in plan.signs and (plan.shows_answer or self.has("invocation")):
                 return "chat"
-        elif self.has("request_model") and self.has("input_tokens"):
+        elif plan.signs >= {"request_model", "input_tokens"}:
             # A word of its own, for what named a model and was paid by the token.
             return "chat"
         return "other"

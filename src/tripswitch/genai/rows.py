@@ -104,6 +104,11 @@ def bag(prefix: str, *, order: int = 5, json: bool = False) -> tuple[Row, ...]:
                 rows.append(Row(fact, prefix, member=name, order=order))
             else:
                 rows.append(Row(fact, f"{prefix}{name}", order=order))
+    if not json:
+        # LangChain's own, which it puts among an application's. An object says of itself only that
+        # it is there, and that is no sign of a model.
+        rows.append(Row("request_model", f"{prefix}ls_model_name", order=order))
+        rows.append(Row("provider", f"{prefix}ls_provider", order=order))
     return tuple(rows)
 
 
@@ -153,7 +158,4 @@ BAG_NAMES: dict[str, tuple[str, ...]] = {
         "chat_id",
     ),
     "user": ("user_id", "userId", "user", "end_user_id"),
-    # LangChain's own, which it puts among an application's.
-    "request_model": ("ls_model_name",),
-    "provider": ("ls_provider",),
 }

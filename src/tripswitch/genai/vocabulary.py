@@ -108,6 +108,10 @@ _PRIVATE_KEYS: Final = frozenset(
     }
 )
 
+# Documents that spans of all kinds have: that one is there does not say what it holds.
+_DOCUMENTS: Final = frozenset(
+    {"input.value", "output.value", "metadata", "mlflow.spanInputs", "mlflow.spanOutputs"}
+)
 # Facts that answers are opened for.
 _CONTENT_FACTS: Final = frozenset({"output_content", "refusal_text"})
 # Where requests stand, text and all, beside what the rows of those name.
@@ -130,7 +134,8 @@ class Plan:
     """The rows worth trying on spans with one set of keys of one writer, by fact.
 
     ``common_keys`` and ``common_resource_keys`` are the keys, there on every such span and its
-    resource, that `COMMON_FACTS` depend on. ``shows_call`` says that a model or tokens are named,
+    resource, that `COMMON_FACTS` depend on. ``signs`` are the facts that do not only stand inside
+    a document that any span may have. ``shows_call`` says that a model or tokens are named,
     ``shows_answer`` that an answer came, ``shows_cost`` and ``shows_ttft`` that dollars or the time
     to the first token may stand there, ``judges`` evaluations; ``raw`` maps the parts of a
     provider's raw answer to their keys; ``is_bare`` says that nothing here is of any use,
@@ -161,6 +166,7 @@ class Plan:
         "shows_call",
         "shows_cost",
         "shows_ttft",
+        "signs",
     )
 
     def __init__(
@@ -195,7 +201,12 @@ class Plan:
             for row in self.rows.get(fact, ())
         )
         self.shows_call = any(fact in self.rows for fact in _CALL_FACTS)
-        self.shows_answer = any(fact in self.rows for fact in _ANSWER_FACTS)
+        self.signs = frozenset(
+            fact
+            for fact, rows in self.rows.items()
+            if any(row.member is None or row.key not in _DOCUMENTS for row in rows)
+        )
+        self.shows_answer = not self.signs.isdisjoint(_ANSWER_FACTS)
         self.shows_cost = any(fact in self.rows for fact in _COST_FACTS)
         self.shows_ttft = any(fact in self.rows for fact in _TTFT_FACTS)
         self.has_guardrail = any(fact in self.rows for fact in _GUARDRAIL_FACTS)
