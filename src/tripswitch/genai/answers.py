@@ -120,7 +120,7 @@ def call_facts(
         # Some set the status OK whatever happens: an exception and no answer is a failure.
         call.error_type = _raised(events)
         call.error_class = error_class(call.error_type, hints=_names_in_exception(events))
-    if _PRIVATE_METHOD.search(name) and call.error_class is None and not _shows_answer(call):
+    if b"._" in name and _is_step(call, name):
         return None
     tell_models_apart(facts, call)
     return call
@@ -139,8 +139,13 @@ def _as_text(name: bytes) -> str:
     return name.decode("utf-8", "replace")
 
 
-def _shows_answer(call: CallFacts) -> bool:
-    return bool(call.finish_reasons) or call.refuses or has_answered(call)
+def _is_step(call: CallFacts, name: bytes) -> bool:
+    """Return whether what looks like a call is a private step on the way to one."""
+    return (
+        _PRIVATE_METHOD.search(name) is not None
+        and call.error_class is None
+        and not (call.finish_reasons or call.refuses or has_answered(call))
+    )
 
 
 def _read_times(

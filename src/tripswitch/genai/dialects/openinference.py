@@ -5,7 +5,7 @@ Source: openinference-semantic-conventions 0.1.42 and recorded payloads.
 
 from __future__ import annotations
 
-from tripswitch.genai.dialects.langchain import LANGCHAIN_ANSWER
+from tripswitch.genai.dialects.langchain import LANGCHAIN_MODEL
 from tripswitch.genai.rows import Dialect, Row, bag
 
 OPENINFERENCE = Dialect(
@@ -34,7 +34,7 @@ OPENINFERENCE = Dialect(
             own_spans=True,
         ),
         Row("request_model", "input.value", member="model", order=8),
-        *LANGCHAIN_ANSWER,
+        *LANGCHAIN_MODEL,
         Row("response_model", "llm.response.model_name"),
         Row("response_model", "llm.model_name"),
         # On a call that failed the model that was asked for.
