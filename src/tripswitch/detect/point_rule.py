@@ -20,9 +20,9 @@ WINDOWS: Final = ("15m", "1h", "6h", "24h")
 WINDOW_MINUTES: Final = (15, 60, 360, 1440)
 WINDOW_TEXT: Final = ("15 min", "1 h", "6 h", "24 h")
 
-SURE_STANDARD_ERRORS: Final = (3.5, 3.5, 3.0, 2.0)
-"""By window: each look is a fresh chance to exceed the line, and short windows are looked at anew
-most often; that of a day has one a day."""
+SURE_STANDARD_ERRORS: Final = (3.5, 2.7, 2.5, 2.0)
+"""By window: each look is a fresh chance to exceed the line, and the shorter a window the more of
+them a day holds: 96, 24, 4 and one."""
 SURE_OF_WHOLE_STANDARD_ERRORS: Final = 2.0
 SURE_SHARE_OF_LINE: Final = 0.7
 
