@@ -25,7 +25,7 @@ from tripswitch.detect.signals import ABSOLUTE, CALLS, SIGNALS, Rule, kinds_of
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE
 from tripswitch.model.scope import Scope
 from tripswitch.model.snapshot import Snapshot
-from tripswitch.windows.rings import Floats, Rows
+from tripswitch.windows.rings import Floats, Rows, by_slot
 from tripswitch.windows.scopes import OVERFLOW, Measure, ScopeRecord, Scopes
 
 if TYPE_CHECKING:
@@ -128,15 +128,19 @@ class Rollups:
         """Add what arrived in members, ``fresh`` of the rings, to their roll-ups, there too."""
         if not len(self._from):
             return
-        came = np.flatnonzero(fresh[self._from, :, 0].sum(axis=1))
+        arrived, rings = by_slot(fresh), self.scopes.rings
+        n = sum(arrived[slot, :, 0].take(self._from) for slot in rings.taken_slots)
+        came = np.flatnonzero(n)
         rows, to = self._from[came], self._to[came]
-        flat = fresh.reshape(len(fresh), -1)
         # Members follow each other by roll-up row, so that each is one stretch.
         starts = np.flatnonzero(np.diff(to, prepend=-1))
-        if len(starts):
-            into = to[starts]
-            flat[into] += np.add.reduceat(flat[rows], starts, axis=0)
-            self.scopes.rings.add_fresh(into, fresh[into])
+        if not len(starts):
+            return
+        into = to[starts]
+        for slot in rings.taken_slots:
+            block = arrived[slot]
+            block[into] += np.add.reduceat(block.take(rows, axis=0), starts, axis=0)
+            rings.add_fresh(into, slot, block.take(into, axis=0))
 
     def compare(self, rows: Rows, samples: Floats, usual: Floats) -> None:
         """Take what is usual for each of ``rows`` from now on, and the samples it stands on."""
