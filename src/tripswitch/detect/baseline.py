@@ -32,6 +32,16 @@ class Baseline:
     variance: Floats
     design_effect: Floats
 
+    def at(self, rows: Rows) -> Baseline:
+        """Return the baselines at some positions."""
+        return Baseline(
+            self.samples[rows],
+            self.mean[rows],
+            self.standard_error[rows],
+            self.variance[rows],
+            self.design_effect[rows],
+        )
+
     def guarded_mean(self) -> Floats:
         """Return the mean plus three standard errors, at most 1."""
         return np.minimum(self.mean + GUARD_STANDARD_ERRORS * self.standard_error, 1.0)

@@ -98,6 +98,7 @@ class Comparisons:
 
     def refresh(self, now_ns: int, detect: Detect) -> None:
         """Choose controls, versions before and yardsticks anew."""
+        self.roster.revision += 1
         traffic = Traffic(self.scopes)
         for family in self.families.values():
             self._refresh_family(family, traffic, now_ns, detect)

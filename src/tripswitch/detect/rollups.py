@@ -101,6 +101,7 @@ class Rollups:
         if now_ns // NS_PER_MINUTE == self._minute:
             return
         self._minute = now_ns // NS_PER_MINUTE
+        self.roster.revision += 1
         wanted = dict(self._wanted(now_ns))
         for scope, rollup in list(self.known.items()):
             if self.scopes.records.get(scope) is not rollup.record or not self._is_free(rollup):
