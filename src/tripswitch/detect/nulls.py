@@ -33,11 +33,9 @@ IS_MEAN: Final = among(Rule.SCORE, Rule.RATIO)
 ODDS_OF_RULE: Final[Floats] = np.where(among(Rule.LEAKS, Rule.SUCCESSES)[:, None], RARE_ODDS, ODDS)
 
 
-def mirror(stats: Floats, mirrored: npt.NDArray[np.bool_]) -> Floats:
-    """Return (n, s, q) of ``1 - y`` where ``mirrored`` holds; the last axis is (n, s, q)."""
-    n, s, q = stats[..., 0], stats[..., 1], stats[..., 2]
-    turned = np.stack([n, n - s, n - 2 * s + q], axis=-1)
-    return np.where(mirrored.reshape((-1, *[1] * (stats.ndim - 1))), turned, stats)
+def events_of(n: Floats, s: Floats, mirrored: npt.NDArray[np.bool_]) -> Floats:
+    """Return how many of ``n`` were what is judged: ``s``, or all others where ``mirrored``."""
+    return np.where(mirrored, n - s, s)
 
 
 def null_means(

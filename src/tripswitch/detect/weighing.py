@@ -23,6 +23,7 @@ from tripswitch.detect.nulls import (
     ODDS_OF_RULE,
     SCORE_TOLERANCE,
     TOKEN_TOLERANCE,
+    events_of,
     null_means,
 )
 from tripswitch.detect.roster import DETECTORS, NONE, Roster
@@ -164,7 +165,7 @@ class _Own:
             increments[:, :means] = found.mean.increments(n[:means], s[:means], q)
         if means < len(active):
             n, s = n[means:], s[means:]
-            events = np.where(found.mirrored, n - s, s)
+            events = events_of(n, s, found.mirrored)
             increments[:, means:] = found.rate.increments(n, events)
         increments /= found.effect
         return [_Step(found.places, increments, found.inject, found.cap)]
@@ -302,9 +303,9 @@ class _Pairs:
                 nx, sx, _, ny, sy, _ = pairs[:, means:]
                 gain[:, of_rates] += rate_of_pairs(
                     nx,
-                    np.where(mirrored, nx - sx, sx),
+                    events_of(nx, sx, mirrored),
                     ny,
-                    np.where(mirrored, ny - sy, sy),
+                    events_of(ny, sy, mirrored),
                     np.where(mirrored, 1 - centre[means:], centre[means:]),
                     odds=self.odds.take(own, axis=0),
                 )

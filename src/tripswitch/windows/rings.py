@@ -24,23 +24,25 @@ import numpy.typing as npt
 
 from tripswitch.model.clocktext import NS_PER_MINUTE
 from tripswitch.model.snapshot import Snapshot
+from tripswitch.windows.layout import (
+    ALL_SLOTS,
+    FIRSTS,
+    HOURS,
+    LENGTHS,
+    MINUTES,
+    MOMENT_COLUMNS,
+    QUARTERS,
+    STRATA,
+    Floats,
+    Rows,
+    by_slot,
+    hours_of_day,
+    moments_of,
+    summed,
+    summed_moments,
+)
 
-Floats = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
-
-MINUTES: Final = 15
-QUARTERS: Final = 24
-HOURS: Final = 24
-STRATA: Final = 4
-"""Slots for the strata of minutes: this one, the two before, and the one about to open."""
-
-_LENGTHS: Final[Rows] = np.array([[MINUTES], [QUARTERS], [HOURS], [STRATA + 1]])
-_FIRSTS: Final[Rows] = np.cumsum(np.concatenate([[[0]], _LENGTHS[:-1]]), axis=0)
-_ALL_SLOTS: Final = int(_LENGTHS.sum())
-_COLUMN: Final[Rows] = np.arange(3)[:, None]
-
-MOMENT_COLUMNS: Final = 6
-"""Of a block with count n and sum s: n, s, q, s*s, s*n, n*n, each summed over blocks."""
+__all__ = ["HOURS", "MINUTES", "STRATA", "Floats", "Rings", "Rows", "by_slot"]
 
 # Half-life of about six hours: long enough to hold thousands of samples, short enough that
 # yesterday's model does not define today's normal. Same-hour history is kept in `by_hour`.
@@ -54,6 +56,9 @@ _FEW_SERIES: Final = 1024
 _BLOCK: Final = 4096
 # By then the last hour with data has left its ring, see `_open_minute`.
 _LEARNT_WITHIN_MINUTES: Final = HOURS * 60
+
+
+_COLUMN: Final[Rows] = np.arange(3)[:, None]
 
 
 class Rings:
@@ -87,7 +92,7 @@ class Rings:
         self.now_minute = -1
         self.taken_slots: list[int] = []
         """The slots of what `take_fresh` returned last that hold anything."""
-        self._slots: Floats = np.zeros((_ALL_SLOTS, 0, 3))
+        self._slots: Floats = np.zeros((ALL_SLOTS, 0, 3))
         self.minute: Floats
         self.quarter: Floats
         self.hour: Floats
@@ -95,7 +100,7 @@ class Rings:
         self._lay_slots(capacity)
         self.moments: Floats = np.zeros((MOMENT_COLUMNS, capacity)).T
         self.place: npt.NDArray[np.int32] = np.zeros(capacity, dtype=np.int32)
-        self.by_hour: Floats = _hours_of_day(1)
+        self.by_hour: Floats = hours_of_day(1)
         self._places = 1
         self.frozen: npt.NDArray[np.bool_] = np.zeros(capacity, dtype=np.bool_)
         self.tainted: npt.NDArray[np.bool_] = np.zeros((HOURS, capacity), dtype=np.bool_).T
@@ -136,7 +141,7 @@ class Rings:
         if self.place[row]:
             return
         if self._places == len(self.by_hour):
-            grown = _hours_of_day(max(64, 2 * self._places))
+            grown = hours_of_day(max(64, 2 * self._places))
             grown[: self._places] = self.by_hour
             self.by_hour, self._learnt = grown, None
         self.place[row], self._places = self._places, self._places + 1
@@ -201,8 +206,8 @@ class Rings:
         self._arrived[fresh] = True
         self._sums.clear()
         slots = np.array([minutes, minutes // 15, minutes // 60, fresh])
-        slots %= _LENGTHS
-        slots += _FIRSTS
+        slots %= LENGTHS
+        slots += FIRSTS
         # On one axis with one index `add.at` is some times faster than on three with two.
         into = (3 * (slots * self.capacity + rows))[:, None] + _COLUMN
         added = np.empty(into.shape)
@@ -261,15 +266,7 @@ class Rings:
         known = self._sums.get(name)
         if known is None and (wanted * _FEW >= self.capacity or self.capacity <= _FEW_SERIES):
             ring, slots = self._slots_of(name)
-            blocks = by_slot(ring)
-            # Slots are added one after the other in their order.
-            if len(slots) == len(blocks):
-                known = np.add.reduce(blocks, axis=0)
-            else:
-                known = blocks[slots[0]] + blocks[slots[1]]
-                for slot in slots[2:]:
-                    known += blocks[slot]
-            self._sums[name] = known
+            known = self._sums[name] = summed(by_slot(ring), slots)
         return known
 
     def _slots_of(self, name: str) -> tuple[Floats, Sequence[int]]:
@@ -310,7 +307,7 @@ class Rings:
             # From when every series had an entry.
             self.place[:rows] = np.arange(1, rows + 1)
             hours = np.concatenate([self.by_hour[:1], hours[:rows]])
-        self.by_hour, self._places = _hours_of_day(len(hours)), len(hours)
+        self.by_hour, self._places = hours_of_day(len(hours)), len(hours)
         self.by_hour[:] = hours
 
     def last_minutes(self, row: int, count: int) -> Floats:
@@ -325,15 +322,7 @@ class Rings:
         firsts = np.arange(MINUTES)[:, None] * self.capacity
         for first in range(0, len(rows), _BLOCK):
             some = slice(first, first + _BLOCK)
-            blocks = flat.take(firsts + rows[some], axis=0)
-            # With the columns before the rows, minutes are added one after the other.
-            moments = np.empty((MINUTES, MOMENT_COLUMNS, blocks.shape[1]))
-            moments[:, :3] = blocks.transpose(0, 2, 1)
-            n, s = moments[:, 0], moments[:, 1]
-            np.multiply(s, s, out=moments[:, 3])
-            np.multiply(s, n, out=moments[:, 4])
-            np.multiply(n, n, out=moments[:, 5])
-            found[:, some] += np.add.reduce(moments, axis=0)
+            found[:, some] += summed_moments(flat.take(firsts + rows[some], axis=0))
         return np.asarray(found.T)
 
     def learnt(self, rows: Rows) -> Floats:
@@ -345,7 +334,7 @@ class Rings:
     def known_hours(self, rows: Rows) -> Floats:
         """Return `learnt` with the last day's hours added that nothing suspect happened in."""
         blocks = self.hour[rows] * ~self.tainted[rows][:, :, None]
-        return np.asarray(self.learnt(rows) + _moments_of(blocks).sum(axis=1))
+        return np.asarray(self.learnt(rows) + moments_of(blocks).sum(axis=1))
 
     def learnt_at(self, rows: Rows, hour: int) -> Floats:
         """Return the entries of one hour of the day, shape (len(rows), 6)."""
@@ -364,7 +353,7 @@ class Rings:
             slot, learns = minute // 60 % HOURS, np.flatnonzero(self.place)
             learns = learns[~self.frozen[learns] & ~self.tainted[learns, slot]]
             settled, into = self.hour[learns, slot], self.place[learns]
-            decayed = self.by_hour[into, slot] * _HOUR_DECAY_PER_DAY + _moments_of(settled)
+            decayed = self.by_hour[into, slot] * _HOUR_DECAY_PER_DAY + moments_of(settled)
             self.by_hour[into, slot] = decayed
             self._learnt = None
             self.hour[:, slot] = 0
@@ -395,25 +384,10 @@ class Rings:
 
     def _lay_slots(self, capacity: int) -> None:
         """Make room for the slots of so many series; what they hold stays."""
-        old, self._slots = self._slots, np.zeros((_ALL_SLOTS, capacity, 3))
+        old, self._slots = self._slots, np.zeros((ALL_SLOTS, capacity, 3))
         self._slots[:, : old.shape[1]] = old
-        rings = np.split(self._slots, _FIRSTS[1:, 0])
+        rings = np.split(self._slots, FIRSTS[1:, 0])
         self.minute, self.quarter, self.hour, self.fresh = map(by_slot, rings)
 
     def _arrays(self) -> tuple[npt.NDArray[np.generic], ...]:
         return tuple(getattr(self, name) for name in self.COLUMNS)
-
-
-def by_slot(ring: Floats) -> Floats:
-    """Return a view of a ring (S, slots, 3) with its slots in front, or the other way round."""
-    return ring.transpose(1, 0, 2)
-
-
-def _hours_of_day(places: int) -> Floats:
-    return by_slot(np.zeros((24, places, MOMENT_COLUMNS)))
-
-
-def _moments_of(blocks: Floats) -> Floats:
-    """Return the six moment columns of blocks whose last axis is (n, s, q)."""
-    n, s, q = blocks[..., 0], blocks[..., 1], blocks[..., 2]
-    return np.stack([n, s, q, s * s, s * n, n * n], axis=-1)
