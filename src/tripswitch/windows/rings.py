@@ -42,7 +42,7 @@ from tripswitch.windows.layout import (
     summed_moments,
 )
 
-__all__ = ["HOURS", "MINUTES", "STRATA", "Floats", "Rings", "Rows", "by_slot"]
+__all__ = ["HOURS", "MINUTES", "QUARTERS", "STRATA", "Floats", "Rings", "Rows", "by_slot"]
 
 # Half-life of about six hours: long enough to hold thousands of samples, short enough that
 # yesterday's model does not define today's normal. Same-hour history is kept in `by_hour`.
