@@ -80,15 +80,17 @@ def own_history(rings: Rings, rows: Rows, now_hour: int, fewest: int) -> Baselin
     The whole is the hour-of-day table once it holds five times ``fewest`` samples, before that the
     moments of the last hours, which lag by 15 minutes.
     """
+    base = from_moments(rings.lately(rows))
     whole = rings.learnt(rows)
-    settled = whole[:, 0] >= 5 * fewest
-    chosen = np.where(settled[:, None], whole, rings.moments[rows])
-    base = from_moments(chosen)
-    effect = from_moments(rings.moments[rows]).design_effect
-    hour = rings.learnt_at(rows, now_hour % 24)
-    shrunk = (hour[:, 1] + _SHRINK_SAMPLES * base.mean) / (hour[:, 0] + _SHRINK_SAMPLES)
-    base.mean = np.where(settled, shrunk, base.mean)
-    base.design_effect = effect
+    settled = (whole[:, 0] >= 5 * fewest).nonzero()[0]
+    if len(settled):
+        longer = from_moments(whole[settled])
+        hour = rings.learnt_at(rows[settled], now_hour % 24)
+        shrunk = hour[:, 1] + _SHRINK_SAMPLES * longer.mean
+        base.samples[settled] = longer.samples
+        base.mean[settled] = shrunk / (hour[:, 0] + _SHRINK_SAMPLES)
+        base.standard_error[settled] = longer.standard_error
+        base.variance[settled] = longer.variance
     return base
 
 

@@ -27,6 +27,7 @@ from tripswitch.windows.scopes import Measure, ScopeRecord, Scopes
 
 _ACTIVE_NS: Final = NS_PER_HOUR
 _PREVIOUS_LASTS_NS: Final = 48 * NS_PER_HOUR
+_NO_ROWS: Final[list[int]] = []
 
 
 class Comparisons:
@@ -41,7 +42,9 @@ class Comparisons:
         self.rollups = Rollups(scopes, roster, self)
         self.measured_minute = -1
         self.watching_since_ns = 0
+        self._traffic = Traffic(scopes)
         self._compared: dict[Scope, tuple[ScopeRecord | None, int, int]] = {}
+        self._stood: dict[Scope, tuple[list[int], int, bool]] = {}
 
     @property
     def incident_families(self) -> set[Scope]:
@@ -99,7 +102,8 @@ class Comparisons:
     def refresh(self, now_ns: int, detect: Detect) -> None:
         """Choose controls, versions before and yardsticks anew."""
         self.roster.revision += 1
-        traffic = Traffic(self.scopes)
+        traffic = self._traffic
+        traffic.read()
         for family in self.families.values():
             self._refresh_family(family, traffic, now_ns, detect)
         # New rows make a refresh between minutes too; what has to last is counted by the minute.
@@ -112,6 +116,7 @@ class Comparisons:
         """Drop a scope that made way."""
         self.roster.drop_scope(scope)
         self._compared.pop(scope, None)
+        self._stood.pop(scope, None)
         family = self.families.get(scope.family())
         if family is not None:
             family.forget(scope)
@@ -125,13 +130,19 @@ class Comparisons:
         for arm in _active(family.arms.values(), now_ns):
             leaves = list(_active(family.leaves.get(arm.scope, {}).values(), now_ns))
             for record in (arm, *leaves):
-                rows = self.roster.by_scope.get(record.scope, [])
+                rows = self.roster.by_scope.get(record.scope, _NO_ROWS)
                 # With one model behind an arm its only leaf is the arm itself.
                 is_judged = record is arm or len(leaves) > 1
-                for row in rows:
-                    self.roster.judged[row] = is_judged
+                self._stand(record, rows, is_judged=is_judged)
                 if is_judged and rows:
                     self._compare(family, candidates, record, rows, now_ns, detect)
+
+    def _stand(self, record: ScopeRecord, rows: list[int], *, is_judged: bool) -> None:
+        """Have the rows of a scope judged or not, where that is not so already."""
+        known = self._stood.get(record.scope)
+        if known is None or known[0] is not rows or known[1:] != (len(rows), is_judged):
+            self.roster.judged[rows] = is_judged
+            self._stood[record.scope] = (rows, len(rows), is_judged)
 
     def _compare(
         self,
@@ -144,6 +155,8 @@ class Comparisons:
     ) -> None:
         control = control_of(candidates, record, detect.control_cohorts)
         if self._is_as_before(record, control, rows):
+            if control is None:
+                self._compare_alone(family, record, rows, now_ns)
             return
         held = self.roster.control[rows].tolist()
         for row, series_before in zip(rows, held, strict=True):
@@ -158,7 +171,15 @@ class Comparisons:
             self.roster.previous_samples[rows] = 0.0
             self._compared[record.scope] = (control, len(control.series), len(rows))
             return
-        self._compared.pop(record.scope, None)
+        self._compared[record.scope] = (None, 0, len(rows))
+        self._compare_alone(family, record, rows, now_ns)
+
+    def _compare_alone(
+        self, family: Family, record: ScopeRecord, rows: list[int], now_ns: int
+    ) -> None:
+        """Compare a scope without a control with the version before it, where it may have one."""
+        if record.found_running:
+            return
         is_young = now_ns - record.first_seen_ns <= _PREVIOUS_LASTS_NS
         is_known = bool(np.all(self.roster.previous_samples[rows]))
         before = version_before(family, record) if is_young and not is_known else None
@@ -169,9 +190,9 @@ class Comparisons:
     ) -> bool:
         """Return whether all of a scope is compared with the very control it was before."""
         known = self._compared.get(record.scope)
-        if known is None or control is None or known[0] is not control:
+        if known is None or known[0] is not control:
             return False
-        return known[1:] == (len(control.series), len(rows))
+        return known[1:] == (0 if control is None else len(control.series), len(rows))
 
     def compare_before(self, record: ScopeRecord, before: ScopeRecord | None, now_ns: int) -> None:
         """Compare a young version with the one ``before`` it, as far as that is not done yet."""

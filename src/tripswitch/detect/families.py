@@ -15,6 +15,7 @@ import numpy as np
 from tripswitch.detect.signals import CALLS
 from tripswitch.detect.yardsticks import Yardstick
 from tripswitch.model.scope import Scope
+from tripswitch.windows.rings import Rows
 from tripswitch.windows.scopes import Measure, ScopeRecord, Scopes
 
 _SERVING_SHARE = 0.2
@@ -72,19 +73,30 @@ def calls_in(scopes: Scopes, record: ScopeRecord, window: str) -> float:
 
 
 class Traffic:
-    """How many calls every scope had, read from the rings once for all of them."""
+    """How many calls every scope had, read from the rings once for all of them, at `read`."""
 
     def __init__(self, scopes: Scopes) -> None:
-        known = [
-            (record.id, row)
-            for record in scopes.records.values()
-            if (row := record.series.get(CALLS)) is not None
-        ]
-        ids, rows = np.array(known, dtype=np.int64).reshape(-1, 2).T
+        self._scopes = scopes
+        self._revision = -1
+        self._ids: Rows = np.zeros(0, dtype=np.int64)
+        self._rows: Rows = np.zeros(0, dtype=np.int64)
         self._calls: dict[str, list[float]] = {}
+
+    def read(self) -> None:
+        """Take what the rings hold now."""
+        scopes = self._scopes
+        if scopes.revision != self._revision:
+            self._revision = scopes.revision
+            known = [
+                (record.id, row)
+                for record in scopes.records.values()
+                if (row := record.series.get(CALLS)) is not None
+            ]
+            self._ids, self._rows = np.array(known, dtype=np.int64).reshape(-1, 2).T.copy()
+        size = int(self._ids.max()) + 1 if len(self._ids) else 0
         for window in ("5m", "1h", "6h"):
-            calls = np.zeros(int(ids.max()) + 1 if len(ids) else 0)
-            calls[ids] = scopes.rings.window(rows, window)[:, 0]
+            calls = np.zeros(size)
+            calls[self._ids] = scopes.rings.counts(self._rows, window)
             # It is read one by one, which is quicker in a list.
             self._calls[window] = calls.tolist()
 
@@ -97,23 +109,32 @@ class Traffic:
 class Candidates:
     """Who may be a control in one family at one moment, found once for all its arms.
 
-    ``cohorts`` are the cohorts seen by their lower-case name; ``serving`` the arms and leaves with
-    calls in the last five minutes, by model and provider, the longest there first.
+    ``cohorts`` are the cohorts seen by their lower-case name; those that are `serving` had calls in
+    the last five minutes, and the longest there are first.
     """
 
     def __init__(self, family: Family, traffic: Traffic) -> None:
         self.traffic = traffic
+        self.family = family
         self.references = family.references
         self.cohorts = {
             (reference.scope.cohort or "").lower(): reference.scope.cohort
             for reference in family.references.values()
         }
-        self.serving: dict[tuple[str | None, str | None], list[ScopeRecord]] = {}
-        for record in _all_of(family):
-            if traffic.calls(record, "5m") > 0:
-                self.serving.setdefault(_width(record.scope), []).append(record)
-        for records in self.serving.values():
-            records.sort(key=lambda one: (one.first_seen_ns, -traffic.calls(one, "1h"), -one.id))
+        self._serving: dict[tuple[str | None, str | None], list[ScopeRecord]] | None = None
+
+    def serving(self, width: tuple[str | None, str | None]) -> Sequence[ScopeRecord]:
+        """Return the arms and leaves of one model and provider that serve."""
+        if self._serving is None:
+            # Where a cohort is named the control, nobody asks.
+            self._serving = {}
+            calls = self.traffic.calls
+            for record in _all_of(self.family):
+                if calls(record, "5m") > 0:
+                    self._serving.setdefault(_width(record.scope), []).append(record)
+            for records in self._serving.values():
+                records.sort(key=lambda one: (one.first_seen_ns, -calls(one, "1h"), -one.id))
+        return self._serving.get(width, ())
 
 
 def control_of(
@@ -170,7 +191,7 @@ def serving_version(family: Family, scopes: Scopes, population: Scope) -> str | 
 def _older_arm_beside(candidates: Candidates, record: ScopeRecord) -> ScopeRecord | None:
     scope, traffic = record.scope, candidates.traffic
     own_recent, own_hour = traffic.calls(record, "5m"), traffic.calls(record, "1h")
-    for other in candidates.serving.get(_width(scope), ()):
+    for other in candidates.serving(_width(scope)):
         if other.first_seen_ns >= record.first_seen_ns:
             break
         if (other.scope.prompt_version, other.scope.cohort) == (scope.prompt_version, scope.cohort):

@@ -246,7 +246,7 @@ class Rollups:
             if (row := member.series.get(CALLS)) is not None
         }
         rows = np.array(list(series.values()), dtype=np.int64)
-        calls = self.scopes.rings.window(rows, "1h")[:, 0].tolist()
+        calls = self.scopes.rings.counts(rows, "1h").tolist()
         return dict(zip(series, calls, strict=True))
 
     def _make(self, scope: Scope, members: list[ScopeRecord]) -> Rollup | None:
@@ -328,8 +328,10 @@ def _of_family(
     """Yield the roll-ups of one prompt on a route, the narrower ones first."""
     of_version: dict[Scope, list[ScopeRecord]] = {}
     for arm in arms:
-        if arm.scope.prompt_version is not None:
-            of_version.setdefault(arm.scope._replace(cohort=None), []).append(arm)
+        route, prompt_name, version, _, model, provider = arm.scope
+        if version is not None:
+            whole = Scope(route, prompt_name, version, None, model, provider)
+            of_version.setdefault(whole, []).append(arm)
     for scope, members in of_version.items():
         if len(members) > 1 and scope not in family.arms:
             yield scope, members

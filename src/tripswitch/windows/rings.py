@@ -53,7 +53,7 @@ _HOUR_DECAY_PER_DAY: Final = 6 / 7
 _FEW: Final = 8
 _FEW_SERIES: Final = 1024
 # Series whose single minutes are taken at a time, so that they stay in the cache.
-_BLOCK: Final = 4096
+_BLOCK: Final = 1024
 # By then the last hour with data has left its ring, see `_open_minute`.
 _LEARNT_WITHIN_MINUTES: Final = HOURS * 60
 
@@ -208,11 +208,17 @@ class Rings:
         slots = np.array([minutes, minutes // 15, minutes // 60, fresh])
         slots %= LENGTHS
         slots += FIRSTS
-        # On one axis with one index `add.at` is some times faster than on three with two.
-        into = (3 * (slots * self.capacity + rows))[:, None] + _COLUMN
-        added = np.empty(into.shape)
-        added[:] = np.array([n, s, q])
-        np.add.at(self._slots.reshape(-1), into.reshape(-1), added.reshape(-1))
+        slots *= self.capacity
+        slots += rows
+        slots *= 3
+        values, flat = np.array([n, s, q]), self._slots.reshape(-1)
+        for first in range(0, len(rows), _BLOCK):
+            some = slice(first, first + _BLOCK)
+            # On one axis with one index `add.at` is some times faster than on three with two.
+            into = slots[:, None, some] + _COLUMN
+            added = np.empty(into.shape)
+            added[:] = values[:, some]
+            np.add.at(flat, into.reshape(-1), added.reshape(-1))
 
     def add_fresh(self, rows: Rows, slot: int, added: Floats) -> None:
         """Add to each of ``rows``, all different, what arrived elsewhere in one slot of `fresh`.
@@ -251,6 +257,15 @@ class Rings:
         flat = by_slot(ring).reshape(-1, 3)
         each = np.array(slots)[:, None] * self.capacity + rows
         return np.asarray(np.add.reduce(flat.take(each, axis=0), axis=0))
+
+    def counts(self, rows: Rows, name: str) -> Floats:
+        """Return n of the series ``rows`` over a `window`."""
+        known = self._window_of_all(name, len(rows))
+        if known is not None:
+            return known.reshape(-1).take(3 * rows)
+        ring, slots = self._slots_of(name)
+        each = 3 * (np.array(slots)[:, None] * self.capacity + rows)
+        return np.asarray(np.add.reduce(by_slot(ring).reshape(-1).take(each), axis=0))
 
     def window_columns(self, rows: Rows, name: str) -> tuple[Floats, Floats, Floats]:
         """Return n, s and q of a `window` as columns."""
@@ -314,6 +329,10 @@ class Rings:
         """Return (n, s, q) of the last ``count`` minutes, oldest first, shape (count, 3)."""
         slots = (self.now_minute - np.arange(count - 1, -1, -1)) % MINUTES
         return np.asarray(self.minute[row, slots])
+
+    def lately(self, rows: Rows) -> Floats:
+        """Return `moments` of ``rows``, (len, 6)."""
+        return np.asarray(self.moments.T.take(rows, axis=1).T)
 
     def history(self, rows: Rows) -> Floats:
         """Return `moments` of ``rows`` with the minutes still in the ring folded in, (len, 6)."""
