@@ -11,11 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from tripswitch.detect.signals import CALLS
 from tripswitch.detect.yardsticks import Yardstick
 from tripswitch.model.scope import Scope
-from tripswitch.windows.rings import Rows
+from tripswitch.windows.rings import Floats, Rows
 from tripswitch.windows.scopes import Measure, ScopeRecord, Scopes
 
 _SERVING_SHARE = 0.2
@@ -81,6 +82,8 @@ class Traffic:
         self._ids: Rows = np.zeros(0, dtype=np.int64)
         self._rows: Rows = np.zeros(0, dtype=np.int64)
         self._calls: dict[str, list[float]] = {}
+        self.columns: dict[str, Floats] = {}
+        """By window the calls of each scope by its id."""
 
     def read(self) -> None:
         """Take what the rings hold now."""
@@ -93,10 +96,11 @@ class Traffic:
                 if (row := record.series.get(CALLS)) is not None
             ]
             self._ids, self._rows = np.array(known, dtype=np.int64).reshape(-1, 2).T.copy()
-        size = int(self._ids.max()) + 1 if len(self._ids) else 0
+        size = scopes.ids
         for window in ("5m", "1h", "6h"):
             calls = np.zeros(size)
             calls[self._ids] = scopes.rings.counts(self._rows, window)
+            self.columns[window] = calls
             # It is read one by one, which is quicker in a list.
             self._calls[window] = calls.tolist()
 
@@ -121,7 +125,21 @@ class Candidates:
             (reference.scope.cohort or "").lower(): reference.scope.cohort
             for reference in family.references.values()
         }
+        self.asked: list[tuple[int, int, bool]] = []
         self._serving: dict[tuple[str | None, str | None], list[ScopeRecord]] | None = None
+
+    @property
+    def is_by_name(self) -> bool:
+        """Return whether named cohorts alone decided, and `asked` is all that was asked."""
+        return self._serving is None
+
+    def serves_beside(self, control: ScopeRecord, record: ScopeRecord) -> bool:
+        """Return whether a named ``control`` serves, with calls enough beside ``record``."""
+        calls = self.traffic.calls
+        enough = _NAMED_SHARE * calls(record, "1h")
+        serves = calls(control, "5m") > 0 and calls(control, "1h") >= enough
+        self.asked.append((control.id, record.id, serves))
+        return serves
 
     def serving(self, width: tuple[str | None, str | None]) -> Sequence[ScopeRecord]:
         """Return the arms and leaves of one model and provider that serve."""
@@ -152,14 +170,17 @@ def control_of(
             scope.route, scope.prompt_name, None, cohort, scope.request_model, scope.provider
         )
         control = candidates.references.get(beside)
-        if control is not None and _serves_beside(control, record, candidates.traffic):
+        if control is not None and candidates.serves_beside(control, record):
             return control
     return _older_arm_beside(candidates, record)
 
 
-def _serves_beside(control: ScopeRecord, record: ScopeRecord, traffic: Traffic) -> bool:
-    enough = _NAMED_SHARE * traffic.calls(record, "1h")
-    return traffic.calls(control, "5m") > 0 and traffic.calls(control, "1h") >= enough
+def serve_beside(traffic: Traffic, control: Rows, record: Rows) -> npt.NDArray[np.bool_]:
+    """Return what `Candidates.serves_beside` does of many pairs, by the ids of their records."""
+    lately, hour = traffic.columns["5m"], traffic.columns["1h"]
+    return np.asarray(
+        (lately[control] > 0) & (hour[control] >= _NAMED_SHARE * hour[record]), dtype=np.bool_
+    )
 
 
 def version_before(family: Family, record: ScopeRecord) -> ScopeRecord | None:

@@ -76,6 +76,11 @@ class Scopes:
         self._next_row = 0
         self._next_tool = 0
 
+    @property
+    def ids(self) -> int:
+        """Return how many ids were ever given: all are below it."""
+        return self._next_id
+
     def see(self, scope: Scope, now_ns: int, *, found_running: bool) -> ScopeRecord:
         """Return the record of ``scope``, making it when new; the overflow's when full."""
         record = self.records.get(scope)
