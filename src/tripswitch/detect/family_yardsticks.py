@@ -103,6 +103,7 @@ class FamilyYardsticks:
         self.incident_families: set[Scope] = set()
         self._asked: dict[int, _Asked] = {}
         self._table: _Table | None = None
+        self._named: dict[int, tuple[Family, int, Detect, ScopeRecord | None]] = {}
 
     def refresh(
         self, families: Iterable[Family], traffic: Traffic, now_ns: int, detect: Detect
@@ -112,13 +113,14 @@ class FamilyYardsticks:
         for family in families:
             if family.scope in self.incident_families:
                 continue
-            reference = _reference_of(family, traffic, detect)
+            reference = self._reference_of(family, traffic, detect)
             if reference is not None:
                 asked.append(self._ask(family, reference, detect.for_route(family.scope.route)))
         # As long as nobody asks for anything else, what is looked up is the same.
         if self._table is None or not self._table.is_of(asked):
             self._table = _Table(asked)
             self._asked = {id(one.family): one for one in asked}
+            self._named = {key: self._named[key] for key in self._asked}
         table = self._table
         at = table.unsettled(self.scopes)
         wanted = [table.wanted[position] for position in at]
@@ -126,6 +128,21 @@ class FamilyYardsticks:
         for position, item, found in zip(at, wanted, measured, strict=True):
             if found is not None:
                 self._move(table.owners[position], item.measure, found, now_ns)
+
+    def _reference_of(self, family: Family, traffic: Traffic, detect: Detect) -> ScopeRecord | None:
+        """Return the control population, else the arm with the most traffic of the last hours."""
+        revision, known = self.scopes.revision, self._named.get(id(family))
+        # Without a new scope the populations are the same.
+        if not (
+            known is not None and known[0] is family and known[1] == revision and known[2] is detect
+        ):
+            named = _named_control(family, detect)
+            known = self._named[id(family)] = (family, revision, detect, named)
+        return known[3] or max(
+            family.arms.values(),
+            key=lambda arm: (traffic.calls(arm, "6h"), -arm.first_seen_ns, -arm.id),
+            default=None,
+        )
 
     def _ask(self, family: Family, reference: ScopeRecord, lines: Signals) -> _Asked:
         """Return what a family wants now, the same as the last time where that still holds."""
@@ -193,8 +210,8 @@ def _wanted(reference: ScopeRecord, lines: Signals) -> Iterable[Wanted]:
         yield Wanted(reference, tool_measures(tool)[1], lines.tool_latency.page_multiple)
 
 
-def _reference_of(family: Family, traffic: Traffic, detect: Detect) -> ScopeRecord | None:
-    """Return the control population, else the arm with the most traffic of the last hours."""
+def _named_control(family: Family, detect: Detect) -> ScopeRecord | None:
+    """Return the population of the first cohort that is named the control and was seen."""
     populations: dict[str, ScopeRecord] = {}
     for scope, record in family.references.items():
         if scope.request_model is None and scope.provider is None:
@@ -202,8 +219,4 @@ def _reference_of(family: Family, traffic: Traffic, detect: Detect) -> ScopeReco
     for name in detect.control_cohorts:
         if name.lower() in populations:
             return populations[name.lower()]
-    return max(
-        family.arms.values(),
-        key=lambda arm: (traffic.calls(arm, "6h"), -arm.first_seen_ns, -arm.id),
-        default=None,
-    )
+    return None

@@ -172,7 +172,8 @@ class Judge:
         suspicious = np.zeros(len(rows), dtype=np.bool_)
         for detector in roster.detectors.values():
             suspicious |= detector.evidence(rows) >= SUSPICIOUS
-        suspicious |= np.isin(rows, np.fromiter(self.incident_rows, dtype=np.int64))
+        if self.incident_rows:
+            suspicious |= np.isin(rows, np.fromiter(self.incident_rows, dtype=np.int64))
         rings.frozen[:] = False
         for columns in (roster.series, roster.raw, roster.of_success):
             held = columns[rows[suspicious]]

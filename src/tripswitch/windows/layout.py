@@ -25,6 +25,9 @@ LENGTHS: Final[Rows] = np.array([[MINUTES], [QUARTERS], [HOURS], [STRATA + 1]])
 
 FIRSTS: Final[Rows] = np.cumsum(np.concatenate([[[0]], LENGTHS[:-1]]), axis=0)
 ALL_SLOTS: Final = int(LENGTHS.sum())
+_COLUMN: Final[Rows] = np.arange(3)[:, None]
+# Values added at a time, so that what is around them stays in the cache.
+_BLOCK: Final = 1024
 
 
 def by_slot(ring: Floats) -> Floats:
@@ -41,6 +44,17 @@ def moments_of(blocks: Floats) -> Floats:
     """Return the six moment columns of blocks whose last axis is (n, s, q)."""
     n, s, q = blocks[..., 0], blocks[..., 1], blocks[..., 2]
     return np.stack([n, s, q, s * s, s * n, n * n], axis=-1)
+
+
+def add_in_order(flat: Floats, firsts: Rows, values: Floats) -> None:
+    """Add ``values`` (3, N) to ``flat``, one after the other, at each of ``firsts`` (rings, N)."""
+    for first in range(0, firsts.shape[1], _BLOCK):
+        some = slice(first, first + _BLOCK)
+        # On one axis with one index `add.at` is some times faster than on three with two.
+        into = firsts[:, None, some] + _COLUMN
+        added = np.empty(into.shape)
+        added[:] = values[:, some]
+        np.add.at(flat, into.reshape(-1), added.reshape(-1))
 
 
 def summed(blocks: Floats, slots: Sequence[int]) -> Floats:

@@ -35,6 +35,7 @@ from tripswitch.windows.layout import (
     STRATA,
     Floats,
     Rows,
+    add_in_order,
     by_slot,
     hours_of_day,
     moments_of,
@@ -56,9 +57,6 @@ _FEW_SERIES: Final = 1024
 _BLOCK: Final = 1024
 # By then the last hour with data has left its ring, see `_open_minute`.
 _LEARNT_WITHIN_MINUTES: Final = HOURS * 60
-
-
-_COLUMN: Final[Rows] = np.arange(3)[:, None]
 
 
 class Rings:
@@ -211,14 +209,7 @@ class Rings:
         slots *= self.capacity
         slots += rows
         slots *= 3
-        values, flat = np.array([n, s, q]), self._slots.reshape(-1)
-        for first in range(0, len(rows), _BLOCK):
-            some = slice(first, first + _BLOCK)
-            # On one axis with one index `add.at` is some times faster than on three with two.
-            into = slots[:, None, some] + _COLUMN
-            added = np.empty(into.shape)
-            added[:] = values[:, some]
-            np.add.at(flat, into.reshape(-1), added.reshape(-1))
+        add_in_order(self._slots.reshape(-1), slots, np.array([n, s, q]))
 
     def add_fresh(self, rows: Rows, slot: int, added: Floats) -> None:
         """Add to each of ``rows``, all different, what arrived elsewhere in one slot of `fresh`.
