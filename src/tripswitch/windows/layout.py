@@ -77,3 +77,13 @@ def summed_moments(blocks: Floats) -> Floats:
     np.multiply(s, n, out=moments[:, 4])
     np.multiply(n, n, out=moments[:, 5])
     return np.asarray(np.add.reduce(moments, axis=0))
+
+
+def fade_and_add(
+    moments: Floats, decay: float, blocks: Floats, where: npt.NDArray[np.bool_] | bool
+) -> None:
+    """Let ``moments`` (S, 6) fade and learn a block (n, s, q) each, (S, 3), in place."""
+    n, s, q = np.ascontiguousarray(blocks.T)
+    for column, added in zip(moments.T, (n, s, q, s * s, s * n, n * n), strict=True):
+        np.multiply(column, decay, out=column, where=where)
+        np.add(column, added, out=column, where=where)

@@ -37,6 +37,7 @@ from tripswitch.windows.layout import (
     Rows,
     add_in_order,
     by_slot,
+    fade_and_add,
     hours_of_day,
     moments_of,
     summed,
@@ -352,7 +353,9 @@ class Rings:
 
     def _open_minute(self, minute: int) -> None:
         self.tainted[:, (minute - 1) // 60 % HOURS] |= self.frozen
-        self._fold(self.minute[:, minute % MINUTES])
+        thawed = ~self.frozen if self.frozen.any() else True
+        leaving = self.minute[:, minute % MINUTES]
+        fade_and_add(self.moments, _MOMENT_DECAY_PER_MINUTE, leaving, thawed)
         self.minute[:, minute % MINUTES] = 0
         if minute % 15 == 0:
             self.quarter[:, (minute // 15) % QUARTERS] = 0
@@ -368,14 +371,6 @@ class Rings:
             self._learnt = None
             self.hour[:, slot] = 0
             self.tainted[:, slot] = False
-
-    def _fold(self, leaving: Floats) -> None:
-        """Let the moments of every series that is not frozen fade, and learn a minute."""
-        thawed: npt.NDArray[np.bool_] | bool = ~self.frozen if self.frozen.any() else True
-        n, s, q = np.ascontiguousarray(leaving.T)
-        for column, added in zip(self.moments.T, (n, s, q, s * s, s * n, n * n), strict=True):
-            np.multiply(column, _MOMENT_DECAY_PER_MINUTE, out=column, where=thawed)
-            np.add(column, added, out=column, where=thawed)
 
     def _skip(self, learnt: int, minute: int) -> None:
         """Let a gap longer than every ring pass at once: all slots empty, what is learnt fades."""
