@@ -74,7 +74,7 @@ def calls_in(scopes: Scopes, record: ScopeRecord, window: str) -> float:
 
 
 class Traffic:
-    """How many calls every scope had, read from the rings once for all of them, at `read`."""
+    """How many calls every scope had, read from the rings once for all of them."""
 
     def __init__(self, scopes: Scopes) -> None:
         self._scopes = scopes
@@ -84,9 +84,10 @@ class Traffic:
         self._calls: dict[str, list[float]] = {}
         self.columns: dict[str, Floats] = {}
         """By window the calls of each scope by its id."""
+        self.read()
 
     def read(self) -> None:
-        """Take what the rings hold now."""
+        """Take what the rings hold now; they are read as one is made, too."""
         scopes = self._scopes
         if scopes.revision != self._revision:
             self._revision = scopes.revision
