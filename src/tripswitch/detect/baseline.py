@@ -32,6 +32,16 @@ class Baseline:
     variance: Floats
     design_effect: Floats
 
+    def at(self, rows: Rows) -> Baseline:
+        """Return the baselines at some positions."""
+        return Baseline(
+            self.samples[rows],
+            self.mean[rows],
+            self.standard_error[rows],
+            self.variance[rows],
+            self.design_effect[rows],
+        )
+
     def guarded_mean(self) -> Floats:
         """Return the mean plus three standard errors, at most 1."""
         return np.minimum(self.mean + GUARD_STANDARD_ERRORS * self.standard_error, 1.0)
@@ -71,16 +81,19 @@ def own_history(rings: Rings, rows: Rows, now_hour: int, fewest: int) -> Baselin
     moments of the last hours, which lag by 15 minutes. An hour is believed as far as hours differ
     by more than chance (`_shrink_samples`).
     """
+    base = from_moments(rings.lately(rows))
     whole = rings.learnt(rows)
-    settled = whole[:, 0] >= 5 * fewest
-    chosen = np.where(settled[:, None], whole, rings.moments[rows])
-    base = from_moments(chosen)
-    effect = from_moments(rings.moments[rows]).design_effect
-    base.design_effect = effect
-    hour = rings.learnt_at(rows, now_hour % 24)
-    of_whole = _shrink_samples(base, chosen[:, 5])
-    shrunk = (hour[:, 1] + of_whole * base.mean) / (hour[:, 0] + of_whole)
-    base.mean = np.where(settled, shrunk, base.mean)
+    settled = (whole[:, 0] >= 5 * fewest).nonzero()[0]
+    if len(settled):
+        known = whole[settled]
+        longer = from_moments(known)
+        longer.design_effect = base.design_effect[settled]
+        hour = rings.learnt_at(rows[settled], now_hour % 24)
+        of_whole = _shrink_samples(longer, known[:, 5])
+        base.samples[settled] = longer.samples
+        base.mean[settled] = (hour[:, 1] + of_whole * longer.mean) / (hour[:, 0] + of_whole)
+        base.standard_error[settled] = longer.standard_error
+        base.variance[settled] = longer.variance
     return base
 
 
