@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _MAX_NAMES_REMEMBERED: Final = 1024
 _MOST_VERSIONS: Final = 8
+# Of an evaluation that is about nothing else.
+_RUBRICS: Final = ("auto", "rubric")
 _NO_RULE: Final = EvaluationRule()
 # What a named tuple's class does when called, without the call in between.
 _new_tuple: Final = tuple.__new__
@@ -64,6 +66,8 @@ class Appraised:
 class _Named(NamedTuple):
     """What is known of an evaluation by its name alone: the rubric's name, its rule, its purpose,
     whether a low score is the good one, and whether it may be a guardrail's verdict.
+
+    With ``is_plain`` a number alone is a rubric's score whose range was learnt.
     """
 
     name: str
@@ -71,6 +75,7 @@ class _Named(NamedTuple):
     kind: EvaluationKind
     is_lower_better: bool
     may_be_guardrail: bool
+    is_plain: bool
 
 
 class Appraiser:
@@ -98,8 +103,22 @@ class Appraiser:
             return appraised
         if len(evaluations) == 1:
             evaluation = evaluations[0]
-            named = self._known.get(evaluation.name) or self._named(evaluation.name)
-            self._appraise(named, evaluation, appraised)
+            written, raw, label, source, version, _, _, _, _, is_boolean = evaluation
+            named = self._known.get(written) or self._named(written)
+            name, _, _, is_lower_better, _, is_plain = named
+            if is_plain and label is None and version is None and raw is not None:
+                # What most are; as `_appraise` has it.
+                score, series = self._placed(
+                    name,
+                    raw,
+                    self.ranges.update(name, raw, is_unit=is_boolean),
+                    is_lower_better=is_lower_better,
+                )
+                appraised.evals.append(_new_tuple(Eval, (name, score, raw, label, source)))
+                if score is not None:
+                    appraised.rubrics.append((series, score))
+            else:
+                self._appraise(named, evaluation, appraised)
             return appraised
         known: set[tuple[str, str | None, str]] = set()
         for evaluation in evaluations:
@@ -111,7 +130,7 @@ class Appraiser:
         return appraised
 
     def _appraise(self, named: _Named, evaluation: Evaluation, appraised: Appraised) -> None:
-        name, rule, kind, _, may_be_guardrail = named
+        name, rule, kind, _, may_be_guardrail, _ = named
         if kind == "ignore":
             return
         written, raw, label, source, version, _, _, _, _, _ = evaluation
@@ -168,7 +187,7 @@ class Appraiser:
         None where the range is not known, or the score lies outside of it. Scores from before and
         after a range was revised do not compare: they are two series.
         """
-        name, rule, kind, is_lower_better, _ = named
+        name, rule, kind, is_lower_better, _, _ = named
         _, raw, label, _, _, _, _, _, _, is_boolean = evaluation
         good = None
         if label is not None:
@@ -182,6 +201,12 @@ class Appraiser:
             agrees = good is not None and raw == float(good != is_lower_better)
             is_unit = is_boolean or ((agrees or kind == "feedback") and raw in (0, 1))
             known = self.ranges.update(name, raw, is_unit=is_unit)
+        return self._placed(name, raw, known, is_lower_better=is_lower_better)
+
+    def _placed(
+        self, name: str, raw: float, known: ScoreRange | None, *, is_lower_better: bool
+    ) -> tuple[float | None, str]:
+        """Return where ``raw`` lies in its range, and the series, as `_score` does."""
         if known is None:
             self._reject("score_range")
             return None, name
@@ -202,6 +227,12 @@ class Appraiser:
                 _NO_RULE,
             )
             kind = names.kind_of(name) if rule.kind == "auto" else rule.kind
+            may_be_guardrail = (
+                (kind == "guardrail" or is_guard_name(written))
+                and kind not in ("ignore", "rubric", "feedback")
+                and not kind.startswith("refusal")
+            )
+            has_range = rule.low is not None and rule.high is not None
             known = _Named(
                 name,
                 rule,
@@ -209,9 +240,8 @@ class Appraiser:
                 is_lower_better=(
                     names.lower_is_better(name) if rule.better == "auto" else rule.better == "lower"
                 ),
-                may_be_guardrail=(kind == "guardrail" or is_guard_name(written))
-                and kind not in ("ignore", "rubric", "feedback")
-                and not kind.startswith("refusal"),
+                may_be_guardrail=may_be_guardrail,
+                is_plain=kind in _RUBRICS and not may_be_guardrail and not has_range,
             )
             if len(self._known) >= _MAX_NAMES_REMEMBERED:
                 self._known.clear()
