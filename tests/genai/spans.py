@@ -20,10 +20,11 @@ CHAT: Mapping[str, object] = {
 
 
 class EventOf(NamedTuple):
-    """An event of a span."""
+    """An event of a span; ``at_s`` is seconds from START_NS, 0 for no time."""
 
     name: str
     attributes: Mapping[str, object]
+    at_s: float = 0.0
 
 
 class SpanOf(NamedTuple):
@@ -39,6 +40,7 @@ class SpanOf(NamedTuple):
     status: int = 0
     events: Sequence[EventOf] = ()
     message: str = ""
+    name: str = "span"
 
 
 def span_hex(span: int) -> str:
@@ -65,7 +67,7 @@ def request_of(
             trace_id=wanted.trace.to_bytes(16, "big"),
             span_id=wanted.span.to_bytes(8, "big"),
             parent_span_id=wanted.parent.to_bytes(8, "big") if wanted.parent else b"",
-            name="span",
+            name=wanted.name,
             kind=wanted.kind,
             start_time_unix_nano=START_NS + round(wanted.start_s * SECOND_NS),
             end_time_unix_nano=START_NS + round(wanted.end_s * SECOND_NS),
@@ -74,7 +76,10 @@ def request_of(
         span.status.message = wanted.message
         put(span.attributes, wanted.attributes)
         for event in wanted.events:
-            put(span.events.add(name=event.name).attributes, event.attributes)
+            added = span.events.add(name=event.name)
+            if event.at_s:
+                added.time_unix_nano = START_NS + round(event.at_s * SECOND_NS)
+            put(added.attributes, event.attributes)
     return message.SerializeToString()
 
 

@@ -169,3 +169,20 @@ def test_no_text_of_an_answer_ever_comes_back(answer: Any, written: Any) -> None
     assert {type(found.refuses), type(found.calls_tool)} == {bool}
     assert len(found.finish_reasons) <= MAX_ITEMS
     assert set(found.finish_reasons) <= {*FINISH_REASONS.values(), "other"}
+
+
+@pytest.mark.parametrize(
+    ("written", "refuses"),
+    [
+        ("{'content': None, 'refusal': \"I can't.\", 'role': 'assistant'}", True),
+        ('{"type": "refusal", "refusal": "I cannot."}', True),
+        ("{'content': 'Yes.', 'refusal': None, 'role': 'assistant'}", False),
+        # What the model wrote is nobody's refusal.
+        ('{"refusal": "none needed"}', False),
+        ('{"refusal": {"role": "assistant"}, "role": "assistant"}', False),
+        ("{'refusal': ", False),
+    ],
+)
+def test_message_written_down_as_a_parts_text_refuses(written: str, *, refuses: bool) -> None:
+    message = {"role": "assistant", "parts": [{"type": "text", "content": written}]}
+    assert answer_in(json.dumps([message])).refuses is refuses

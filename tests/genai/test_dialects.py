@@ -7,8 +7,9 @@ import json
 import pytest
 
 from tests.genai.reading import read_all
-from tests.genai.spans import CHAT, EventOf, SpanOf, request_of
+from tests.genai.spans import CHAT, START_NS, EventOf, SpanOf, request_of
 from tests.genai.test_understand import observe, one
+from tripswitch.config.read_section import Read
 
 
 def test_span_with_nothing_but_the_parameters_of_an_invocation_is_a_call() -> None:
@@ -168,3 +169,357 @@ def test_details_of_tokens_in_what_a_provider_added() -> None:
     added = {"openai": {"cachedPromptTokens": 64, "reasoningTokens": 4}}
     call = one({"ai.response.providerMetadata": json.dumps(added)})
     assert (call["cached_tokens"], call["reasoning_tokens"]) == (64, 4)
+
+
+def test_logfires_annotations_are_evaluations_of_the_span_they_are_under() -> None:
+    told = {
+        "logfire.span_type": "annotation",
+        "logfire.msg": "feedback: groundedness = 0.92",
+        "logfire.feedback.name": "groundedness",
+        "groundedness": 0.92,
+    }
+    label = {
+        "logfire.msg": "feedback: tone = 'friendly'",
+        "logfire.feedback.name": "tone",
+        "tone": "friendly",
+    }
+    call = observe(
+        SpanOf(CHAT, parent=0),
+        SpanOf(told, span=2, parent=1, start_s=2, end_s=2),
+        SpanOf(label, span=3, parent=1, start_s=2, end_s=2),
+    ).calls.as_json(0)
+    assert {item["name"]: (item["raw"], item["label"]) for item in call["evals"]} == {
+        "groundedness": (0.92, None),
+        "tone": (None, "friendly"),
+    }
+
+
+def test_provider_usage_beside_logfires_own_keys_tells_of_reasoning() -> None:
+    raw = {"completion_tokens": 20, "completion_tokens_details": {"reasoning_tokens": 8}}
+    call = one({**CHAT, "gen_ai.usage.raw": json.dumps(raw)})
+    assert (call["output_tokens"], call["reasoning_tokens"]) == (20, 8)
+
+
+@pytest.mark.parametrize("scope", ["traceai_langchain", "openinference.instrumentation.langchain"])
+def test_what_only_langchains_answer_says(scope: str) -> None:
+    usage = {
+        "input_tokens": 212,
+        "output_tokens": 120,
+        "input_token_details": {"cache_read": 64},
+        "output_token_details": {"reasoning": 40},
+    }
+    answer = {
+        "generations": [[{"message": {"kwargs": {"usage_metadata": usage}}}]],
+        "llm_output": {"model_name": "gpt-4o-mini-2024-07-18", "id": "chatcmpl-1"},
+    }
+    attributes = {
+        "gen_ai.span.kind" if scope.startswith("traceai") else "openinference.span.kind": "LLM",
+        "gen_ai.request.parameters": '{"model": "gpt-4o-mini"}',
+        "llm.invocation_parameters": '{"model": "gpt-4o-mini"}',
+        "output.value": json.dumps(answer),
+    }
+    call = read_all([request_of(SpanOf(attributes), scope_name=scope)]).calls.as_json(0)
+    assert (call["request_model"], call["response_model"]) == (
+        "gpt-4o-mini",
+        "gpt-4o-mini-2024-07-18",
+    )
+    assert (call["input_tokens"], call["output_tokens"]) == (212, 120)
+    assert (call["cached_tokens"], call["reasoning_tokens"]) == (64, 40)
+    assert call["response_id"] == "chatcmpl-1"
+
+
+@pytest.mark.parametrize(
+    ("scope", "tokens"),
+    [
+        ("opentelemetry.instrumentation.botocore.bedrock-runtime", 222),
+        ("opentelemetry.instrumentation.bedrock", 222),
+        ("opentelemetry.instrumentation.openai_v2", 148),
+    ],
+)
+def test_cached_tokens_are_added_where_a_library_is_known_to_leave_them_out(
+    scope: str, tokens: int
+) -> None:
+    attributes = {
+        **CHAT,
+        "gen_ai.usage.input_tokens": 148,
+        "gen_ai.usage.cache_read.input_tokens": 64,
+        "gen_ai.usage.cache_creation.input_tokens": 10,
+    }
+    call = read_all([request_of(SpanOf(attributes), scope_name=scope)]).calls.as_json(0)
+    assert (call["input_tokens"], call["cached_tokens"]) == (tokens, 64)
+    # A count that cannot hold the cached ones leaves them out, whoever wrote it; once is enough.
+    attributes["gen_ai.usage.input_tokens"] = 20
+    call = read_all([request_of(SpanOf(attributes), scope_name=scope)]).calls.as_json(0)
+    assert call["input_tokens"] == 84 + (10 if tokens == 222 else 0)
+
+
+def test_bedrocks_model_is_the_one_asked_for_and_its_method_is_no_route() -> None:
+    attributes = {
+        "openinference.span.kind": "LLM",
+        "llm.provider": "aws",
+        "llm.model_name": "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+        "llm.token_count.prompt": 107,
+        "rpc.method": "ConverseStream",
+    }
+    call = observe(SpanOf(attributes)).calls.as_json(0)
+    assert call["request_model"] == "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+    assert (call["response_model"], call["route"]) == (None, None)
+    assert call["streaming"] is True
+    above = {"rpc.method": "Refund", "rpc.service": "bot"}
+    below = observe(SpanOf(above, span=2, parent=0, kind=2), SpanOf(attributes, parent=2))
+    assert below.calls.as_json(0)["route"] == "Refund"
+
+
+@pytest.mark.parametrize(
+    ("model", "is_chat"),
+    [
+        ("amazon.titan-embed-text-v2:0", False),
+        ("cohere.rerank-v3-5:0", False),
+        ("amazon.titan-text-express-v1", True),
+    ],
+)
+def test_call_of_a_model_that_does_not_chat_is_no_chat(model: str, is_chat: bool) -> None:
+    attributes = {
+        "gen_ai.operation.name": "text_completion",
+        "gen_ai.system": "aws.bedrock",
+        "gen_ai.request.model": model,
+        "gen_ai.usage.input_tokens": 254,
+        "gen_ai.usage.output_tokens": 0,
+    }
+    found = observe(SpanOf(attributes))
+    assert list(found.calls.is_chat) == [is_chat]
+    assert found.calls.as_json(0)["output_tokens"] == (0 if is_chat else None)
+
+
+def test_embeddings_parameters_name_the_model_and_a_prefix_names_the_provider() -> None:
+    embedding = {
+        "openinference.span.kind": "EMBEDDING",
+        "embedding.invocation_parameters": '{"model": "openai/text-embedding-3-small"}',
+        "embedding.model_name": "text-embedding-3-small",
+        "llm.token_count.prompt": 254,
+    }
+    call = observe(SpanOf(embedding)).calls.as_json(0)
+    assert (call["provider"], call["request_model"]) == ("openai", "text-embedding-3-small")
+    chat = {
+        "openinference.span.kind": "LLM",
+        "llm.model_name": "openai/gpt-4o-mini",
+        "llm.invocation_parameters": '{"model": "openai/gpt-4o-mini"}',
+        "llm.token_count.prompt": 107,
+    }
+    call = observe(SpanOf(chat)).calls.as_json(0)
+    assert (call["request_model"], call["response_model"]) == ("gpt-4o-mini", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "extra", "calls"),
+    [
+        ("OpenAI._prepare_chat_with_tools", {}, 0),
+        ("OpenAI._prepare_chat_with_tools", {"llm.token_count.prompt": 107}, 1),
+        ("OpenAI._prepare_chat_with_tools", {"llm.finish_reason": "stop"}, 1),
+        ("OpenAI.chat", {}, 1),
+        ("LM.__call__", {}, 1),
+    ],
+)
+def test_private_step_without_an_answer_is_no_call(
+    name: str, extra: dict[str, object], calls: int
+) -> None:
+    attributes = {
+        "openinference.span.kind": "LLM",
+        "llm.model_name": "gpt-4o-mini",
+        "llm.invocation_parameters": '{"model_name": "gpt-4o-mini"}',
+        **extra,
+    }
+    assert len(observe(SpanOf(attributes, name=name)).calls) == calls
+    assert len(observe(SpanOf(attributes, name=name, status=2)).calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "streaming"),
+    [
+        ("GenerateContentStream", True),
+        ("bedrock.converse_stream", True),
+        ("GenerateContent", False),
+    ],
+)
+def test_name_of_a_method_says_that_it_streams_where_nothing_else_does(
+    name: str, streaming: bool
+) -> None:
+    assert observe(SpanOf(CHAT, name=name)).calls.as_json(0)["streaming"] is streaming
+    said = {**CHAT, "gen_ai.request.stream": False}
+    assert observe(SpanOf(said, name=name)).calls.as_json(0)["streaming"] is False
+
+
+def test_langwatchs_metrics_answers_and_evaluations() -> None:
+    told = {"name": "groundedness", "score": 0.92, "passed": True, "label": "pass"}
+    verdict = {"name": "pii", "is_guardrail": True, "passed": False, "score": None}
+    root = SpanOf(
+        {"langwatch.span.type": "span", "metadata": '{"cohort": "canary"}'},
+        parent=0,
+        events=[
+            EventOf("langwatch.evaluation.custom", {"json_encoded_event": json.dumps(each)})
+            for each in (told, verdict, {"name": "failed", "status": "error"}, ["not", "it"])
+        ],
+    )
+    message = {"role": "assistant", "content": None, "refusal": "I can't."}
+    llm = {
+        "langwatch.span.type": "llm",
+        "gen_ai.request.model": "openai/gpt-4o-mini",
+        "langwatch.params": '{"stream": true}',
+        "langwatch.timestamps": json.dumps({"first_token_at": START_NS // 10**6 + 250}),
+        "langwatch.metrics": '{"prompt_tokens": 107, "completion_tokens": 23, "cost": 0.5}',
+        "langwatch.output": json.dumps({"type": "chat_messages", "value": [message]}),
+    }
+    tone = {
+        "langwatch.span.type": "evaluation",
+        "langwatch.output": '{"type": "evaluation_result", "value": {"score": 0.5}}',
+    }
+    call = observe(
+        root, SpanOf(llm, span=2, parent=1), SpanOf(tone, span=3, parent=1, name="tone")
+    ).calls.as_json(0)
+    assert (call["dialect"], call["cohort"], call["refusal"]) == ("langwatch", "canary", True)
+    assert (call["input_tokens"], call["output_tokens"], call["cost_usd"]) == (107, 23, 0.5)
+    assert (call["streaming"], call["ttft"]) == (True, 0.25)
+    assert {each["name"]: each["raw"] for each in call["evals"]} == {
+        "groundedness": 0.92,
+        "tone": 0.5,
+    }
+    assert [(each["name"], each["verdict"]) for each in call["guardrails"]] == [("pii", "block")]
+
+
+def test_stream_is_not_read_off_a_place_where_the_first_tokens_time_may_stand() -> None:
+    llm = {
+        **CHAT,
+        "langwatch.span.type": "llm",
+        "langwatch.timestamps": '{"started_at": 1795797555819}',
+    }
+    call = observe(SpanOf(llm)).calls.as_json(0)
+    assert (call["streaming"], call["ttft"]) == (False, None)
+
+
+def test_langtraces_names() -> None:
+    call = one(
+        {
+            "gen_ai.response_id": "resp_1",
+            "gen_ai.usage.cached_tokens": 64,
+            "gen_ai.operation.name": "openai.responses.create",
+        }
+    )
+    assert (call["response_id"], call["cached_tokens"]) == ("resp_1", 64)
+
+
+def test_agentops_calls_guardrails_and_refusals() -> None:
+    llm: dict[str, object] = {
+        "gen_ai.request.type": "chat",
+        "gen_ai.system": "OpenAI",
+        "gen_ai.request.model": "gpt-4o-mini",
+        "gen_ai.request.streaming": True,
+    }
+    refused = {
+        "gen_ai.completion.0.refusal": "I can't.",
+        "gen_ai.completion.0.finish_reason": "stop",
+    }
+    guard = {
+        "agentops.span.kind": "guardrail",
+        "agentops.guardrail.output": '{"tripwire_triggered": true}',
+    }
+    call = observe(
+        SpanOf({"agentops.span.kind": "session"}, parent=0),
+        SpanOf(
+            {**llm, **refused},
+            span=2,
+            parent=1,
+            events=[EventOf("first_token_received", {"time_elapsed": 0.001}, 0.25)],
+        ),
+        SpanOf(guard, span=3, parent=1, name="toxicity-guard.guardrail"),
+    ).calls.as_json(0)
+    assert (call["refusal"], call["streaming"], call["ttft"]) == (True, True, 0.25)
+    assert [(each["name"], each["verdict"]) for each in call["guardrails"]] == [
+        ("toxicity-guard", "block")
+    ]
+    # Nothing but the kind of request says that one that failed was a call.
+    failed = observe(SpanOf(llm, status=2)).calls.as_json(0)
+    assert (failed["provider"], failed["error_class"]) == ("openai", "unknown")
+    nothing = {**llm, "gen_ai.completion.0.refusal": ""}
+    assert observe(SpanOf(nothing)).calls.as_json(0)["refusal"] is None
+
+
+def test_refusal_is_not_read_when_content_is_left_alone() -> None:
+    attributes = {**CHAT, "gen_ai.completion.0.refusal": "I can't."}
+    assert observe(SpanOf(attributes)).calls.as_json(0)["refusal"] is True
+    blind = observe(SpanOf(attributes), read=Read(content_facts=False))
+    assert blind.calls.as_json(0)["refusal"] is None
+
+
+def test_semantic_kernel_writes_the_names_of_pythons_values() -> None:
+    assert one({"gen_ai.response.finish_reason": "None"})["finish_reasons"] == []
+    both = one({"gen_ai.response.finish_reason": "FinishReason.STOP,FinishReason.LENGTH"})
+    assert both["finish_reasons"] == ["stop", "length"]
+
+
+@pytest.mark.parametrize(
+    ("total", "tokens"),
+    [(280, (212, 68)), (216, (148, 68)), (None, (148, 68)), (320, (212, 108)), (256, (148, 108))],
+)
+def test_total_that_adds_up_only_with_the_parts_counts_them_apart(
+    total: int | None, tokens: tuple[int, int]
+) -> None:
+    usage = {"input": 148, "output": 68, "input_cache_read": 64, "output_reasoning": 40}
+    if total is not None:
+        usage["total"] = total
+    attributes = {
+        "langfuse.observation.type": "generation",
+        "langfuse.observation.metadata.ls_model_name": "gpt-4o",
+        "langfuse.observation.metadata.ls_provider": "openai",
+        "langfuse.observation.model.name": "gpt-4o-2024-11-20",
+        "langfuse.observation.usage_details": json.dumps(usage),
+        "langfuse.observation.output": json.dumps(
+            {"role": "assistant", "content": "", "additional_kwargs": {"refusal": "I can't."}}
+        ),
+    }
+    call = observe(SpanOf(attributes)).calls.as_json(0)
+    assert (call["input_tokens"], call["output_tokens"]) == tokens
+    assert (call["cached_tokens"], call["reasoning_tokens"]) == (64, 40)
+    assert (call["provider"], call["request_model"]) == ("openai", "gpt-4o")
+    assert (call["response_model"], call["refusal"]) == ("gpt-4o-2024-11-20", True)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "failed"),
+    [
+        ({}, False),
+        ({"gen_ai.usage.output_tokens": 0}, True),
+        ({"gen_ai.response.finish_reasons": ["MALFORMED_FUNCTION_CALL"]}, True),
+        ({"gen_ai.response.finish_reasons": ["error", "stop"]}, False),
+    ],
+)
+def test_reason_that_was_filled_in_beside_a_whole_answer_is_no_failure(
+    attributes: dict[str, object], *, failed: bool
+) -> None:
+    found = observe(
+        SpanOf({**CHAT, "gen_ai.response.finish_reasons": ["error"], **attributes}, parent=0)
+    )
+    assert "error" in found.calls.as_json(0)["finish_reasons"]
+    assert list(found.requests.error) == [failed]
+
+
+def test_metadata_beside_sums_of_tokens_is_no_sign_of_a_model() -> None:
+    sums = {
+        "gen_ai.operation.name": "step",
+        "metadata": '{"cohort": "canary"}',
+        "gen_ai.usage.input_tokens": 300,
+        "gen_ai.usage.output_tokens": 40,
+    }
+    assert len(observe(SpanOf(sums, parent=0)).calls) == 0
+    assert len(observe(SpanOf({**sums, "gen_ai.operation.name": ""}, parent=0)).calls) == 0
+
+
+@pytest.mark.parametrize("kind", ["GRAPH", ""])
+def test_documents_of_a_step_are_no_sign_of_a_call(kind: str) -> None:
+    step = {
+        "openinference.span.kind": kind,
+        "input.value": '{"question": "x"}',
+        "output.value": '{"answer": "y"}',
+        "metadata": '{"cohort": "canary"}',
+    }
+    for scope in ("openinference.instrumentation.x", "traceai_x"):
+        assert len(read_all([request_of(SpanOf(step, parent=0), scope_name=scope)]).calls) == 0

@@ -146,6 +146,10 @@ def test_error_type_is_the_last_part_of_the_classs_name(written: str, name: str)
         ("HTTP 503: try again", ["503"]),
         ("503 Service Unavailable", ["503"]),
         ("Request timed out. ", ["Request timed out."]),
+        # As JavaScript writes a plain error, and Node the system's.
+        ("Error: Request timed out.", ["Request timed out."]),
+        ("Error: 429 Rate limit reached", ["429"]),
+        ("Error: connect ECONNREFUSED 127.0.0.1:443", ["ECONNREFUSED"]),
         (
             "Error while getting the response: {'error': 'Request timed out.'}",
             ["Request timed out."],
@@ -197,6 +201,8 @@ def test_code_and_message_beside_the_type_are_read_and_not_kept() -> None:
     ("raised", "said", "answer"),
     [
         ("AI_APICallError", "Rate limit reached", "provider_throttle"),
+        ("Error", "connect ETIMEDOUT 192.0.2.1:443", "timeout"),
+        ("Error", "Error: Request timed out.", "timeout"),
         ("AI_APICallError", "The server had an error", "provider"),
         ("ModelHTTPError", "status_code: 429, model_name: m, body: {}", "provider_throttle"),
         ("OpenAIAPIError", "Error code: 500 - The server had an error", "provider"),

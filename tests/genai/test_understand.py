@@ -221,6 +221,15 @@ def test_time_to_first_token_lies_inside_the_call(value: float, ttft: float | No
     assert call["ttft"] == ttft
 
 
+@pytest.mark.parametrize(("at_s", "ttft"), [(0.25, 0.25), (1.5, None)])
+def test_event_of_the_first_token_has_a_time_and_no_unit_to_be_mistaken(
+    at_s: float, ttft: float | None
+) -> None:
+    event = EventOf("First Token Stream Event", {}, at_s)
+    call = one({}, events=[event])
+    assert (call["streaming"], call["ttft"]) == (True, ttft)
+
+
 def test_streaming() -> None:
     first_chunk: dict[str, object] = {"gen_ai.response.time_to_first_chunk": 0.25}
     assert one(first_chunk)["streaming"] is True

@@ -208,7 +208,11 @@ def _request_columns(
         is_failed = (
             facts.error_class is not None
             or (call.entry is not None and call.entry.failed)
-            or ("error" in facts.finish_reasons and set(facts.finish_reasons) == {"error"})
+            or (
+                "error" in facts.finish_reasons
+                and set(facts.finish_reasons) == {"error"}
+                and not facts.lacks_reason
+            )
         )
         failed.append(is_failed)
         error_class.append((facts.error_class or "unknown") if is_failed else None)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tripswitch.genai.coercion import MAX_ITEMS, MAX_JSON_CHARS, opened, parsed_json, text
+from tripswitch.genai.coercion import MAX_ITEMS, MAX_JSON_CHARS, opened, text
 from tripswitch.genai.spellings import finish_reason
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _TELLING: Final = (
 # Under which names providers and SDKs say why an answer ended.
 _REASON_KEYS: Final = ("finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason")
 # Where a structured answer may stand inside what a library wrote down.
-_WRAPPERS: Final = ("response", "result", "output", "raw_response", "lc_kwargs", "kwargs")
+_WRAPPERS: Final = ("response", "result", "output", "raw_response", "lc_kwargs", "kwargs", "value")
 _MAX_WRAPPED: Final = 3
 
 
@@ -191,9 +191,7 @@ class _Found:
                 message = generation.get("message")
                 kwargs = message.get("kwargs", message) if isinstance(message, dict) else None
                 if isinstance(kwargs, dict):
-                    extra = kwargs.get("additional_kwargs")
-                    refuses = _refuses(kwargs) or (isinstance(extra, dict) and _refuses(extra))
-                    self.refuses = self.refuses or refuses
+                    self.refuses = self.refuses or _refuses(kwargs)
 
     def _reason(self, reason: Any) -> None:
         found = text(reason)
@@ -215,9 +213,11 @@ def _is_message(content: dict[str, Any]) -> bool:
 
 
 def _refuses(message: dict[str, Any]) -> bool:
-    refusal = message.get("refusal")
-    if isinstance(refusal, str) and refusal:
-        return True
+    extra = message.get("additional_kwargs")
+    for said in (message, extra if isinstance(extra, dict) else {}):
+        refusal = said.get("refusal")
+        if isinstance(refusal, str) and refusal:
+            return True
     for name in ("parts", "content"):
         parts = message.get(name)
         if isinstance(parts, list) and any(
@@ -234,9 +234,15 @@ def _refuses(message: dict[str, Any]) -> bool:
 
 
 def _is_refusal_as_text(part: dict[str, Any]) -> bool:
-    """Return whether the text of a part is a refusal's part, written down by who knew no such."""
+    """Return whether the text of a part is a refusal, written down by who knew no such part."""
     written = part.get("content", part.get("text"))
-    if not isinstance(written, str) or written[:1] != "{" or '"refusal"' not in written:
+    if not isinstance(written, str) or written[:1] != "{" or "refusal" not in written[:2000]:
         return False
-    inner = parsed_json(written)
-    return isinstance(inner, dict) and inner.get("type") == "refusal" and bool(inner.get("refusal"))
+    inner = opened(written) if len(written) <= MAX_JSON_CHARS else None
+    # A refusal's part, or a whole message.
+    return (
+        isinstance(inner, dict)
+        and (inner.get("type") == "refusal" or inner.get("role") == "assistant")
+        and isinstance(inner.get("refusal"), str)
+        and bool(inner["refusal"])
+    )

@@ -156,6 +156,11 @@ _PHRASE_IN_MESSAGE: Final = re.compile(r"""["']error["']\s*:\s*["']([^"']{3,40})
 _CLASS_IN_MESSAGE: Final = re.compile(
     r"""(?:^|[\s`'"(])((?:[A-Za-z_]\w{0,63}\.){0,8}(?=[A-Z])\w{0,63}(?:Error|Exception|Timeout))(?=:\s|\()"""
 )
+# JavaScript's plain errors have no name of their own; Node's hold the system's.
+_PLAIN_ERROR: Final = re.compile(r"\s*(?:Uncaught )?(?:Error|Exception):\s+")
+_SYSTEM_CODE: Final = re.compile(
+    r"\b(ECONN[A-Z]{5,9}|E(?:SOCKET)?TIMEDOUT|ENOTFOUND|EAI_AGAIN|EPIPE|EHOSTUNREACH)\b"
+)
 _MAX_MESSAGE: Final = 2_000
 _MAX_NAMES: Final = 8
 # Further behind is what the error told of, which may be anybody's text.
@@ -217,11 +222,15 @@ def names_in_message(message: str) -> list[str]:
     ['content_filter', '400']
     """
     message = message[:_MAX_MESSAGE]
+    plain = _PLAIN_ERROR.match(message)
+    if plain:
+        message = message[plain.end() :]
     names = _NAME_IN_MESSAGE.findall(message)[:_MAX_NAMES]
     status = _CODE_IN_MESSAGE.search(message[:200])
     if status:
         names.append(status[1] or status[2])
     names += _CLASS_IN_MESSAGE.findall(message[:_MAX_CLASSES_WITHIN])[:_MAX_NAMES]
+    names += _SYSTEM_CODE.findall(message[:_MAX_CLASSES_WITHIN])[:1]
     if not names:
         names += _PHRASE_IN_MESSAGE.findall(message[:_MAX_CLASSES_WITHIN])[:1]
     if not names and 0 < len(message.strip()) <= _LONGEST_PHRASE:

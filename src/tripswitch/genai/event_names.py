@@ -13,6 +13,7 @@ EVENT_CONTENT_KEY = "gen_ai.event.content"
 FLAG_EVENTS: Final = ("feature_flag.evaluation", "feature_flag")
 FIRST_TOKEN_EVENTS: Final = (
     "First Token Stream Event",
+    "first_token_received",
     "ai.stream.firstChunk",
     "gen_ai.content.completion.chunk",
     "llm.content.completion.chunk",
@@ -29,6 +30,9 @@ FLAG_KEYS: Final = (
     "feature_flag.result.reason",
     "feature_flag.evaluation.result",
 )
+
+# Event -> under which key an evaluation or a guardrail's verdict stands as JSON.
+JUDGEMENT_EVENTS: Final = {"langwatch.evaluation.custom": "json_encoded_event"}
 
 GUARD_EVENTS: Final[dict[str, tuple[str, str, str, str]]] = {
     # Event -> where its guardrail's name, verdict, category and stage stand.
@@ -56,6 +60,7 @@ WANTED_EVENTS: Final = frozenset(
         *FLAG_EVENTS,
         *FIRST_TOKEN_EVENTS,
         *GUARD_EVENTS,
+        *JUDGEMENT_EVENTS,
     }
 )
 WANTED_LOGS: Final = frozenset(
@@ -75,6 +80,7 @@ EVENT_KEYS: Final = frozenset(
         ERROR_TYPE_KEY,
         EVENT_CONTENT_KEY,
         *FLAG_KEYS,
+        *JUDGEMENT_EVENTS.values(),
         *(key for keys in GUARD_EVENTS.values() for key in keys),
     }
 )

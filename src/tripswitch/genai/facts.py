@@ -6,9 +6,10 @@ import math
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tripswitch.genai import coercion
+from tripswitch.genai.model_names import kind_by_model, split_prefix
 from tripswitch.genai.rows import Row
 from tripswitch.genai.sightings import Context, Ranked
-from tripswitch.genai.spellings import MODEL_PREFIXES, MOVING_LABELS, Kind, folded, provider
+from tripswitch.genai.spellings import MOVING_LABELS, Kind, folded, provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +22,8 @@ _MAX_TOKENS = 1e9
 _MAX_COST_USD = 1e6
 # A "name" of a prompt with any of these in it is the prompt's text.
 _TEMPLATE_SIGNS = ("{", "}", "\n", "<")
+
+_CALLS: Final = frozenset({"chat", "embedding", "rerank"})
 
 # What a named tuple's class does when called, without the call in between.
 _new_tuple: Final = tuple.__new__
@@ -65,11 +68,14 @@ class SpanFacts:
         """Return the context; bare tags are cohorts when among ``cohort_names``."""
         version, label = self._prompt_version()
         provider_name, model = self._provider_and_model()
+        response_model = self._response_model()
         kind = self._kind(kinds)
+        if kind == "chat":
+            kind = kind_by_model(model or response_model or "")
         return Context(
             kind=kind,
             dialect=self.plan.dialect,
-            route=self.ranked("route"),
+            route=self._route(kind),
             prompt_name=self._prompt_name(),
             prompt_version=version,
             prompt_label=self.ranked("prompt_label") or label,
@@ -77,7 +83,7 @@ class SpanFacts:
             tenant=self.ranked("tenant"),
             provider=provider_name,
             request_model=model,
-            response_model=self._response_model(),
+            response_model=response_model,
             service_version=self.text("service_version"),
             deployment=self.text("deployment"),
             tool_name=self.text("tool_name"),
@@ -200,9 +206,9 @@ class SpanFacts:
                 return "guardrail"
             if self.has("tool_name") and not plan.shows_answer:
                 return "tool"
-            if self.has("request_model") and (plan.shows_answer or self.has("invocation")):
+            if "request_model" in plan.signs and (plan.shows_answer or self.has("invocation")):
                 return "chat"
-        elif self.has("request_model") and self.has("input_tokens"):
+        elif plan.signs >= {"request_model", "input_tokens"}:
             # A word of its own, for what named a model and was paid by the token.
             return "chat"
         return "other"
@@ -211,8 +217,16 @@ class SpanFacts:
         words = (coercion.text(self._value(row)) for row in self._rows.get("operation", ()))
         return any(word is not None and folded(word) in kinds for word in words)
 
+    def _route(self, kind: Kind) -> Ranked | None:
+        route = self.ranked("route")
+        if route is not None and kind in _CALLS and route.value == self.text("method"):
+            # What a model's provider was asked to do is no part of the application.
+            return None
+        return route
+
     def _response_model(self) -> str | None:
-        return self.text("response_model")
+        model = self.text("response_model")
+        return None if model is None else split_prefix(model)[1]
 
     def _prompt_name(self) -> Ranked | None:
         for row in self._rows.get("prompt_name", ()):
@@ -240,11 +254,9 @@ class SpanFacts:
         name = None if named is None else provider(named)
         model = self.text("request_model")
         if model is not None:
-            prefix, slash, rest = model.partition("/")
-            if slash and rest and prefix.lower() in MODEL_PREFIXES:
-                prefix = provider(prefix)
-                if name is None or name == prefix:
-                    return prefix, rest
+            prefix, rest = split_prefix(model)
+            if prefix and name in (None, provider(prefix)):
+                return provider(prefix), rest
         return name, model
 
     def _cohort(self, names: frozenset[str]) -> Ranked | None:

@@ -69,7 +69,7 @@ def guardrails_of(
     name = facts.text("guardrail_name")
     if name is None and evaluations:
         name = evaluations[0].name
-    name = coercion.cut(name or span_name or "guardrail")
+    name = coercion.cut(name or span_name.removesuffix(".guardrail") or "guardrail")
     verdict = _said(facts)
     if verdict is None and (kind == "guardrail" or is_guard_name(span_name)):
         verdict = _evaluated(evaluations) or _of_outputs(facts)

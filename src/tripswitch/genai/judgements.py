@@ -10,8 +10,14 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from tripswitch.genai import coercion
-from tripswitch.genai.event_names import EVALUATION_EVENT, FLAG_EVENTS, GUARD_EVENTS
+from tripswitch.genai.event_names import (
+    EVALUATION_EVENT,
+    FLAG_EVENTS,
+    GUARD_EVENTS,
+    JUDGEMENT_EVENTS,
+)
 from tripswitch.genai.guards import (
+    evaluated,
     filters_of,
     guardrails_of,
     is_guard_name,
@@ -54,12 +60,7 @@ def of_span(
         found += _of_keys(facts, target, sighting.end)
         found += _of_scores(facts, target, sighting.end)
     for event in events:
-        if event.name == EVALUATION_EVENT:
-            evaluation = of_attributes(event.attributes, target, event.time_ns)
-            if evaluation is not None:
-                found.append(evaluation)
-        elif event.name in _TELLING:
-            _read_event(sighting, event)
+        found += _of_event(sighting, event, target)
     kind = context.kind
     if kind == "evaluator" and not found:
         found = _of_output(facts, sighting, target)
@@ -78,6 +79,33 @@ def of_span(
         facts.reject("evals_cut")
         del found[_MAX_EVALUATIONS:]
     sighting.evaluations = tuple(found)
+
+
+def _of_event(
+    sighting: Sighting, event: SpanEvent, target: tuple[str | None, str | None]
+) -> list[Evaluation]:
+    """Return the evaluation that an event tells of; note what else it tells on ``sighting``."""
+    if event.name == EVALUATION_EVENT:
+        evaluation = of_attributes(event.attributes, target, event.time_ns)
+        return [] if evaluation is None else [evaluation]
+    if event.name in JUDGEMENT_EVENTS:
+        said = coercion.opened(event.attributes.get(JUDGEMENT_EVENTS[event.name]))
+        return _of_object(sighting, said, target, event.time_ns)
+    if event.name in _TELLING:
+        _read_event(sighting, event)
+    return []
+
+
+def _of_object(
+    sighting: Sighting, said: Any, target: tuple[str | None, str | None], at_ns: int
+) -> list[Evaluation]:
+    """Return the evaluation that an object tells of, or note its verdict on ``sighting``."""
+    evaluation = _of_result(None, said, target, at_ns)
+    if evaluation is None or not said.get("is_guardrail"):
+        return [] if evaluation is None else [evaluation]
+    verdicts = evaluated(evaluation.name, evaluation.label, evaluation.score, is_guardrail=True)
+    sighting.guardrails = (*sighting.guardrails, *verdicts)
+    return []
 
 
 def _read_event(sighting: Sighting, event: SpanEvent) -> None:
@@ -99,13 +127,20 @@ def _of_keys(
         if evaluation is not None:
             yield evaluation
     if facts.has("evaluation_name"):
-        parts = {
-            "score": next(iter(facts.values("evaluation_score")), None),
-            "label": facts.text("evaluation_label"),
-        }
-        evaluation = _evaluation_of(facts.text("evaluation_name"), parts, target, at_ns)
+        name = facts.text("evaluation_name")
+        score = next(iter(facts.values("evaluation_score")), None)
+        if score is None and name is not None and facts.has("evaluation_sentence"):
+            score = _said_of(name, facts.text("evaluation_sentence"))
+        parts = {"score": score, "label": facts.text("evaluation_label")}
+        evaluation = _evaluation_of(name, parts, target, at_ns)
         if evaluation is not None:
             yield evaluation
+
+
+def _said_of(name: str, sentence: str | None) -> Value:
+    """Return the value in a sentence that ends in ``name = value``, where no key holds it."""
+    _, found, value = (sentence or "").partition(f"{name} = ")
+    return value.strip("'\"") if found else None
 
 
 def _of_scores(
@@ -267,22 +302,30 @@ def _of_output(
     """Read an evaluator whose span has its score for an output and its name for a name."""
     for value in facts.values("output_content"):
         output: Any = coercion.opened(value)
-        if not isinstance(output, dict):
-            output = {"score": output}
-        parts = {
-            "score": next(
-                (output[key] for key in ("score", "value", "passed", "result") if key in output),
-                None,
-            ),
-            "label": output.get("label"),
-        }
-        if isinstance(parts["score"], dict | list):
-            continue
-        name = coercion.text(output.get("name")) or sighting.name.removeprefix("evaluate ")
-        evaluation = _evaluation_of(name, parts, target, sighting.end)
+        if isinstance(output, dict) and isinstance(output.get("value"), dict):
+            # LangWatch says beside it what kind of value it is.
+            output = output["value"]
+        name = sighting.name.removeprefix("evaluate ")
+        evaluation = _of_result(name, output, target, sighting.end)
         if evaluation is not None:
             return [evaluation]
     return []
+
+
+def _of_result(
+    name: str | None, result: Any, target: tuple[str | None, str | None], at_ns: int
+) -> Evaluation | None:
+    """Return the evaluation of a result, an object or a bare score; ``name`` where it has none."""
+    if not isinstance(result, dict):
+        result = {"score": result}
+    keys = ("score", "value", "passed", "result")
+    parts = {
+        "score": next((result[key] for key in keys if result.get(key) is not None), None),
+        "label": result.get("label"),
+    }
+    if isinstance(parts["score"], dict | list):
+        return None
+    return _evaluation_of(coercion.text(result.get("name")) or name, parts, target, at_ns)
 
 
 def _label_of(facts: SpanFacts) -> Value:

@@ -54,7 +54,9 @@ class Dialect:
     ``scopes`` are beginnings of instrumentation scope names, ``markers`` attribute keys that
     nobody else writes. ``kinds`` maps its words for what a span is, as `spellings.folded` writes
     them, to ours. ``sole`` are facts that on its own spans only its own rows tell: what stands
-    there under other names was made up on the way.
+    there under other names was made up on the way. ``proofs`` maps beginnings of scope names to
+    keys of which one stands beside usage that a provider told, ``apart`` are beginnings of scopes
+    whose input tokens leave out the cached ones.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Dialect:
     kinds: Mapping[str, str] = field(default_factory=dict)
     sole: frozenset[str] = frozenset()
     proofs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    apart: tuple[str, ...] = ()
 
 
 def dialect_of(section: DialectSection, shapes: Mapping[str, Shape]) -> Dialect:
@@ -101,6 +104,11 @@ def bag(prefix: str, *, order: int = 5, json: bool = False) -> tuple[Row, ...]:
                 rows.append(Row(fact, prefix, member=name, order=order))
             else:
                 rows.append(Row(fact, f"{prefix}{name}", order=order))
+    if not json:
+        # LangChain's own, which it puts among an application's. An object says of itself only that
+        # it is there, and that is no sign of a model.
+        rows.append(Row("request_model", f"{prefix}ls_model_name", order=order))
+        rows.append(Row("provider", f"{prefix}ls_provider", order=order))
     return tuple(rows)
 
 

@@ -88,7 +88,8 @@ class CallFacts:
 
     Numbers are NaN and texts None where nothing was said. ``is_estimated`` holds when the tokens
     are the library's guess at an answer that broke off. ``refuses`` means that a part of the answer
-    is marked as a refusal.
+    is marked as a refusal, ``lacks_reason`` that the finish reason "error" of a whole answer only
+    says that none came.
     """
 
     is_chat: bool = True
@@ -111,6 +112,7 @@ class CallFacts:
     is_estimated: bool = False
     is_inferred: bool = False
     is_ending: bool = False
+    lacks_reason: bool = False
 
     def copy(self) -> CallFacts:
         """Return facts of their own, with a list of their own, that say the same."""
@@ -135,6 +137,7 @@ class CallFacts:
         made.is_estimated = self.is_estimated
         made.is_inferred = self.is_inferred
         made.is_ending = self.is_ending
+        made.lacks_reason = self.lacks_reason
         return made
 
     def fill(self, other: CallFacts) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from tripswitch.genai.answers import error_of
 from tripswitch.genai.sightings import CallFacts
-from tripswitch.genai.spellings import finish_reason, folded
+from tripswitch.genai.spellings import finish_reason, says_stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Kinds of span whose own usage is looked at.
 _CALLING: Final = frozenset({"chat", "embedding", "rerank", "raw"})
+# What stands in a reason's place where there was none.
+_NO_REASON: Final = frozenset({"None", "null"})
 # Kinds of span that judge others.
 _JUDGING: Final = frozenset({"evaluator", "guardrail", "tool"})
 
@@ -107,13 +109,16 @@ class Sketch:
         call.is_ending = facts.text("span_type") == "log"
         call.request_model, call.response_model = context.request_model, context.response_model
         call.cache_hit = facts.flag("cache_hit") is True
-        words = facts.texts("finish_reasons")
+        words = [word for word in facts.texts("finish_reasons") if word not in _NO_REASON]
         status = facts.text("response_status") if facts.has("response_status") else None
         self.words = words or ([] if status is None else [status])
         self.reasons = [finish_reason(word) for word in self.words]
         self.streaming = facts.flag("streaming")
-        if self.streaming is None and (facts.has("streams") or facts.has("first_token_at")):
+        # A place in an object may be empty.
+        said_at = any(row.member is None for row in facts.plan.rows.get("first_token_at", ()))
+        if self.streaming is None and (facts.has("streams") or said_at):
             self.streaming = True
-        said = facts.text("operation") or ""
-        if self.streaming is None and folded(said).endswith("dostream"):
+        if self.streaming is None and any(
+            says_stream(facts.text(fact) or "") for fact in ("operation", "method")
+        ):
             self.streaming = True

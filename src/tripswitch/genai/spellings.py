@@ -6,6 +6,7 @@ module of their own, `tripswitch.genai.error_classes`.
 
 from __future__ import annotations
 
+import re
 from typing import Final, Literal
 
 from tripswitch.genai.error_classes import error_class, error_name
@@ -22,6 +23,7 @@ __all__ = [
     "finish_reason",
     "folded",
     "provider",
+    "says_stream",
 ]
 
 Kind = Literal[
@@ -44,6 +46,7 @@ KINDS: dict[str, Kind] = {
     "text_completion": "chat",
     "embeddings": "embedding",
     "embedding": "embedding",
+    "embed": "embedding",
     "rerank": "rerank",
     "reranker": "rerank",
     "invoke_agent": "agent",
@@ -130,6 +133,11 @@ PROVIDERS: dict[str, str] = {
     "watsonx": "ibm.watsonx.ai",
 }
 
+# "stream" as a word of its own, whatever the words are joined by.
+_STREAMS: Final = re.compile(
+    r"(?:^|[^A-Za-z])a?stream(?:ing)?(?![a-z])|(?<=[a-z])Stream(?:ing)?(?![a-z])"
+)
+
 _CURRENT_PROVIDERS: Final = frozenset(PROVIDERS.values())
 _PLAIN_PROVIDERS: Final = frozenset(
     {"anthropic", "cohere", "deepseek", "groq", "openai", "perplexity"}
@@ -157,6 +165,15 @@ def finish_reason(text: str) -> str:
     for prefix in _FINISH_PREFIXES:
         word = word.removeprefix(prefix)
     return FINISH_REASONS.get(word, "other")
+
+
+def says_stream(name: str) -> bool:
+    """Return whether the name of a method, or of a span called after one, says that it streams.
+
+    >>> [says_stream(name) for name in ("ConverseStream", "OpenAI.stream_chat", "livestreams chat")]
+    [True, True, False]
+    """
+    return _STREAMS.search(name) is not None
 
 
 def provider(text: str) -> str:

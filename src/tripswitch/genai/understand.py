@@ -182,6 +182,7 @@ class Understanding:
                 facts,
                 sketch,
                 sketch.call,
+                name,
                 events,
                 start,
                 end,

@@ -72,6 +72,7 @@ _LIKE_FACTS: Final = (
     "response_status",
     "cache_hit",
     "streaming",
+    "method",
 )
 # What a span must show, at least one of them, to be believed when it says it is a call.
 _CALL_FACTS: Final = (
@@ -107,7 +108,13 @@ _PRIVATE_KEYS: Final = frozenset(
     }
 )
 
-# Where requests stand, text and all, beside what `output_content` rows name.
+# Documents that spans of all kinds have: that one is there does not say what it holds.
+_DOCUMENTS: Final = frozenset(
+    {"input.value", "output.value", "metadata", "mlflow.spanInputs", "mlflow.spanOutputs"}
+)
+# Facts that answers are opened for.
+_CONTENT_FACTS: Final = frozenset({"output_content", "refusal_text"})
+# Where requests stand, text and all, beside what the rows of those name.
 _CONTENT_KEYS: Final = frozenset({"input.value", "mlflow.spanInputs"})
 
 # Key sets seen on spans: an application has a few dozen, a hostile sender as many as it likes.
@@ -127,11 +134,13 @@ class Plan:
     """The rows worth trying on spans with one set of keys of one writer, by fact.
 
     ``common_keys`` and ``common_resource_keys`` are the keys, there on every such span and its
-    resource, that `COMMON_FACTS` depend on. ``shows_call`` says that a model or tokens are named,
+    resource, that `COMMON_FACTS` depend on. ``signs`` are the facts that do not only stand inside
+    a document that any span may have. ``shows_call`` says that a model or tokens are named,
     ``shows_answer`` that an answer came, ``shows_cost`` and ``shows_ttft`` that dollars or the time
     to the first token may stand there, ``judges`` evaluations; ``raw`` maps the parts of a
     provider's raw answer to their keys; ``is_bare`` says that nothing here is of any use,
-    ``lacks_proof`` that the usage of a stream is not the provider's.
+    ``lacks_proof`` that the usage of a stream is not the provider's, ``counts_apart`` that its
+    input tokens leave out the cached ones.
     ``is_memorable`` says that the values of the common keys may be remembered: none is a JSON
     document, which may hold anybody's text. ``is_sketchable`` says so of all that alike spans have
     in common, see `tells`.
@@ -140,6 +149,7 @@ class Plan:
     __slots__ = (
         "common_keys",
         "common_resource_keys",
+        "counts_apart",
         "dialect",
         "evaluations",
         "has_guardrail",
@@ -156,6 +166,7 @@ class Plan:
         "shows_call",
         "shows_cost",
         "shows_ttft",
+        "signs",
     )
 
     def __init__(
@@ -190,7 +201,12 @@ class Plan:
             for row in self.rows.get(fact, ())
         )
         self.shows_call = any(fact in self.rows for fact in _CALL_FACTS)
-        self.shows_answer = any(fact in self.rows for fact in _ANSWER_FACTS)
+        self.signs = frozenset(
+            fact
+            for fact, rows in self.rows.items()
+            if any(row.member is None or row.key not in _DOCUMENTS for row in rows)
+        )
+        self.shows_answer = not self.signs.isdisjoint(_ANSWER_FACTS)
         self.shows_cost = any(fact in self.rows for fact in _COST_FACTS)
         self.shows_ttft = any(fact in self.rows for fact in _TTFT_FACTS)
         self.has_guardrail = any(fact in self.rows for fact in _GUARDRAIL_FACTS)
@@ -198,6 +214,7 @@ class Plan:
             found for key in span_keys for found in _numbered(key) if found is not None
         )
         proofs = vocabulary.proofs_of(scope_name)
+        self.counts_apart = scope_name.startswith(vocabulary.apart)
         self.lacks_proof = bool(proofs) and on_span.isdisjoint(proofs)
         self.raw: dict[str, str] = {}
         self.raw_provider = ""
@@ -235,7 +252,7 @@ class Vocabulary:
             row._replace(dialect=dialect.name) for dialect in self._dialects for row in dialect.rows
         ]
         if not content_facts:
-            content = _CONTENT_KEYS | {row.key for row in known if row.fact == "output_content"}
+            content = _CONTENT_KEYS | {row.key for row in known if row.fact in _CONTENT_FACTS}
             known = [row for row in known if row.key not in content]
         ordered = sorted([*own, *known], key=lambda row: (row.standing, row.order))
         by_fact: dict[str, list[Row]] = {}
@@ -250,6 +267,7 @@ class Vocabulary:
             self.kinds.update(dialect.kinds)
         self._sole = {dialect.name: dialect.sole for dialect in self._dialects if dialect.sole}
         self._proofs = [proof for dialect in self._dialects for proof in dialect.proofs.items()]
+        self.apart = tuple(scope for dialect in self._dialects for scope in dialect.apart)
         exact = {row.key for row in ordered if "#" not in row.key}
         self.wanted = frozenset(
             exact

@@ -2,7 +2,7 @@
 
 Strands writes old and new names side by side, and server times in ms on the client's span.
 Source: strands-agents 1.62.0, google-adk 2.13.0, Spring AI's reference on observability (2.1),
-Dify's constants of its OpenTelemetry extension, traces of AgentOps that IBM published.
+Dify's constants of its OpenTelemetry extension, agentops 0.4.21.
 """
 
 from __future__ import annotations
@@ -79,6 +79,9 @@ AGENTOPS = Dialect(
     "agentops",
     scopes=("agentops",),
     markers=("agentops.span.kind",),
-    rows=(Row("operation", "agentops.span.kind"),),
+    rows=(
+        Row("operation", "agentops.span.kind"),
+        Row("output_content", "agentops.guardrail.output", "content"),
+    ),
     kinds={"session": "workflow"},
 )

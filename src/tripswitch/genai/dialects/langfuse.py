@@ -42,6 +42,9 @@ LANGFUSE = Dialect(
         Row("cached_tokens", _USAGE, "number", member="input_tokens_details.cached_tokens"),
         Row("cached_tokens", _USAGE, "number", member="cache_read_input_tokens"),
         Row("cached_tokens", _USAGE, "number", member="input_cached_tokens"),
+        # Of LangChain's answers.
+        Row("cached_tokens", _USAGE, "number", member="input_cache_read"),
+        Row("cache_write_tokens", _USAGE, "number", member="input_cache_creation"),
         Row("cache_write_tokens", _USAGE, "number", member="cache_creation_input_tokens"),
         Row(
             "reasoning_tokens",
@@ -51,6 +54,7 @@ LANGFUSE = Dialect(
         ),
         Row("reasoning_tokens", _USAGE, "number", member="output_tokens_details.reasoning_tokens"),
         Row("reasoning_tokens", _USAGE, "number", member="output_reasoning_tokens"),
+        Row("reasoning_tokens", _USAGE, "number", member="output_reasoning"),
         Row("cost_usd", "langfuse.observation.cost_details", "number", member="total"),
         Row("cost_input_usd", "langfuse.observation.cost_details", "number", member="input"),
         Row("cost_output_usd", "langfuse.observation.cost_details", "number", member="output"),

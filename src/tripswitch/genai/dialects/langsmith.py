@@ -11,8 +11,6 @@ LANGSMITH = Dialect(
     rows=(
         Row("operation", "langsmith.span.kind"),
         *bag("langsmith.metadata."),
-        Row("request_model", "langsmith.metadata.ls_model_name", order=6),
-        Row("provider", "langsmith.metadata.ls_provider", order=6),
         Row("prompt_name", "langsmith.metadata.lc_hub_repo", order=6),
         Row("prompt_version", "langsmith.metadata.lc_hub_commit_hash", order=6),
         Row("tags", "langsmith.span.tags", "list"),

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from tripswitch.genai.rows import Dialect, Row
 
+# The provider's own usage.
+_RAW = "gen_ai.usage.raw"
+
 LOGFIRE = Dialect(
     "logfire",
     scopes=("pydantic-ai", "logfire"),
@@ -25,5 +28,24 @@ LOGFIRE = Dialect(
         Row("route", "agent_name", order=8),
         Row("request_model", "model_name", order=8),
         Row("tool_name", "tool_name", order=8),
+        # What somebody or something thought of a span: the value has the key of its name.
+        Row("evaluation_name", "logfire.feedback.name"),
+        Row("evaluation_sentence", "logfire.msg", "content", own_spans=True),
+        Row("cached_tokens", _RAW, "number", member="prompt_tokens_details.cached_tokens", order=5),
+        Row("cached_tokens", _RAW, "number", member="input_tokens_details.cached_tokens", order=5),
+        Row(
+            "reasoning_tokens",
+            _RAW,
+            "number",
+            member="completion_tokens_details.reasoning_tokens",
+            order=5,
+        ),
+        Row(
+            "reasoning_tokens",
+            _RAW,
+            "number",
+            member="output_tokens_details.reasoning_tokens",
+            order=5,
+        ),
     ),
 )

@@ -5,6 +5,7 @@ Source: openinference-semantic-conventions 0.1.42 and recorded payloads.
 
 from __future__ import annotations
 
+from tripswitch.genai.dialects.langchain import LANGCHAIN_ANSWER
 from tripswitch.genai.rows import Dialect, Row, bag
 
 OPENINFERENCE = Dialect(
@@ -25,22 +26,15 @@ OPENINFERENCE = Dialect(
             order=-1,
             own_spans=True,
         ),
+        Row(
+            "request_model",
+            "embedding.invocation_parameters",
+            member="model",
+            order=-1,
+            own_spans=True,
+        ),
         Row("request_model", "input.value", member="model", order=8),
-        Row(
-            "response_model",
-            "output.value",
-            member="generations.0.0.generation_info.model_name",
-            order=-1,
-            own_spans=True,
-        ),
-        # LangChain's answers by the Responses API.
-        Row(
-            "response_model",
-            "output.value",
-            member="generations.0.0.message.kwargs.response_metadata.model_name",
-            order=-1,
-            own_spans=True,
-        ),
+        *LANGCHAIN_ANSWER,
         Row("response_model", "llm.response.model_name"),
         Row("response_model", "llm.model_name"),
         # On a call that failed the model that was asked for.

@@ -10,7 +10,8 @@ from tripswitch.genai.rows import Dialect, Row, bag
 
 OPENLLMETRY = Dialect(
     "openllmetry",
-    scopes=("traceloop.",),
+    scopes=("traceloop.", "@traceloop/"),
+    apart=("opentelemetry.instrumentation.bedrock",),
     markers=(
         "traceloop.span.kind",
         "traceloop.workflow.name",

@@ -22,13 +22,18 @@ OURS = Dialect(
 
 SEMCONV = Dialect(
     "semconv",
+    # Bedrock does not count what it has in its cache, and these copy its numbers.
+    apart=("opentelemetry.instrumentation.botocore.bedrock",),
     rows=(
         Row("operation", "gen_ai.operation.name"),
+        # AgentOps', from before the conventions had a name for it.
+        Row("operation", "gen_ai.request.type", order=5),
         Row("route", "http.route", order=6),
         Row("route", "gen_ai.workflow.name", order=7),
         Row("route", "gen_ai.agent.name", order=8),
         Row("route", "url.template", order=9),
         Row("route", "rpc.method", order=9),
+        Row("method", "rpc.method"),
         Row("route", "messaging.destination.name", order=9),
         Row("prompt_name", "gen_ai.prompt.name"),
         Row("prompt_version", "gen_ai.prompt.version"),
@@ -53,6 +58,8 @@ SEMCONV = Dialect(
         Row("request_model", "gen_ai.request.model"),
         Row("response_model", "gen_ai.response.model"),
         Row("response_id", "gen_ai.response.id"),
+        # Langtrace's, as its cached tokens below.
+        Row("response_id", "gen_ai.response_id", order=5),
         Row("input_tokens", "gen_ai.usage.input_tokens", "number"),
         Row("input_tokens", "gen_ai.usage.prompt_tokens", "number"),
         Row("output_tokens", "gen_ai.usage.output_tokens", "number"),
@@ -64,6 +71,7 @@ SEMCONV = Dialect(
         Row("cached_tokens", "gen_ai.usage.cache_read.input_tokens", "number"),
         Row("cached_tokens", "gen_ai.usage.cache_read_input_tokens", "number"),
         Row("cached_tokens", "gen_ai.usage.cached_input_tokens", "number", order=5),
+        Row("cached_tokens", "gen_ai.usage.cached_tokens", "number", order=5),
         Row("cache_write_tokens", "gen_ai.usage.cache_write.input_tokens", "number"),
         Row("cache_write_tokens", "gen_ai.usage.cache_creation.input_tokens", "number"),
         Row("cache_write_tokens", "gen_ai.usage.cache_write_input_tokens", "number"),
@@ -82,6 +90,7 @@ SEMCONV = Dialect(
         Row("ttft", "gen_ai.server.time_to_first_token", "number", order=5),
         Row("streaming", "gen_ai.request.stream", "flag"),
         Row("streaming", "gen_ai.is_streaming", "flag"),
+        Row("streaming", "gen_ai.request.streaming", "flag", order=5),
         Row("streams", "gen_ai.response.time_to_first_chunk", "number"),
         Row("finish_reasons", "gen_ai.response.finish_reasons", "list"),
         Row("finish_reasons", "gen_ai.response.finish_reason", "list"),
@@ -89,6 +98,7 @@ SEMCONV = Dialect(
         # Anthropic's own library, which writes the conventions but for this.
         Row("finish_reasons", "anthropic.message.stop_reason", "list"),
         Row("output_content", "gen_ai.output.messages", "content"),
+        Row("refusal_text", "gen_ai.completion.#.refusal", "content"),
         Row("error_type", "error.type"),
         Row("error_code", "error.code"),
         Row("error_message", "error.message", "content"),

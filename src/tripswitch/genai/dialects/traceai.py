@@ -5,6 +5,7 @@ Source: fi-instrumentation-otel 1.1.0, traceai-openai 0.1.10 and recorded payloa
 
 from __future__ import annotations
 
+from tripswitch.genai.dialects.langchain import LANGCHAIN_ANSWER
 from tripswitch.genai.rows import Dialect, Row
 
 TRACEAI = Dialect(
@@ -23,6 +24,7 @@ TRACEAI = Dialect(
         # It writes the response's model under the request's key and keeps the request here.
         Row("request_model", "gen_ai.request.parameters", member="model", order=-1, own_spans=True),
         Row("response_model", "gen_ai.request.model", own_spans=True),
+        *LANGCHAIN_ANSWER,
         Row("streaming", "gen_ai.request.parameters", "flag", member="stream"),
         # The name may be the template's text: what metadata says comes first.
         Row("prompt_name", "gen_ai.prompt.template.name", order=6),
