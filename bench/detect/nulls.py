@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 from bench.detect.cells import MINUTE_TICKS, Cell, Combo, combos, routes, spread, steadily
-from bench.detect.scenes import Plan, alone, beside
+from bench.detect.scenes import Plan, alone, beside, replaced
 from bench.detect.signals import ERRORS, REFUSALS, SLOWNESS, TOKEN_COUNTS, slow_share
 from bench.detect.traffic import (
     DAY_MINUTES,
@@ -40,6 +40,7 @@ ROLLOUT_CHUNKS: Final = 10
 # 200 requests a second, a tenth of them scored, of which the canary has 1 %.
 _CANARY_AT_200: Final = 12.0
 _CONTROL_AT_200: Final = 1_188.0
+_ALL_AT_200: Final = _CANARY_AT_200 + _CONTROL_AT_200
 
 
 def month_label(environment: str, rate: float) -> str:
@@ -163,6 +164,39 @@ ROLLOUTS: Final = (
     "canary spike 50/s",
 )
 MORE_ROLLOUTS: Final = ("canary spike 10 scored/s", "late 200/s")
+REPLACED: Final = {
+    "replaced 3/min": (3.0, 1.0),
+    "replaced 200/s": (_ALL_AT_200, 1.0),
+    "replaced sessions 200/s": (_ALL_AT_200, PER_SESSION),
+}
+"""A new version that takes all of a route at once: scores a minute, and how many share an outcome.
+
+Nothing serves beside it, so that the version before is what it is held against, from two hours.
+Such a page names a version to go back to, and counts here as a rollback; as configured by default
+one that moves a whole route waits for a person.
+"""
+
+
+def _cell_name(environment: str) -> str:
+    return "rollouts-" + environment.replace(" ", "-").replace("/", "-")
+
+
+def _replaced(environment: str) -> Cell:
+    rate, alike = REPLACED[environment]
+
+    def simulate(rng: np.random.Generator, scale: float) -> list[Combo]:
+        size = routes(ROLLOUTS_A_CHUNK, scale)
+        plan = steadily(
+            np.full(size, rate),
+            np.zeros(size),
+            minutes=ROLLOUT_MINUTES,
+            warm_minutes=ROLLOUT_WARM_MINUTES,
+            alike=np.full(size, alike),
+            stops_at_page=False,
+        )
+        return combos([environment], replaced(plan, rng), size)
+
+    return Cell(_cell_name(environment), ROLLOUT_CHUNKS, simulate)
 
 
 def _rollouts(environment: str) -> Cell:
@@ -171,11 +205,12 @@ def _rollouts(environment: str) -> Cell:
         return combos([environment], beside(_rollout(environment, rng, size), rng), size)
 
     chunks = ROLLOUT_CHUNKS if environment in ROLLOUTS else 2
-    return Cell("rollouts-" + environment.replace(" ", "-").replace("/", "-"), chunks, simulate)
+    return Cell(_cell_name(environment), chunks, simulate)
 
 
 CELLS: Final = [
     Cell("months", 3, _months),
     *(_rollouts(environment) for environment in (*ROLLOUTS, *MORE_ROLLOUTS)),
+    *(_replaced(environment) for environment in REPLACED),
     *(_month_of(name) for name in OTHERS),
 ]

@@ -90,7 +90,7 @@ class Tables:
                 looked = sum(delay is not None for delay in one.look)
                 low, high = (1000 * bound for bound in share_bounds(back, one.runs))
                 yield f"{name:28}{one.runs:9}{back:10}{low:10.2f}-{high:7.2f}{looked:7}"
-                asked = name in nulls.ROLLOUTS
+                asked = name in nulls.ROLLOUTS or name in nulls.REPLACED
                 what = f"{back} false rollbacks in {one.runs} rollouts: {name}"
                 self._ask(what, holds=not asked or back <= one.runs / 1000)
 

@@ -97,6 +97,37 @@ def test_the_same_hour_counts_once_the_table_is_known() -> None:
     assert young.samples[0] == 0
 
 
+def test_an_hour_counts_as_far_as_hours_differ_by_more_than_chance() -> None:
+    """Else each would bring an error of its own, which no window's standard error knows of."""
+    rng = np.random.default_rng(12)
+    hours, count, usual, swing = 24, 1_800, 0.15, 0.014
+    found = {}
+    for name, apart, each in (("alike", 0.0, 1), ("sessions", 0.0, 6), ("apart", swing, 1)):
+        rings = Rings(40)
+        means = usual + apart * math.sqrt(2) * np.sin(2 * np.pi * np.arange(hours) / hours)
+        for row in range(40):
+            rings.learn_by_hour(row)
+            events = rng.binomial(count // each, means).astype(np.float64) * each
+            n = np.full(hours, float(count))
+            columns = [n, events, events, events * events, events * n, n * n]
+            rings.hours_of(row)[:] = np.stack(columns, axis=-1)
+            # Of minutes, which say how values hang together.
+            blocks = rng.binomial(30 // each, usual, 300).astype(np.float64) * each
+            rings.moments[row] = [
+                30 * 300, blocks.sum(), blocks.sum(),
+                (blocks**2).sum(), 30 * blocks.sum(), 900 * 300,
+            ]  # fmt: skip
+        rows = np.arange(40)
+        errors = [own_history(rings, rows, hour, 200).mean - means[hour] for hour in range(hours)]
+        found[name] = float(np.sqrt(np.mean(np.square(errors))))
+    chance = math.sqrt(usual * (1 - usual) / count)
+    # Of the whole it is a fifth, 1 / sqrt(24).
+    assert found["alike"] < 0.45 * chance
+    assert found["sessions"] < 0.45 * math.sqrt(6) * chance
+    # Where they do differ an hour is nearer to its own truth than the whole is, and than alone.
+    assert found["apart"] < chance < swing
+
+
 def baseline(samples: float, mean: float, error: float = 0.0) -> Baseline:
     def column(value: float) -> Floats:
         return np.full(len(Kind), value)

@@ -19,7 +19,7 @@ from tripswitch.detect.kernels import (
     rate_one_sample,
     rate_two_sample,
 )
-from tripswitch.detect.nulls import mirror
+from tripswitch.detect.nulls import events_of
 from tripswitch.windows.rings import Floats
 
 badness = st.floats(0, 1)
@@ -201,11 +201,10 @@ def test_an_empty_arm_says_nothing(empty: str) -> None:
 
 @given(arm)
 def test_mirrored_sums_are_the_sums_of_one_minus_y(values: list[float]) -> None:
-    stats = np.stack([part[0] for part in stats_of(values)])[None, :]
-    turned = mirror(stats, np.array([True]))[0]
-    wanted = [part[0] for part in stats_of([1 - value for value in values])]
-    np.testing.assert_allclose(turned, wanted, atol=1e-12)
-    assert (mirror(stats, np.array([False])) == stats).all()
+    n, s, _ = stats_of(values)
+    _, wanted, _ = stats_of([1 - value for value in values])
+    np.testing.assert_allclose(events_of(n, s, np.array([True])), wanted, atol=1e-12)
+    assert events_of(n, s, np.array([False])) == s
 
 
 @given(trials, trials, probability)
@@ -215,10 +214,10 @@ def test_a_fall_is_a_rise_of_the_mirrored_events(
     fallen = rate_two_sample(
         column(x[0]), column(x[0] - x[1]), column(y[0]), column(y[0] - y[1]), column(1 - rate)
     )
-    stats = np.array([[x[0], x[1], x[1]], [y[0], y[1], y[1]]], dtype=np.float64)
-    turned = mirror(stats, np.array([True, True]))
+    nx, kx, ny, ky = map(column, (*x, *y))
+    is_turned = np.array([True])
     again = rate_two_sample(
-        turned[:1, 0], turned[:1, 1], turned[1:, 0], turned[1:, 1], column(1 - rate)
+        nx, events_of(nx, kx, is_turned), ny, events_of(ny, ky, is_turned), column(1 - rate)
     )
     np.testing.assert_allclose(fallen, again)
 

@@ -147,7 +147,7 @@ def test_the_smallest_window_with_enough_samples_is_chosen() -> None:
     [
         ([reading(0.06, 0.005, 60), reading(0.06, 0.005, 200)], 0),
         # A day is looked at afresh once a day only.
-        ([reading(0.06, 0.0084, 200)] * 4, 3),
+        ([reading(0.06, 0.0105, 200)] * 4, 3),
         ([reading(0.06, 0.0126, 200)] * 4, -1),
         # Over the line, but its own error reaches below 0.7 of it.
         ([reading(0.06, 0.010, 60), reading(0.06, 0.005, 200)], 1),
@@ -175,7 +175,7 @@ def test_the_window_of_a_whole_life_is_sure_sooner() -> None:
 
 
 def test_windows_that_are_looked_at_anew_more_often_have_to_be_surer() -> None:
-    for error, wanted in ((0.007, 0), (0.0075, 2), (0.009, 3), (0.013, -1)):
+    for error, wanted in ((0.007, 0), (0.0075, 1), (0.0095, 2), (0.0105, 3), (0.013, -1)):
         readings = [reading(0.06, error, 200)] * 4
         _, index = sure_window(reads(readings), ONE * 0.05, ONE * 50, NO, NO_WHOLE)
         assert index[0] == wanted

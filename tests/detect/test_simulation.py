@@ -141,6 +141,13 @@ def test_a_chunk_is_simulated_once_and_always_the_same(tmp_path: Path) -> None:
     assert State(tmp_path, 0.5).known(cell, 1) is None
 
 
+def test_null_rollouts_may_take_the_place_of_a_version_at_once() -> None:
+    cell = CELL["rollouts-replaced-200-s"]
+    (found,) = cell.run(0, 0.004)
+    assert (cell.chunks * 500, found.label, found.runs) == (5_000, "replaced 200/s", 2)
+    assert found.rollback == [None, None]
+
+
 def test_the_tables_tell_what_misses() -> None:
     def found(label: str, delay: float | None) -> dict[str, Combo]:
         return {label: Combo(label, [delay] * 20, [delay] * 20, [delay] * 20, 1, 0)}
@@ -155,12 +162,16 @@ def test_the_tables_tell_what_misses() -> None:
     bad = {
         "months": found(nulls.month_label("mix", 3.0), 5.0),
         "rollouts-iid-3-min": found("iid 3/min", 5.0),
+        "rollouts-replaced-3-min": found("replaced 3/min", 5.0),
         "history": found(delays.label(30.0, 0.09), None),
         "start": found(delays.label(30.0, 0.03), 100.0),
     }
     shown = tables.Tables(bad)
     shown.text()
-    for words in ("false pages", "false rollbacks", "missed in 20 of 20", "three points", "27"):
+    for words in (
+        "false pages", "rollouts: iid 3/min", "rollouts: replaced 3/min", "missed in 20 of 20",
+        "three points", "27",
+    ):  # fmt: skip
         assert any(words in miss for miss in shown.misses), words
 
 

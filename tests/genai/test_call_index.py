@@ -40,8 +40,8 @@ def file(index: CallIndex, numbers: Sequence[int], keys: Sequence[list[int]], no
     index.add(
         np.array([key for of_call in keys for key in of_call], np.uint64),
         np.repeat(np.arange(len(keys), dtype=np.int32), [len(of_call) for of_call in keys]),
-        np.array(numbers, np.uint64),
-        np.array(numbers, np.int64) * SECOND_NS,
+        numbers,
+        [number * SECOND_NS for number in numbers],
         [place(number) for number in numbers],
         now_ns,
     )

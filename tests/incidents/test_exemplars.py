@@ -133,7 +133,7 @@ def _one_by_one(kinds: list[Offers]) -> Iterator[tuple[Offers, int]]:
 
 def _held(exemplars: Exemplars) -> list[object]:
     return [
-        (arm, key, bucket.worst, sorted(bucket.tenants.items()))
+        (arm, key, bucket.worst, sorted(bucket.tenants().items()))
         for arm, buckets in exemplars._arms.items()
         for key, bucket in sorted(buckets.items())
     ]

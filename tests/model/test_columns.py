@@ -39,3 +39,12 @@ def test_scores_become_columns_in_their_order() -> None:
         Scope("/b"),
     ]
     assert len(Scores.of([])) == 0
+
+
+@given(st.lists(st.lists(st.integers(0, 4), max_size=6), min_size=1, max_size=5))
+def test_joined_scopes_are_those_of_all_rows(columns: list[list[int]]) -> None:
+    scopes = [[Scope(f"/{number}") for number in numbers] for numbers in columns]
+    joined = ScopeColumn.joined(ScopeColumn.of(rows) for rows in scopes)
+    alike = ScopeColumn.of([scope for rows in scopes for scope in rows])
+    assert joined.distinct == alike.distinct
+    assert joined.codes.tolist() == alike.codes.tolist()

@@ -14,7 +14,7 @@ import numpy as np
 from tripswitch.windows.rings import Floats, Rings, Rows
 
 GUARD_STANDARD_ERRORS: Final = 3.0
-_SHRINK_SAMPLES: Final = 200.0
+_FEWEST_SHRINK_SAMPLES: Final = 200.0
 _MOST_DESIGN_EFFECT: Final = 20.0
 _FEWEST_BLOCKS: Final = 5.0
 
@@ -31,6 +31,16 @@ class Baseline:
     standard_error: Floats
     variance: Floats
     design_effect: Floats
+
+    def at(self, rows: Rows) -> Baseline:
+        """Return the baselines at some positions."""
+        return Baseline(
+            self.samples[rows],
+            self.mean[rows],
+            self.standard_error[rows],
+            self.variance[rows],
+            self.design_effect[rows],
+        )
 
     def guarded_mean(self) -> Floats:
         """Return the mean plus three standard errors, at most 1."""
@@ -68,18 +78,39 @@ def own_history(rings: Rings, rows: Rows, now_hour: int, fewest: int) -> Baselin
     """Return each series' own past: the same hour of day shrunk to the whole, where it is known.
 
     The whole is the hour-of-day table once it holds five times ``fewest`` samples, before that the
-    moments of the last hours, which lag by 15 minutes.
+    moments of the last hours, which lag by 15 minutes. An hour is believed as far as hours differ
+    by more than chance (`_shrink_samples`).
     """
+    base = from_moments(rings.lately(rows))
     whole = rings.learnt(rows)
-    settled = whole[:, 0] >= 5 * fewest
-    chosen = np.where(settled[:, None], whole, rings.moments[rows])
-    base = from_moments(chosen)
-    effect = from_moments(rings.moments[rows]).design_effect
-    hour = rings.learnt_at(rows, now_hour % 24)
-    shrunk = (hour[:, 1] + _SHRINK_SAMPLES * base.mean) / (hour[:, 0] + _SHRINK_SAMPLES)
-    base.mean = np.where(settled, shrunk, base.mean)
-    base.design_effect = effect
+    settled = (whole[:, 0] >= 5 * fewest).nonzero()[0]
+    if len(settled):
+        known = whole[settled]
+        longer = from_moments(known)
+        longer.design_effect = base.design_effect[settled]
+        hour = rings.learnt_at(rows[settled], now_hour % 24)
+        of_whole = _shrink_samples(longer, known[:, 5])
+        base.samples[settled] = longer.samples
+        base.mean[settled] = (hour[:, 1] + of_whole * longer.mean) / (hour[:, 0] + of_whole)
+        base.standard_error[settled] = longer.standard_error
+        base.variance[settled] = longer.variance
     return base
+
+
+def _shrink_samples(base: Baseline, nn: Floats) -> Floats:
+    """Return how many samples at the whole's mean an hour's own are weighed with.
+
+    It is the variance of one sample over that between hours, which is what is left of the blocks'
+    when sampling (with the design effect) is taken off; ``nn`` are the squared counts of the
+    blocks. Where hours do not differ, one of them is the whole seen through less data: taken as it
+    is, its error would move every window's estimate for an hour, and no window's own error knows
+    of it.
+    """
+    noise = base.variance * base.design_effect
+    between = (base.samples * base.standard_error) ** 2 - base.samples * noise
+    # At most so many that the whole alone is left.
+    apart = np.maximum(between / np.maximum(nn, 1.0), 1e-12)
+    return np.asarray(np.maximum(noise / apart, _FEWEST_SHRINK_SAMPLES))
 
 
 def of_version_before(rings: Rings, rows: Rows) -> Baseline:

@@ -20,13 +20,14 @@ from tripswitch.detect.lines import lines_of
 from tripswitch.detect.rollups import Rollups
 from tripswitch.detect.roster import NONE, Roster
 from tripswitch.detect.signals import LEAK_TRACE, RATIOS, Kind, kinds_of
+from tripswitch.detect.steady import ACTIVE_NS, Steady
 from tripswitch.detect.upstreams import Upstreams
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE
 from tripswitch.model.scope import Scope
 from tripswitch.windows.scopes import Measure, ScopeRecord, Scopes
 
-_ACTIVE_NS: Final = NS_PER_HOUR
 _PREVIOUS_LASTS_NS: Final = 48 * NS_PER_HOUR
+_NO_ROWS: Final[list[int]] = []
 
 
 class Comparisons:
@@ -41,7 +42,10 @@ class Comparisons:
         self.rollups = Rollups(scopes, roster, self)
         self.measured_minute = -1
         self.watching_since_ns = 0
+        self._traffic = Traffic(scopes)
         self._compared: dict[Scope, tuple[ScopeRecord | None, int, int]] = {}
+        self._steady: Steady | None = None
+        self._stood: dict[Scope, tuple[list[int], int, bool]] = {}
 
     @property
     def incident_families(self) -> set[Scope]:
@@ -98,19 +102,44 @@ class Comparisons:
 
     def refresh(self, now_ns: int, detect: Detect) -> None:
         """Choose controls, versions before and yardsticks anew."""
-        traffic = Traffic(self.scopes)
-        for family in self.families.values():
-            self._refresh_family(family, traffic, now_ns, detect)
+        self.roster.revision += 1
+        traffic = self._traffic
+        traffic.read()
+        self._choose(traffic, now_ns, detect)
         # New rows make a refresh between minutes too; what has to last is counted by the minute.
         minute = now_ns // NS_PER_MINUTE
         if minute != self.measured_minute:
             self.measured_minute = minute
             self.yardsticks.refresh(self.families.values(), traffic, now_ns, detect)
 
+    def _choose(self, traffic: Traffic, now_ns: int, detect: Detect) -> None:
+        """Choose what every family is compared with, but of those that nothing changed for."""
+        steady, same = self._steady, set[int]()
+        if steady is not None and steady.holds(self.scopes.revision, detect):
+            changed = steady.changed(traffic, now_ns)
+            same = steady.families() - changed
+            # The others are noted anew at the next minute.
+            steady = None if changed else steady
+        else:
+            steady = None
+        if steady is None:
+            steady = Steady(self.scopes.revision, detect)
+        for family in self.families.values():
+            if id(family) in same:
+                continue
+            candidates = Candidates(family, traffic)
+            is_same = self._refresh_family(family, candidates, now_ns, detect)
+            if is_same and candidates.is_by_name:
+                steady.note(family, candidates)
+        steady.begin(now_ns)
+        self._steady = steady
+
     def forget(self, scope: Scope) -> None:
         """Drop a scope that made way."""
+        self._steady = None
         self.roster.drop_scope(scope)
         self._compared.pop(scope, None)
+        self._stood.pop(scope, None)
         family = self.families.get(scope.family())
         if family is not None:
             family.forget(scope)
@@ -118,19 +147,27 @@ class Comparisons:
                 del self.families[family.scope]
 
     def _refresh_family(
-        self, family: Family, traffic: Traffic, now_ns: int, detect: Detect
-    ) -> None:
-        candidates = Candidates(family, traffic)
+        self, family: Family, candidates: Candidates, now_ns: int, detect: Detect
+    ) -> bool:
+        """Choose anew in one family; return whether all stayed, and will as long as this does."""
+        is_same = True
         for arm in _active(family.arms.values(), now_ns):
             leaves = list(_active(family.leaves.get(arm.scope, {}).values(), now_ns))
             for record in (arm, *leaves):
-                rows = self.roster.by_scope.get(record.scope, [])
+                rows = self.roster.by_scope.get(record.scope, _NO_ROWS)
                 # With one model behind an arm its only leaf is the arm itself.
                 is_judged = record is arm or len(leaves) > 1
-                for row in rows:
-                    self.roster.judged[row] = is_judged
+                self._stand(record, rows, is_judged=is_judged)
                 if is_judged and rows:
-                    self._compare(family, candidates, record, rows, now_ns, detect)
+                    is_same &= self._compare(family, candidates, record, rows, now_ns, detect)
+        return is_same
+
+    def _stand(self, record: ScopeRecord, rows: list[int], *, is_judged: bool) -> None:
+        """Have the rows of a scope judged or not, where that is not so already."""
+        known = self._stood.get(record.scope)
+        if known is None or known[0] is not rows or known[1:] != (len(rows), is_judged):
+            self.roster.judged[rows] = is_judged
+            self._stood[record.scope] = (rows, len(rows), is_judged)
 
     def _compare(
         self,
@@ -140,10 +177,12 @@ class Comparisons:
         rows: list[int],
         now_ns: int,
         detect: Detect,
-    ) -> None:
+    ) -> bool:
         control = control_of(candidates, record, detect.control_cohorts)
         if self._is_as_before(record, control, rows):
-            return
+            if control is None:
+                self._compare_alone(family, record, rows, now_ns)
+            return control is not None or record.found_running
         held = self.roster.control[rows].tolist()
         for row, series_before in zip(rows, held, strict=True):
             series = NONE
@@ -156,8 +195,17 @@ class Comparisons:
         if control is not None:
             self.roster.previous_samples[rows] = 0.0
             self._compared[record.scope] = (control, len(control.series), len(rows))
+            return False
+        self._compared[record.scope] = (None, 0, len(rows))
+        self._compare_alone(family, record, rows, now_ns)
+        return False
+
+    def _compare_alone(
+        self, family: Family, record: ScopeRecord, rows: list[int], now_ns: int
+    ) -> None:
+        """Compare a scope without a control with the version before it, where it may have one."""
+        if record.found_running:
             return
-        self._compared.pop(record.scope, None)
         is_young = now_ns - record.first_seen_ns <= _PREVIOUS_LASTS_NS
         is_known = bool(np.all(self.roster.previous_samples[rows]))
         before = version_before(family, record) if is_young and not is_known else None
@@ -168,9 +216,9 @@ class Comparisons:
     ) -> bool:
         """Return whether all of a scope is compared with the very control it was before."""
         known = self._compared.get(record.scope)
-        if known is None or control is None or known[0] is not control:
+        if known is None or known[0] is not control:
             return False
-        return known[1:] == (len(control.series), len(rows))
+        return known[1:] == (0 if control is None else len(control.series), len(rows))
 
     def compare_before(self, record: ScopeRecord, before: ScopeRecord | None, now_ns: int) -> None:
         """Compare a young version with the one ``before`` it, as far as that is not done yet."""
@@ -244,4 +292,4 @@ class Comparisons:
 
 
 def _active(records: Iterable[ScopeRecord], now_ns: int) -> Iterable[ScopeRecord]:
-    return (record for record in records if now_ns - record.last_seen_ns <= _ACTIVE_NS)
+    return (record for record in records if now_ns - record.last_seen_ns <= ACTIVE_NS)

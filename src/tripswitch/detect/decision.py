@@ -29,12 +29,11 @@ from tripswitch.detect.point_rule import (
     Reading,
     Reference,
     choose_window,
-    read_means,
-    read_ratios,
     sure_window,
     whole_window,
 )
-from tripswitch.detect.roster import NONE, Roster
+from tripswitch.detect.reader import Reader
+from tripswitch.detect.roster import DETECTORS, NONE, Roster
 from tripswitch.detect.signals import Rule, among, rules_of
 from tripswitch.model.clocktext import NS_PER_MINUTE
 from tripswitch.windows.rings import Floats, Rows
@@ -74,6 +73,61 @@ class Decision:
 
 
 @dataclass(slots=True)
+class Terms:
+    """What the rows are decided by, for as long as they and their references stay what they are.
+
+    ``page`` and ``look`` are places in the evidence of all detectors, of the evidence that may
+    page and of that which may ask for a look; ``rare`` are the positions of what must be rare and
+    has a control, ``rare_control`` the places of its evidence against that.
+    """
+
+    rows: Rows
+    base: Baseline
+    reader: Reader
+    fewest: Floats
+    fewest_events: Floats
+    line_look: Floats
+    is_control: Flags
+    by_control: Flags
+    is_previous: Flags
+    is_comparable: Flags
+    page: Rows
+    look: Rows
+    rare: Rows
+    rare_control: Rows
+
+    @classmethod
+    def of(cls, judge: Judge, rows: Rows, base: Baseline, detect: Detect) -> Terms:
+        """Return the terms of all ``rows``, with the baseline of each."""
+        roster = judge.roster
+        is_control, is_absolute = roster.control[rows] != NONE, roster.is_absolute[rows]
+        # What must be rare pages by itself; its control is blamed only where it is proven better.
+        by_control = is_control & ~is_absolute
+        rare = (is_control & is_absolute).nonzero()[0]
+        page_control, page_own, look_control, look_own = (
+            rows + DETECTORS.index(name) * len(roster.kind)
+            for name in ("page_control", "page_own", "look_control", "look_own")
+        )
+        return cls(
+            rows=rows,
+            base=base,
+            reader=reader_of(judge, rows, base, detect),
+            fewest=roster.fewest[rows],
+            # What is rare is looked for until there are events enough.
+            fewest_events=np.where(is_absolute, roster.fewest_events[rows], 0.0),
+            line_look=roster.line_look[rows],
+            is_control=is_control,
+            by_control=by_control,
+            is_previous=judge.has_previous(rows, detect) & ~is_absolute,
+            is_comparable=(is_control | (base.samples > 0) | is_absolute) & roster.judged[rows],
+            page=np.where(by_control, page_control, page_own),
+            look=np.where(by_control, look_control, look_own),
+            rare=rare,
+            rare_control=page_control[rare],
+        )
+
+
+@dataclass(slots=True)
 class _Seen:
     """What is seen of every row at one tick; arrays as long as ``rows``."""
 
@@ -94,42 +148,30 @@ class _Seen:
         return np.asarray(samples & (roster.mirrored[rows] | events))
 
 
-def decide(
-    judge: Judge, rows: Rows, base: Baseline, detect: Detect, *, minute_crossed: bool
-) -> Decision:
-    """Decide every row of ``rows``; at minute boundaries also count how long lines were held.
+def decide(judge: Judge, terms: Terms, detect: Detect, *, minute_crossed: bool) -> Decision:
+    """Decide every row of ``terms``; at minute boundaries also count how long lines were held.
 
-    ``base`` is the baseline of each. Most rows have no evidence, and then nothing more is read.
+    Most rows have no evidence, and then nothing more is read.
     """
-    roster = judge.roster
-    is_control = roster.control[rows] != NONE
-    is_absolute = roster.is_absolute[rows]
-    comparable = (is_control | (base.samples > 0) | is_absolute) & roster.judged[rows]
-    read = reader_of(judge, rows, base, detect)
-    # What is rare is looked for until there are events enough.
-    fewest_events = np.where(is_absolute, roster.fewest_events[rows], 0.0)
+    roster, rows, read = judge.roster, terms.rows, terms.reader
     chosen, window = choose_window(
-        read, roster.fewest[rows], is_control & ~is_absolute, fewest_events
+        read, terms.fewest, terms.by_control, terms.fewest_events, read.several
     )
-    readable = comparable & (window >= 0)
+    readable = terms.is_comparable & (window >= 0)
     estimate = np.where(readable, chosen.estimate, 0.0)
     if minute_crossed:
-        recent = read("5m", np.arange(len(rows)))
-        _count_minutes(judge, rows, readable, estimate, recent)
+        _count_minutes(judge, rows, readable, estimate, read("5m", np.arange(len(rows))))
 
-    names = ("page_control", "page_own", "look_control", "look_own")
-    page_control, page_own, look_control, look_own = (
-        roster.detectors[name].evidence(rows) for name in names
-    )
-    # What must be rare pages by itself; its control is blamed only where it is proven better.
-    is_blamed = is_control & (~is_absolute | (page_control >= 1))
-    by_control = is_control & ~is_absolute
-    page_evidence = np.where(by_control, page_control, page_own)
-    look_evidence = np.where(by_control, look_control, look_own)
-    seen = _Seen(judge, detect, rows, read, chosen, window, is_control, page_evidence)
+    page_evidence = roster.evidence.evidence(terms.page)
+    look_evidence = roster.evidence.evidence(terms.look)
+    is_blamed = terms.by_control
+    if len(terms.rare):
+        is_blamed = is_blamed.copy()
+        is_blamed[terms.rare] = roster.evidence.evidence(terms.rare_control) >= 1
+    seen = _Seen(judge, detect, rows, read, chosen, window, terms.is_control, page_evidence)
     level = np.full(len(rows), NOTHING)
     evidence = page_evidence.copy()
-    curious = (readable & (look_evidence >= 1) & (estimate >= roster.line_look[rows])).nonzero()[0]
+    curious = (readable & (look_evidence >= 1) & (estimate >= terms.line_look)).nonzero()[0]
     if len(curious):
         looked = curious[_look(seen, curious)]
         level[looked] = LOOK
@@ -145,8 +187,8 @@ def decide(
         window=window,
         evidence=evidence,
         is_control=is_blamed,
-        is_previous=judge.has_previous(rows, detect) & ~is_absolute,
-        is_comparable=comparable,
+        is_previous=terms.is_previous,
+        is_comparable=terms.is_comparable,
     )
 
 
@@ -216,36 +258,30 @@ def whole_windows(judge: Judge, rows: Rows) -> Rows:
     return np.where(roster.seen_start[rows], whole_window(np.array(ages, dtype=np.int64)), NONE)
 
 
-def reader_of(judge: Judge, rows: Rows, base: Baseline, detect: Detect) -> Read:
+def reader_of(judge: Judge, rows: Rows, base: Baseline, detect: Detect) -> Reader:
     """Return what reads a window for some of ``rows``, by their positions."""
-    roster, rings = judge.roster, judge.scopes.rings
-    series, mirrored, control = roster.series[rows], roster.mirrored[rows], roster.control[rows]
+    roster = judge.roster
+    control = roster.control[rows]
     control_effect = judge.control_effect if len(judge.control_effect) == len(rows) else 1.0
-    effect = np.where(control != NONE, control_effect, base.design_effect)
-    means = Reference(control, base.mean, base.standard_error, base.samples)
     ratio, ratio_error = judge.ratio_baseline(rows, detect)
-    ratios = Reference(control, ratio, ratio_error, base.samples)
-    is_ratio = _IS_RATIO[rules_of(roster.kind[rows])]
-
-    def read(window: str, at: Rows) -> Reading:
-        reading = read_means(rings, window, series[at], means.at(at), mirrored[at], effect[at])
-        spent = is_ratio[at].nonzero()[0]
-        if len(spent):
-            of_spent = at[spent]
-            chosen = rows[of_spent]
-            by_success = read_ratios(
-                rings,
-                window,
-                np.maximum(roster.raw[chosen], 0),
-                np.maximum(roster.of_success[chosen], 0),
-                roster.control_raw[chosen],
-                roster.control_of_success[chosen],
-                ratios.at(of_spent),
+    return Reader(
+        judge.scopes.rings,
+        series=roster.series[rows],
+        means=Reference(control, base.mean, base.standard_error, base.samples),
+        mirrored=roster.mirrored[rows],
+        effect=np.where(control != NONE, control_effect, base.design_effect),
+        is_ratio=_IS_RATIO[rules_of(roster.kind[rows])],
+        of_ratios=tuple(
+            column[rows]
+            for column in (
+                roster.raw,
+                roster.of_success,
+                roster.control_raw,
+                roster.control_of_success,
             )
-            reading.put(spent, by_success)
-        return reading
-
-    return read
+        ),
+        ratios=Reference(control, ratio, ratio_error, base.samples),
+    )
 
 
 def _count_minutes(

@@ -17,7 +17,8 @@ Source: Shin, Ramdas, Rinaldo, *E-detectors* (NEJSDS 2023).
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,9 @@ from tripswitch.windows.rings import Floats, Rows
 MINUTES_A_MONTH: Final = 43_200
 _CEILING: Final = 1e12
 _LOWEST_INCREMENT: Final = -700.0
+# Rows stepped at a time, so that what is between two arrays stays in the cache.
+_BLOCK: Final = 4096
+_WIDE: Final = np.dtype((np.void, 8 * BETS))
 
 
 class EDetector:
@@ -44,24 +48,51 @@ class EDetector:
     )
 
     def __init__(self) -> None:
-        self.bets: Floats = np.zeros((0, BETS))
-        self._minute_sum: Floats = np.zeros((0, BETS))
-        self._minute_low: Floats = np.zeros((0, BETS))
-        self._applied: Floats = np.zeros((0, BETS))
-        self._path: Floats = np.zeros((0, BETS))
-        self._path_minimum: Floats = np.zeros((0, BETS))
-        self._path_minimum_ns: npt.NDArray[np.int64] = np.zeros((0, BETS), dtype=np.int64)
+        self.bets: Floats
+        self._minute_sum: Floats
+        self._minute_low: Floats
+        self._applied: Floats
+        self._path: Floats
+        self._path_minimum: Floats
+        self._path_minimum_ns: npt.NDArray[np.int64]
+        self.hold({name: self._none(name, 0) for name in self._COLUMNS})
+
+    @classmethod
+    def side_by_side(cls, parts: Sequence[EDetector], rows: int) -> EDetector:
+        """Return one that holds ``parts`` one after the other, each grown to ``rows`` rows.
+
+        Both see the same arrays: what is stepped in the whole is stepped in the part.
+        """
+        whole = cls()
+        whole.reserve(len(parts) * rows)
+        for number, part in enumerate(parts):
+            columns = {}
+            for name in cls._COLUMNS:
+                old = getattr(part, name)
+                columns[name] = getattr(whole, name)[number * rows : (number + 1) * rows]
+                columns[name][: len(old)] = old
+            part.hold(columns)
+        return whole
 
     def reserve(self, rows: int) -> None:
         """Grow to at least ``rows`` rows."""
         if rows <= len(self.bets):
             return
-        size = max(rows, 2 * len(self.bets), 64)
-        for name in self._COLUMNS:
+        grown = {name: self._none(name, rows) for name in self._COLUMNS}
+        for name, column in grown.items():
             old = getattr(self, name)
-            grown = np.zeros((size, BETS), dtype=old.dtype)
-            grown[: len(old)] = old
-            setattr(self, name, grown)
+            column[: len(old)] = old
+        self.hold(grown)
+
+    def _none(self, name: str, rows: int) -> Any:
+        return np.zeros((rows, BETS), dtype=np.int64 if name.endswith("_ns") else np.float64)
+
+    def hold(self, columns: dict[str, Any]) -> None:
+        """Have ``columns`` for its arrays, by their names."""
+        for name, column in columns.items():
+            setattr(self, name, column)
+        # The bets of a row are written at once, which is some times faster than one by one.
+        self._wide = {name: column.view(_WIDE).reshape(-1) for name, column in columns.items()}
 
     def start(self, row: int, budget: float, now_ns: int) -> None:
         """Begin anew at ``row`` with a start budget (0 for a scope found running)."""
@@ -84,22 +115,39 @@ class EDetector:
 
         ``inject`` and ``cap`` are per minute and per row; ``tick_minutes`` is the tick's length.
         """
-        # Taking is some times faster than indexing with rows.
-        summed = self._minute_sum.take(rows, axis=0) + increments
-        lowest = np.minimum(self._minute_low.take(rows, axis=0), summed)
-        self._minute_sum[rows], self._minute_low[rows] = summed, lowest
-        allowed = np.minimum(summed, lowest + cap[:, None])
-        gain = np.maximum(allowed - self._applied.take(rows, axis=0), _LOWEST_INCREMENT)
-        self._applied[rows] = allowed
-        fed = self.bets.take(rows, axis=0) + (inject * tick_minutes)[:, None]
-        self.bets[rows] = np.minimum(fed * np.exp(gain), _CEILING)
-        path = self._path.take(rows, axis=0) + gain
-        lowest_path = self._path_minimum.take(rows, axis=0)
+        fed = inject * tick_minutes
+        for first in range(0, len(rows), _BLOCK):
+            some = slice(first, first + _BLOCK)
+            self._step(rows[some], increments[some], fed[some, None], cap[some, None], now_ns)
+
+    def _step(self, rows: Rows, increments: Floats, fed: Floats, cap: Floats, now_ns: int) -> None:
+        # Taking is some times faster than indexing with rows, and putting than assigning to them.
+        summed = self._minute_sum.take(rows, axis=0)
+        summed += increments
+        self._put("_minute_sum", rows, summed)
+        lowest = self._minute_low.take(rows, axis=0)
+        np.minimum(lowest, summed, out=lowest)
+        self._put("_minute_low", rows, lowest)
+        lowest += cap
+        allowed = np.minimum(summed, lowest, out=summed)
+        gain = allowed - self._applied.take(rows, axis=0)
+        np.maximum(gain, _LOWEST_INCREMENT, out=gain)
+        self._put("_applied", rows, allowed)
+        bets = self.bets.take(rows, axis=0)
+        bets += fed
+        bets *= np.exp(gain)
+        self._put("bets", rows, np.minimum(bets, _CEILING, out=bets))
+        path = self._path.take(rows, axis=0)
+        path += gain
+        self._put("_path", rows, path)
+        lowest = self._path_minimum.take(rows, axis=0)
         since_ns = self._path_minimum_ns.take(rows, axis=0)
-        since_ns[path <= lowest_path] = now_ns
-        self._path[rows] = path
-        self._path_minimum[rows] = np.minimum(path, lowest_path)
-        self._path_minimum_ns[rows] = since_ns
+        np.copyto(since_ns, now_ns, where=path <= lowest)
+        self._put("_path_minimum_ns", rows, since_ns)
+        self._put("_path_minimum", rows, np.minimum(path, lowest, out=lowest))
+
+    def _put(self, name: str, rows: Rows, values: Floats | npt.NDArray[np.int64]) -> None:
+        self._wide[name].put(rows, values.view(_WIDE))
 
     def close_minute(self) -> None:
         """Let the cap's minute end."""

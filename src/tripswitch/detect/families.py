@@ -11,10 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from tripswitch.detect.signals import CALLS
 from tripswitch.detect.yardsticks import Yardstick
 from tripswitch.model.scope import Scope
+from tripswitch.windows.rings import Floats, Rows
 from tripswitch.windows.scopes import Measure, ScopeRecord, Scopes
 
 _SERVING_SHARE = 0.2
@@ -75,16 +77,31 @@ class Traffic:
     """How many calls every scope had, read from the rings once for all of them."""
 
     def __init__(self, scopes: Scopes) -> None:
-        known = [
-            (record.id, row)
-            for record in scopes.records.values()
-            if (row := record.series.get(CALLS)) is not None
-        ]
-        ids, rows = np.array(known, dtype=np.int64).reshape(-1, 2).T
+        self._scopes = scopes
+        self._revision = -1
+        self._ids: Rows = np.zeros(0, dtype=np.int64)
+        self._rows: Rows = np.zeros(0, dtype=np.int64)
         self._calls: dict[str, list[float]] = {}
+        self.columns: dict[str, Floats] = {}
+        """By window the calls of each scope by its id."""
+        self.read()
+
+    def read(self) -> None:
+        """Take what the rings hold now; they are read as one is made, too."""
+        scopes = self._scopes
+        if scopes.revision != self._revision:
+            self._revision = scopes.revision
+            known = [
+                (record.id, row)
+                for record in scopes.records.values()
+                if (row := record.series.get(CALLS)) is not None
+            ]
+            self._ids, self._rows = np.array(known, dtype=np.int64).reshape(-1, 2).T.copy()
+        size = scopes.ids
         for window in ("5m", "1h", "6h"):
-            calls = np.zeros(int(ids.max()) + 1 if len(ids) else 0)
-            calls[ids] = scopes.rings.window(rows, window)[:, 0]
+            calls = np.zeros(size)
+            calls[self._ids] = scopes.rings.counts(self._rows, window)
+            self.columns[window] = calls
             # It is read one by one, which is quicker in a list.
             self._calls[window] = calls.tolist()
 
@@ -97,23 +114,46 @@ class Traffic:
 class Candidates:
     """Who may be a control in one family at one moment, found once for all its arms.
 
-    ``cohorts`` are the cohorts seen by their lower-case name; ``serving`` the arms and leaves with
-    calls in the last five minutes, by model and provider, the longest there first.
+    ``cohorts`` are the cohorts seen by their lower-case name; those that are `serving` had calls in
+    the last five minutes, and the longest there are first.
     """
 
     def __init__(self, family: Family, traffic: Traffic) -> None:
         self.traffic = traffic
+        self.family = family
         self.references = family.references
         self.cohorts = {
             (reference.scope.cohort or "").lower(): reference.scope.cohort
             for reference in family.references.values()
         }
-        self.serving: dict[tuple[str | None, str | None], list[ScopeRecord]] = {}
-        for record in _all_of(family):
-            if traffic.calls(record, "5m") > 0:
-                self.serving.setdefault(_width(record.scope), []).append(record)
-        for records in self.serving.values():
-            records.sort(key=lambda one: (one.first_seen_ns, -traffic.calls(one, "1h"), -one.id))
+        self.asked: list[tuple[int, int, bool]] = []
+        self._serving: dict[tuple[str | None, str | None], list[ScopeRecord]] | None = None
+
+    @property
+    def is_by_name(self) -> bool:
+        """Return whether named cohorts alone decided, and `asked` is all that was asked."""
+        return self._serving is None
+
+    def serves_beside(self, control: ScopeRecord, record: ScopeRecord) -> bool:
+        """Return whether a named ``control`` serves, with calls enough beside ``record``."""
+        calls = self.traffic.calls
+        enough = _NAMED_SHARE * calls(record, "1h")
+        serves = calls(control, "5m") > 0 and calls(control, "1h") >= enough
+        self.asked.append((control.id, record.id, serves))
+        return serves
+
+    def serving(self, width: tuple[str | None, str | None]) -> Sequence[ScopeRecord]:
+        """Return the arms and leaves of one model and provider that serve."""
+        if self._serving is None:
+            # Where a cohort is named the control, nobody asks.
+            self._serving = {}
+            calls = self.traffic.calls
+            for record in _all_of(self.family):
+                if calls(record, "5m") > 0:
+                    self._serving.setdefault(_width(record.scope), []).append(record)
+            for records in self._serving.values():
+                records.sort(key=lambda one: (one.first_seen_ns, -calls(one, "1h"), -one.id))
+        return self._serving.get(width, ())
 
 
 def control_of(
@@ -131,14 +171,17 @@ def control_of(
             scope.route, scope.prompt_name, None, cohort, scope.request_model, scope.provider
         )
         control = candidates.references.get(beside)
-        if control is not None and _serves_beside(control, record, candidates.traffic):
+        if control is not None and candidates.serves_beside(control, record):
             return control
     return _older_arm_beside(candidates, record)
 
 
-def _serves_beside(control: ScopeRecord, record: ScopeRecord, traffic: Traffic) -> bool:
-    enough = _NAMED_SHARE * traffic.calls(record, "1h")
-    return traffic.calls(control, "5m") > 0 and traffic.calls(control, "1h") >= enough
+def serve_beside(traffic: Traffic, control: Rows, record: Rows) -> npt.NDArray[np.bool_]:
+    """Return what `Candidates.serves_beside` does of many pairs, by the ids of their records."""
+    lately, hour = traffic.columns["5m"], traffic.columns["1h"]
+    return np.asarray(
+        (lately[control] > 0) & (hour[control] >= _NAMED_SHARE * hour[record]), dtype=np.bool_
+    )
 
 
 def version_before(family: Family, record: ScopeRecord) -> ScopeRecord | None:
@@ -170,7 +213,7 @@ def serving_version(family: Family, scopes: Scopes, population: Scope) -> str | 
 def _older_arm_beside(candidates: Candidates, record: ScopeRecord) -> ScopeRecord | None:
     scope, traffic = record.scope, candidates.traffic
     own_recent, own_hour = traffic.calls(record, "5m"), traffic.calls(record, "1h")
-    for other in candidates.serving.get(_width(scope), ()):
+    for other in candidates.serving(_width(scope)):
         if other.first_seen_ns >= record.first_seen_ns:
             break
         if (other.scope.prompt_version, other.scope.cohort) == (scope.prompt_version, scope.cohort):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -10,8 +11,16 @@ import numpy as np
 from tripswitch.config.detect_sections import Detect, Signals
 from tripswitch.detect.families import Family, Traffic
 from tripswitch.detect.roster import SUSPICIOUS, Roster
-from tripswitch.detect.signals import COST, SLOW, TOKENS, TTFT, kinds_of, tool_measures
-from tripswitch.detect.yardsticks import Measured, Wanted, has_moved, measure
+from tripswitch.detect.signals import COST, RATIOS, SLOW, TOKENS, TTFT, kinds_of, tool_measures
+from tripswitch.detect.yardsticks import (
+    Measured,
+    Wanted,
+    Yardstick,
+    has_moved,
+    measure,
+    place_of,
+    unsettled,
+)
 from tripswitch.model.scope import Scope
 from tripswitch.windows.scopes import Measure, ScopeRecord, Scopes
 
@@ -21,6 +30,70 @@ _SETTLED_VALUES: Final = 1000.0
 _MOVED_MINUTES: Final = 60
 
 
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """The yardsticks that a family wants, and what they hang on."""
+
+    family: Family
+    reference: ScopeRecord
+    lines: Signals
+    tools: int
+    known: list[Yardstick]
+    moving: bool
+    wanted: list[Wanted]
+
+    def holds(
+        self,
+        family: Family,
+        reference: ScopeRecord,
+        lines: Signals,
+        known: list[Yardstick],
+        *,
+        moving: bool,
+    ) -> bool:
+        """Return whether nothing that it hangs on is another now."""
+        return (
+            self.family is family
+            and self.reference is reference
+            and self.lines is lines
+            and self.tools == len(reference.tools)
+            and self.moving == moving
+            and self.known == known
+        )
+
+
+class _Table:
+    """All yardsticks that are wanted, as columns."""
+
+    def __init__(self, asked: list[_Asked]) -> None:
+        self._asked = asked
+        self.owners = [one.family for one in asked for _ in one.wanted]
+        self.wanted = [item for one in asked for item in one.wanted]
+        known = [
+            None if one.moving else one.family.yardsticks.get(item.measure)
+            for one in asked
+            for item in one.wanted
+        ]
+        self._limits = np.array([np.nan if one is None else one.limit for one in known])
+        multiples = [1.0 if item.measure in RATIOS else item.multiple for item in self.wanted]
+        self._multiples = np.array(multiples)
+        places: dict[str, list[tuple[int, int]]] = {}
+        for position, item in enumerate(self.wanted):
+            name, row = place_of(item)
+            if row >= 0:
+                places.setdefault(name, []).append((position, row))
+        self._places = {name: tuple(np.array(pairs).T) for name, pairs in places.items()}
+
+    def is_of(self, asked: list[_Asked]) -> bool:
+        """Return whether these, and no others, are wanted."""
+        return self._asked == asked
+
+    def unsettled(self, scopes: Scopes) -> list[int]:
+        """Return the positions of those that are not known, or may have moved."""
+        found: list[int] = unsettled(scopes, self._places, self._multiples, self._limits).tolist()
+        return found
+
+
 class FamilyYardsticks:
     """Fixes and moves yardsticks; families with an incident keep theirs as they are."""
 
@@ -28,26 +101,60 @@ class FamilyYardsticks:
         self.scopes = scopes
         self.roster = roster
         self.incident_families: set[Scope] = set()
+        self._asked: dict[int, _Asked] = {}
+        self._table: _Table | None = None
+        self._named: dict[int, tuple[Family, int, Detect, ScopeRecord | None]] = {}
 
     def refresh(
         self, families: Iterable[Family], traffic: Traffic, now_ns: int, detect: Detect
     ) -> None:
         """Fix or move the yardsticks of every family that has no incident; once a minute."""
-        owners: list[Family] = []
-        wanted: list[Wanted] = []
+        asked: list[_Asked] = []
         for family in families:
             if family.scope in self.incident_families:
                 continue
-            reference = _reference_of(family, traffic, detect)
+            reference = self._reference_of(family, traffic, detect)
             if reference is not None:
-                lines = detect.for_route(family.scope.route)
-                of_family = list(_wanted(reference, lines))
-                wanted += of_family
-                owners += [family] * len(of_family)
+                asked.append(self._ask(family, reference, detect.for_route(family.scope.route)))
+        # As long as nobody asks for anything else, what is looked up is the same.
+        if self._table is None or not self._table.is_of(asked):
+            self._table = _Table(asked)
+            self._asked = {id(one.family): one for one in asked}
+            self._named = {key: self._named[key] for key in self._asked}
+        table = self._table
+        at = table.unsettled(self.scopes)
+        wanted = [table.wanted[position] for position in at]
         measured = measure(self.scopes, wanted, detect.min_baseline)
-        for family, item, found in zip(owners, wanted, measured, strict=True):
+        for position, item, found in zip(at, wanted, measured, strict=True):
             if found is not None:
-                self._move(family, item.measure, found, now_ns)
+                self._move(table.owners[position], item.measure, found, now_ns)
+
+    def _reference_of(self, family: Family, traffic: Traffic, detect: Detect) -> ScopeRecord | None:
+        """Return the control population, else the arm with the most traffic of the last hours."""
+        revision, known = self.scopes.revision, self._named.get(id(family))
+        # Without a new scope the populations are the same.
+        if not (
+            known is not None and known[0] is family and known[1] == revision and known[2] is detect
+        ):
+            named = _named_control(family, detect)
+            known = self._named[id(family)] = (family, revision, detect, named)
+        return known[3] or max(
+            family.arms.values(),
+            key=lambda arm: (traffic.calls(arm, "6h"), -arm.first_seen_ns, -arm.id),
+            default=None,
+        )
+
+    def _ask(self, family: Family, reference: ScopeRecord, lines: Signals) -> _Asked:
+        """Return what a family wants now, the same as the last time where that still holds."""
+        before = self._asked.get(id(family))
+        known = list(family.yardsticks.values())
+        # One that seemed to move is looked at again, for its minutes are counted.
+        moving = bool(family.moved_minutes)
+        if before is not None and before.holds(family, reference, lines, known, moving=moving):
+            return before
+        wanted = list(_wanted(reference, lines))
+        tools = len(reference.tools)
+        return _Asked(family, reference, lines, tools, known, moving=moving, wanted=wanted)
 
     def _move(self, family: Family, measure_: Measure, found: Measured, now_ns: int) -> None:
         known = family.yardsticks.get(measure_)
@@ -103,8 +210,8 @@ def _wanted(reference: ScopeRecord, lines: Signals) -> Iterable[Wanted]:
         yield Wanted(reference, tool_measures(tool)[1], lines.tool_latency.page_multiple)
 
 
-def _reference_of(family: Family, traffic: Traffic, detect: Detect) -> ScopeRecord | None:
-    """Return the control population, else the arm with the most traffic of the last hours."""
+def _named_control(family: Family, detect: Detect) -> ScopeRecord | None:
+    """Return the population of the first cohort that is named the control and was seen."""
     populations: dict[str, ScopeRecord] = {}
     for scope, record in family.references.items():
         if scope.request_model is None and scope.provider is None:
@@ -112,8 +219,4 @@ def _reference_of(family: Family, traffic: Traffic, detect: Detect) -> ScopeReco
     for name in detect.control_cohorts:
         if name.lower() in populations:
             return populations[name.lower()]
-    return max(
-        family.arms.values(),
-        key=lambda arm: (traffic.calls(arm, "6h"), -arm.first_seen_ns, -arm.id),
-        default=None,
-    )
+    return None

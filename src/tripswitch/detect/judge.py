@@ -8,26 +8,19 @@ past otherwise. A tick is a fixed number of array operations over all rows of th
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 import numpy.typing as npt
 
 from tripswitch.config.detect_sections import Detect
 from tripswitch.detect.baseline import Baseline, from_moments, own_history, ratio_of
 from tripswitch.detect.comparison import Comparisons
-from tripswitch.detect.decision import NOTHING, PAGE, Decision, decide
-from tripswitch.detect.evidence import MINUTES_A_MONTH
-from tripswitch.detect.nulls import against_baseline, against_control, mirror, null_means
+from tripswitch.detect.decision import NOTHING, PAGE, Decision, Terms, decide
 from tripswitch.detect.point_rule import WINDOWS
 from tripswitch.detect.roster import NONE, SUSPICIOUS, Roster
-from tripswitch.detect.signals import Rule, among, rules_of
-from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
-from tripswitch.windows.rings import STRATA, Floats, Rows
+from tripswitch.detect.weighing import OWN, PREVIOUS, Weighing
+from tripswitch.model.clocktext import NS_PER_HOUR
+from tripswitch.windows.rings import Floats, Rows, by_slot
 from tripswitch.windows.scopes import Scopes
-
-_CONTROL_MEMORY: Final = 5000.0
-_IS_LEAKS: Final = among(Rule.LEAKS)
 
 
 class Judge:
@@ -42,6 +35,9 @@ class Judge:
         self.own_ratio_error: Floats = np.zeros(0)
         self.control_effect: Floats = np.zeros(0)
         self.incident_rows: set[int] = set()
+        self._terms: Terms | None = None
+        self._weighing: Weighing | None = None
+        self._terms_from: tuple[int, Baseline, Detect] | None = None
 
     def tick(
         self, now_ns: int, detect: Detect, *, minute_crossed: bool, is_lossy: bool
@@ -59,25 +55,40 @@ class Judge:
         rollups.feed(fresh)
         if minute_crossed or len(self.own.samples) != len(rows):
             self._refresh(rows, now_ns, detect)
-        base = self.baseline(rows, detect)
+        terms = self._terms_of(rows, detect)
         if not is_lossy and len(rows):
-            self._weigh_own(rows, base, fresh, now_ns, detect)
-            self._weigh_control(rows, fresh, now_ns, detect)
+            if self._weighing is None:
+                self._restart_changed(rows, terms.base, now_ns, detect)
+                self._weighing = Weighing(
+                    roster, rings, rows, terms.base, self.control_effect, detect
+                )
+            self._weighing.step(by_slot(fresh), now_ns)
         if minute_crossed:
             # What came in before the boundary belongs to the minute that ends there.
-            for detector in roster.detectors.values():
-                detector.close_minute()
-        decision = decide(self, rows, base, detect, minute_crossed=minute_crossed)
+            roster.evidence.close_minute()
+        decision = decide(self, terms, detect, minute_crossed=minute_crossed)
+        self._doubt_rollups(rows, decision, now_ns, minute_crossed=minute_crossed)
+        return rows, decision
+
+    def _terms_of(self, rows: Rows, detect: Detect) -> Terms:
+        """Return by what the rows are decided, which is the same from one minute to the next."""
+        roster, own = self.roster, self.own
+        if self._terms is not None and self._terms_from is not None:
+            revision, of_own, by_detect = self._terms_from
+            if revision == roster.revision and of_own is own and by_detect is detect:
+                return self._terms
+        base = self.baseline(rows, detect)
+        self._terms_from, self._weighing = (roster.revision, own, detect), None
+        self._terms = Terms.of(self, rows, base, detect)
         # What is too little to judge a member by is enough to see which of them changed.
-        own, before = self.own, roster.previous_samples[rows]
+        before = roster.previous_samples[rows]
         choices = [base.samples > 0, before > own.samples]
-        rollups.compare(
+        self.comparisons.rollups.compare(
             rows,
             np.select(choices, [base.samples, before], own.samples),
             np.select(choices, [base.mean, roster.previous_mean[rows]], own.mean),
         )
-        self._doubt_rollups(rows, decision, now_ns, minute_crossed=minute_crossed)
-        return rows, decision
+        return self._terms
 
     def _doubt_rollups(
         self, rows: Rows, decision: Decision, now_ns: int, *, minute_crossed: bool
@@ -144,8 +155,8 @@ class Judge:
         self.comparisons.refresh(now_ns, detect)
         series = roster.series[rows]
         self.own = own_history(rings, series, now_ns // NS_PER_HOUR, detect.min_baseline)
-        raw = rings.moments[np.maximum(roster.raw[rows], 0)]
-        of_success = rings.moments[np.maximum(roster.of_success[rows], 0)]
+        raw = rings.lately(np.maximum(roster.raw[rows], 0))
+        of_success = rings.lately(np.maximum(roster.of_success[rows], 0))
         self.own_ratio, self.own_ratio_error = ratio_of(raw, of_success)
         # The control is not the suspect: its last minutes may say how its calls hang together, and
         # in its first quarter of an hour nothing else does.
@@ -161,140 +172,25 @@ class Judge:
         suspicious = np.zeros(len(rows), dtype=np.bool_)
         for detector in roster.detectors.values():
             suspicious |= detector.evidence(rows) >= SUSPICIOUS
-        suspicious |= np.isin(rows, np.fromiter(self.incident_rows, dtype=np.int64))
+        if self.incident_rows:
+            suspicious |= np.isin(rows, np.fromiter(self.incident_rows, dtype=np.int64))
         rings.frozen[:] = False
         for columns in (roster.series, roster.raw, roster.of_success):
             held = columns[rows[suspicious]]
             rings.frozen[held[held >= 0]] = True
 
-    def _weigh_own(
-        self, rows: Rows, base: Baseline, fresh: Floats, now_ns: int, detect: Detect
-    ) -> None:
-        roster = self.roster
-        judged, alone = roster.judged[rows], roster.control[rows] == NONE
-        has_base = (base.samples > 0) & alone & judged
-        self._restart_changed(rows, has_base, now_ns, detect)
-        arrived = fresh[roster.series[rows]].sum(axis=1)
-        # What must be rare is weighed by itself too: that the control leaks as much is no comfort.
-        weighed = has_base | (roster.is_absolute[rows] & judged)
-        active = weighed & (arrived[:, 0] > 0)
-        if not active.any():
-            return
-        chosen = rows[active]
-        kept = Baseline(
-            base.samples[active],
-            base.mean[active],
-            base.standard_error[active],
-            base.variance[active],
-            base.design_effect[active],
-        )
-        stats = mirror(arrived[active], roster.mirrored[chosen])
-        null_page, null_look = null_means(roster.kind[chosen], kept, roster.usual_share[chosen])
-        effect = kept.design_effect[:, None]
-        is_new = roster.own_mode[chosen] == _PREVIOUS
-        bad_minutes = np.where(
-            is_new, detect.bad_minutes.previous_version, detect.bad_minutes.own_history
-        )
-        is_previous = roster.seen_start[chosen] & is_new
-        share = np.where(is_previous, roster.previous_share[chosen], 0.0)
-        budget = _Budget(roster, chosen, share, detect)
-        for name, null, alpha, start in (
-            ("page_own", null_page, detect.alpha_page, detect.alpha_start),
-            ("look_own", null_look, detect.alpha_investigate, detect.alpha_investigate),
-        ):
-            increments = against_baseline(stats, null, roster.kind[chosen]) / effect
-            inject, cap = budget.of(alpha, start, bad_minutes)
-            self._step(name, chosen, increments, inject, cap, now_ns, detect)
-
-    def _weigh_control(self, rows: Rows, fresh: Floats, now_ns: int, detect: Detect) -> None:
-        roster = self.roster
-        compared = (roster.control[rows] != NONE) & roster.judged[rows]
-        if not compared.any():
-            return
-        chosen = rows[compared]
-        # Whole rows are taken some times faster than they are indexed.
-        pending = _taken(roster.pending, chosen)
-        pending[:, 0] += _taken(fresh, roster.series[chosen])
-        pending[:, 1] += _taken(fresh, roster.control[chosen])
-        self._close_stratum(pending)
-        mirrored, kind = roster.mirrored[chosen], roster.kind[chosen]
-        page = np.zeros((len(chosen), 6))
-        look = np.zeros((len(chosen), 6))
-        for stratum in range(STRATA + 1):
-            paired = (pending[:, 0, stratum, 0] > 0) & (pending[:, 1, stratum, 0] > 0)
-            if not paired.any():
-                continue
-            known = roster.control_n[chosen] > 0
-            centre = np.where(
-                known, roster.control_s[chosen] / np.maximum(roster.control_n[chosen], 1.0), 0.5
-            )
-            turned = np.where(mirrored, 1 - centre, centre)
-            suspect = mirror(pending[:, 0, stratum], mirrored)
-            control = mirror(pending[:, 1, stratum], mirrored)
-            gain_page, gain_look = against_control(suspect, control, turned, kind)
-            page += gain_page * paired[:, None]
-            look += gain_look * paired[:, None]
-            counted = pending[:, 1, stratum, :2] * paired[:, None]
-            roster.control_n[chosen] += counted[:, 0]
-            roster.control_s[chosen] += counted[:, 1]
-            pending[:, :, stratum] *= ~paired[:, None, None]
-        roster.pending[chosen] = pending
-        full = roster.control_n[chosen] > _CONTROL_MEMORY
-        roster.control_n[chosen[full]] /= 2
-        roster.control_s[chosen[full]] /= 2
-        effect = self.control_effect[compared][:, None]
-        share = np.where(roster.seen_start[chosen], roster.control_share[chosen], 0.0)
-        spans, budget = detect.bad_minutes, _Budget(roster, chosen, share, detect)
-        looks, pages = detect.alpha_investigate, detect.alpha_page
-        for name, gain, alpha, start, bad_minutes in (
-            ("page_control", page, pages, detect.alpha_start, spans.concurrent_control),
-            ("look_control", look, looks, looks, spans.concurrent_control_look),
-        ):
-            inject, cap = budget.of(alpha, start, bad_minutes)
-            self._step(name, chosen, gain / effect, inject, cap, now_ns, detect)
-
-    def _close_stratum(self, pending: Floats) -> None:
-        """Move what stayed unpaired for two minutes to the carry, before its slot is used again.
-
-        The slot of the minute that will open next is the one of the oldest open minute.
-        """
-        oldest = (self.scopes.rings.now_minute + 1) % STRATA
-        left = pending[:, :, oldest, 0] > 0
-        unpaired = np.flatnonzero(left[:, 0] != left[:, 1])
-        pending[unpaired, :, STRATA] += pending[unpaired, :, oldest]
-        pending[unpaired, :, oldest] = 0.0
-
-    def _step(
-        self,
-        name: str,
-        rows: Rows,
-        increments: Floats,
-        inject: Floats,
-        cap: Floats,
-        now_ns: int,
-        detect: Detect,
-    ) -> None:
-        self.roster.detectors[name].step(
-            rows,
-            increments,
-            inject=inject,
-            cap=cap,
-            tick_minutes=detect.tick * NS_PER_S / NS_PER_MINUTE,
-            now_ns=now_ns,
-        )
-
-    def _restart_changed(
-        self, rows: Rows, has_base: npt.NDArray[np.bool_], now_ns: int, detect: Detect
-    ) -> None:
+    def _restart_changed(self, rows: Rows, base: Baseline, now_ns: int, detect: Detect) -> None:
         """Start the one-sample evidence anew where the baseline is another one than before."""
         roster = self.roster
+        alone = roster.control[rows] == NONE
+        has_base = (base.samples > 0) & alone & roster.judged[rows]
         previous = roster.previous_samples[rows] >= detect.min_baseline
-        mode = np.where(has_base, np.where(previous, _PREVIOUS, _OWN), NONE)
+        mode = np.where(has_base, np.where(previous, PREVIOUS, OWN), NONE)
         # With or without a reference, what must be rare is weighed against the same.
-        mode = np.where(roster.is_absolute[rows], _OWN, mode)
+        mode = np.where(roster.is_absolute[rows], OWN, mode)
         for index in np.flatnonzero(mode != roster.own_mode[rows]):
             row = int(rows[index])
-            is_start = mode[index] == _PREVIOUS and bool(roster.seen_start[row])
+            is_start = mode[index] == PREVIOUS and bool(roster.seen_start[row])
             share = 0.5 if roster.two_sided[row] else 1.0
             if is_start:
                 begun = roster.previous_share[row]
@@ -303,35 +199,3 @@ class Judge:
             roster.detectors["page_own"].start(row, share * detect.alpha_start, now_ns)
             roster.detectors["look_own"].start(row, share * detect.alpha_investigate, now_ns)
             roster.own_mode[row] = mode[index]
-
-
-def _taken(array: Floats, rows: Rows) -> Floats:
-    """Return a copy of some rows of an array of any shape."""
-    return array.reshape(len(array), -1).take(rows, axis=0).reshape(-1, *array.shape[1:])
-
-
-_PREVIOUS: Final = 1
-_OWN: Final = 2
-
-
-class _Budget:
-    """What the evidence of some rows may gain in a minute, ``share`` of the start budget left."""
-
-    def __init__(self, roster: Roster, rows: Rows, share: Floats, detect: Detect) -> None:
-        # A signal looked at in both directions spends half its budget on each.
-        self._halves = np.where(roster.two_sided[rows], 0.5, 1.0)
-        self._is_leak = _IS_LEAKS[rules_of(roster.kind[rows])]
-        self._fewest_events = roster.fewest_events[rows]
-        self._alpha_leak = detect.alpha_pii
-        self._share = share
-
-    def of(self, alpha: float, start: float, bad_minutes: Rows | int) -> tuple[Floats, Floats]:
-        """Return what a minute puts in, and the cap of what its evidence may add."""
-        # A leak weighs more than a false page, and so many hits need no more minutes than they are.
-        tolerated = np.where(self._is_leak, self._alpha_leak, alpha)
-        fewest_minutes = np.where(
-            self._is_leak, np.minimum(bad_minutes, self._fewest_events), bad_minutes
-        )
-        inject = self._halves * tolerated / MINUTES_A_MONTH
-        budget = np.maximum(self._halves * start * self._share, inject)
-        return inject, np.log(1 / budget) / fewest_minutes

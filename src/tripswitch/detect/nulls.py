@@ -1,4 +1,4 @@
-"""Nulls and increments: what "all is well" means for each kind, and what a bucket says against it.
+"""Nulls: what "all is well" means for each kind.
 
 A page tests against the null plus a tolerance, an investigation against the null without it; both
 are guarded by three standard errors of the baseline. The tolerances decide how small a lasting
@@ -14,15 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tripswitch.detect.baseline import GUARD_STANDARD_ERRORS, Baseline
-from tripswitch.detect.kernels import (
-    BETS,
-    ODDS,
-    RARE_ODDS,
-    mean_one_sample,
-    mean_two_sample,
-    rate_one_sample,
-    rate_two_sample,
-)
+from tripswitch.detect.kernels import ODDS, RARE_ODDS
 from tripswitch.detect.signals import Rule, among, rules_of
 from tripswitch.windows.rings import Floats, Rows
 
@@ -34,17 +26,16 @@ SLOW_MULTIPLE: Final = 2.0
 TOKEN_TOLERANCE: Final = 0.05
 RARE_MULTIPLE: Final = 2.0
 
-_IS_MEAN: Final = among(Rule.SCORE, Rule.RATIO)
-_IS_RATIO: Final = among(Rule.RATIO)
-# The odds ratios bet on, by rule: what must be rare changes by larger factors.
-_ODDS: Final[Floats] = np.where(among(Rule.LEAKS, Rule.SUCCESSES)[:, None], RARE_ODDS, ODDS)
+IS_MEAN: Final = among(Rule.SCORE, Rule.RATIO)
+"""By rule whether the kernels of means weigh it, else those of Bernoulli streams."""
+
+# The odds ratios bet on: what must be rare changes by larger factors.
+ODDS_OF_RULE: Final[Floats] = np.where(among(Rule.LEAKS, Rule.SUCCESSES)[:, None], RARE_ODDS, ODDS)
 
 
-def mirror(stats: Floats, mirrored: npt.NDArray[np.bool_]) -> Floats:
-    """Return (n, s, q) of ``1 - y`` where ``mirrored`` holds; the last axis is (n, s, q)."""
-    n, s, q = stats[..., 0], stats[..., 1], stats[..., 2]
-    turned = np.stack([n, n - s, n - 2 * s + q], axis=-1)
-    return np.where(mirrored.reshape((-1, *[1] * (stats.ndim - 1))), turned, stats)
+def events_of(n: Floats, s: Floats, mirrored: npt.NDArray[np.bool_]) -> Floats:
+    """Return how many of ``n`` were what is judged: ``s``, or all others where ``mirrored``."""
+    return np.where(mirrored, n - s, s)
 
 
 def null_means(
@@ -85,44 +76,3 @@ def null_means(
     )
     look = np.choose(rule, [mean_guard, mean_guard, page, upper, falling, upper, page, page])
     return np.clip(page, 1e-6, 1.0), np.clip(look, 1e-6, 1.0)
-
-
-def against_baseline(stats: Floats, null: Floats, kind: Rows) -> Floats:
-    """Return the one-sample increments of already mirrored (n, s, q), shape (R, K)."""
-    rule = rules_of(kind)
-    means, rates = _means_and_rates(rule)
-    increments = np.empty((len(rule), BETS))
-    n, s, q = stats[means].T
-    increments[means] = mean_one_sample(n, s, q, null[means])
-    n, s, _ = stats[rates].T
-    increments[rates] = rate_one_sample(n, s, np.minimum(null[rates], 1 - 1e-6), _ODDS[rule[rates]])
-    return increments
-
-
-def against_control(
-    suspect: Floats,
-    control: Floats,
-    centre: Floats,
-    kind: Rows,
-) -> tuple[Floats, Floats]:
-    """Return the two-sample increments (page, look) of one stratum, both arms already mirrored."""
-    rule = rules_of(kind)
-    means, rates = _means_and_rates(rule)
-    page, look = np.empty((len(rule), BETS)), np.empty((len(rule), BETS))
-    nx, sx, qx = suspect[means].T
-    ny, sy, qy = control[means].T
-    middle = centre[means]
-    tolerance = np.where(_IS_RATIO[rule[means]], TOKEN_TOLERANCE * middle, SCORE_TOLERANCE)
-    page[means] = mean_two_sample((nx, sx, qx), (ny, sy, qy), middle, tolerance)
-    look[means] = mean_two_sample((nx, sx, qx), (ny, sy, qy), middle, np.zeros_like(tolerance))
-    nx, sx, _ = suspect[rates].T
-    ny, sy, _ = control[rates].T
-    page[rates] = rate_two_sample(nx, sx, ny, sy, centre[rates], _ODDS[rule[rates]])
-    look[rates] = page[rates]
-    return page, look
-
-
-def _means_and_rates(rule: Rows) -> tuple[Rows, Rows]:
-    """Return the positions that the kernels of means weigh, and those of the Bernoulli kernels."""
-    is_mean = _IS_MEAN[rule]
-    return is_mean.nonzero()[0], (~is_mean).nonzero()[0]

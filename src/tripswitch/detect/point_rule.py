@@ -7,9 +7,9 @@ smallest of 15 min, 1 h, 6 h and 24 h that holds enough samples in the scope (an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,9 @@ WINDOWS: Final = ("15m", "1h", "6h", "24h")
 WINDOW_MINUTES: Final = (15, 60, 360, 1440)
 WINDOW_TEXT: Final = ("15 min", "1 h", "6 h", "24 h")
 
-SURE_STANDARD_ERRORS: Final = (3.5, 3.5, 3.0, 2.0)
-"""By window: each look is a fresh chance to exceed the line, and short windows are looked at anew
-most often; that of a day has one a day."""
+SURE_STANDARD_ERRORS: Final = (3.5, 2.7, 2.5, 2.0)
+"""By window: each look is a fresh chance to exceed the line, and the shorter a window the more of
+them a day holds: 96, 24, 4 and one."""
 SURE_OF_WHOLE_STANDARD_ERRORS: Final = 2.0
 SURE_SHARE_OF_LINE: Final = 0.7
 
@@ -45,12 +45,12 @@ class Reading:
     events: Floats
     usual_samples: Floats
 
-    def put(self, at: Rows, other: Reading) -> None:
+    def put(self, at: Rows | tuple[Any, ...], other: Reading) -> None:
         """Write ``other``, a reading of the rows ``at``, over these."""
         for name in _COLUMNS:
             getattr(self, name)[at] = getattr(other, name)
 
-    def at(self, rows: Rows | Flags) -> Reading:
+    def at(self, rows: Rows | Flags | tuple[Rows, ...]) -> Reading:
         """Return the reading of some of the rows."""
         return Reading(*(getattr(self, name)[rows] for name in _COLUMNS))
 
@@ -59,6 +59,12 @@ _COLUMNS: Final = tuple(column.name for column in fields(Reading))
 
 Read = Callable[[str, Rows], Reading]
 """Reads one window, by name, for some of the rows, by their positions."""
+
+ReadSeveral = Callable[[Sequence[str], Rows], Reading]
+"""Reads several windows at once; columns (windows, rows)."""
+
+# So few rows are read in all windows at once: that takes no longer than in one.
+_FEW_ROWS: Final = 512
 
 
 @dataclass(slots=True)
@@ -86,31 +92,124 @@ class Reference:
         )
 
 
+@dataclass(slots=True)
+class Means:
+    """Rows whose windows are read as plain means, with what does not hang on the window.
+
+    ``series`` are the rings' rows of N scopes and then of the controls of those at ``compared``,
+    the design ``effect`` is of all of them; ``mean``, ``error2`` and ``samples`` of the baselines.
+    """
+
+    series: Rows
+    compared: Rows
+    effect: Floats
+    mean: Floats
+    error2: Floats
+    samples: Floats
+    sign: Floats
+    mirrored: Flags
+
+    @classmethod
+    def of(cls, rows: Rows, reference: Reference, mirrored: Flags, effect: Floats) -> Means:
+        """Return the series ``rows`` as they are compared. ``effect`` is the design effect."""
+        compared = reference.is_control.nonzero()[0]
+        return cls(
+            series=np.concatenate([rows, reference.rows[compared]]),
+            compared=compared,
+            effect=np.concatenate([effect, effect[compared]]),
+            mean=reference.mean,
+            error2=reference.standard_error**2,
+            samples=reference.samples,
+            sign=np.where(mirrored, -1.0, 1.0),
+            mirrored=mirrored,
+        )
+
+    def read(self, n: Floats, s: Floats, q: Floats) -> Reading:
+        """Return the reading of windows of all `series`, shape (..., len(series))."""
+        safe = np.where(n > 0, n, 1.0)
+        means = s / safe
+        error2s = q / safe
+        error2s -= means * means
+        np.maximum(error2s, 0.0, out=error2s)
+        error2s *= self.effect
+        error2s /= safe
+        size = len(self.mean)
+        mean, samples = means[..., :size], n[..., :size]
+        usual = self._beside(self.mean, means)
+        estimate = mean - usual
+        estimate *= self.sign
+        error2 = self._beside(self.error2, error2s)
+        error2 += error2s[..., :size]
+        return Reading(
+            estimate=estimate,
+            standard_error=np.sqrt(error2, out=error2),
+            value=mean,
+            usual=usual,
+            samples=samples,
+            events=samples * np.where(self.mirrored, 1 - mean, mean),
+            usual_samples=self._beside(self.samples, n),
+        )
+
+    def _beside(self, of_baseline: Floats, of_all: Floats) -> Floats:
+        """Return what each is compared with: its control's of all, else its baseline's."""
+        size = len(of_baseline)
+        found = np.empty((*of_all.shape[:-1], size))
+        found[:] = of_baseline
+        found[..., self.compared] = of_all[..., size:]
+        return found
+
+
+@dataclass(slots=True)
+class Ratios:
+    """Rows whose windows are read as ratios of sums: tokens of all requests by successful request.
+
+    ``series`` (4, N) are the rings' rows of what was spent, of what the successful spent, and of
+    both for the control. The standard error is the delta method's,
+    ``sum (tok - R*success)^2 / (sum success)^2`` (Deng, Knoblich, Lu, KDD 2018).
+    """
+
+    series: Rows
+    reference: Reference
+    is_control: Flags
+    error2: Floats
+
+    @classmethod
+    def of(cls, series: Sequence[Rows], reference: Reference) -> Ratios:
+        """Return the rows of those series; -1 stands for none."""
+        found = np.maximum(np.array(series), 0)
+        return cls(found, reference, reference.is_control, reference.standard_error**2)
+
+    def read(self, n: Floats, s: Floats, q: Floats) -> Reading:
+        """Return the reading of windows of all `series`, shape (..., 4, N)."""
+        successes = n[..., 1::2, :]
+        known = successes > 0
+        safe = np.where(known, successes, 1.0)
+        ratio = np.where(known, s[..., ::2, :] / safe, 0.0)
+        residual = q[..., ::2, :] - 2 * ratio * s[..., 1::2, :] + ratio * ratio * successes
+        error2 = np.maximum(residual, 0.0) / (safe * safe)
+        usual = np.where(self.is_control, ratio[..., 1, :], self.reference.mean)
+        usual_error2 = np.where(self.is_control, error2[..., 1, :], self.error2)
+        is_known = usual > 0
+        divisor = np.where(is_known, usual, 1.0)
+        relative = np.where(is_known, ratio[..., 0, :] / divisor, 1.0)
+        samples = n[..., 0, :]
+        return Reading(
+            estimate=np.where(is_known, relative - 1.0, 0.0),
+            standard_error=np.sqrt(error2[..., 0, :] + relative**2 * usual_error2) / divisor,
+            value=ratio[..., 0, :],
+            usual=usual,
+            samples=samples,
+            events=samples,
+            usual_samples=np.where(self.is_control, n[..., 2, :], self.reference.samples),
+        )
+
+
 def read_means(
     rings: Rings, window: str, rows: Rows, reference: Reference, mirrored: Flags, effect: Floats
 ) -> Reading:
     """Return the reading of plain means: scores and rates. ``effect`` is the design effect."""
-    compared = reference.is_control.nonzero()[0]
-    # What is read at once costs little more than one of them.
-    stats = rings.window(np.concatenate([rows, reference.rows[compared]]), window)
-    n, mean, error2 = _mean_and_error2(stats[: len(rows)], effect)
-    control = np.zeros((len(rows), 3))
-    control[compared] = stats[len(rows) :]
-    ny, control_mean, control_error2 = _mean_and_error2(control, effect)
-    usual = np.where(reference.is_control, control_mean, reference.mean)
-    usual_error2 = np.where(reference.is_control, control_error2, reference.standard_error**2)
-    usual_n = np.where(reference.is_control, ny, reference.samples)
-    sign = np.where(mirrored, -1.0, 1.0)
-    events = np.where(mirrored, n * (1 - mean), n * mean)
-    return Reading(
-        estimate=sign * (mean - usual),
-        standard_error=np.sqrt(error2 + usual_error2),
-        value=mean,
-        usual=usual,
-        samples=n,
-        events=events,
-        usual_samples=usual_n,
-    )
+    means = Means.of(rows, reference, mirrored, effect)
+    return means.read(*rings.window_columns(means.series, window))
 
 
 def read_ratios(
@@ -122,44 +221,34 @@ def read_ratios(
     control_of_success: Rows,
     reference: Reference,
 ) -> Reading:
-    """Return the reading of a ratio of sums: tokens of all requests by successful request.
-
-    The standard error is the delta method's, ``sum (tok - R*success)^2 / (sum success)^2``
-    (Deng, Knoblich, Lu, KDD 2018).
-    """
-    rows = (raw, of_success, np.maximum(control_raw, 0), np.maximum(control_of_success, 0))
-    stats = rings.window(np.concatenate(rows), window).reshape(len(rows), len(raw), 3)
-    n, ratio, error2 = _ratio_and_error2(stats[0], stats[1])
-    ny, control_ratio, control_error2 = _ratio_and_error2(stats[2], stats[3])
-    usual = np.where(reference.is_control, control_ratio, reference.mean)
-    usual_error2 = np.where(reference.is_control, control_error2, reference.standard_error**2)
-    known = usual > 0
-    safe = np.where(known, usual, 1.0)
-    relative = np.where(known, ratio / safe, 1.0)
-    error = np.sqrt(error2 + relative**2 * usual_error2) / safe
-    return Reading(
-        estimate=np.where(known, relative - 1.0, 0.0),
-        standard_error=error,
-        value=ratio,
-        usual=usual,
-        samples=n,
-        events=n,
-        usual_samples=np.where(reference.is_control, ny, reference.samples),
-    )
+    """Return the reading of a ratio of sums; -1 stands for a row that is not there."""
+    ratios = Ratios.of((raw, of_success, control_raw, control_of_success), reference)
+    columns = rings.window_columns(ratios.series.reshape(-1), window)
+    return ratios.read(*(column.reshape(4, -1) for column in columns))
 
 
 def choose_window(
-    read: Read, fewest: Floats, is_control: Flags, fewest_events: Floats | None = None
+    read: Read,
+    fewest: Floats,
+    is_control: Flags,
+    fewest_events: Floats | None = None,
+    read_several: ReadSeveral | None = None,
 ) -> tuple[Reading, Rows]:
     """Return the smallest window that holds enough samples (and events), and its index.
 
     Where none does the largest is returned, with index -1. A window is read only where none before
-    it holds enough: most rows need no other than the first.
+    it holds enough: most rows need no other than the first. Few rows are read in all at once.
     """
     index = np.full(len(fewest), -1, dtype=np.int64)
     lacking = np.arange(len(fewest))
     chosen = read(WINDOWS[0], lacking)
     for position, window in enumerate(WINDOWS):
+        if position == 1 and read_several is not None and len(lacking) <= _FEW_ROWS:
+            wider = read_several(WINDOWS[1:], lacking)
+            index[lacking] = _choose_among(
+                wider, chosen, lacking, fewest, is_control, fewest_events
+            )
+            break
         if position > 0:
             chosen.put(lacking, read(window, lacking))
         enough = _holds_enough(chosen, lacking, fewest, is_control)
@@ -170,6 +259,26 @@ def choose_window(
         if not len(lacking):
             break
     return chosen, index
+
+
+def _choose_among(
+    wider: Reading,
+    chosen: Reading,
+    rows: Rows,
+    fewest: Floats,
+    is_control: Flags,
+    fewest_events: Floats | None,
+) -> Rows:
+    """Put the smallest of the wider windows that holds enough into ``chosen``; return which."""
+    least = fewest[rows]
+    enough = wider.samples >= least
+    enough &= ~is_control[rows] | (wider.usual_samples >= least)
+    if fewest_events is not None:
+        enough[:-1] &= wider.events[:-1] >= fewest_events[rows]
+    some, first = enough.any(axis=0), enough.argmax(axis=0)
+    found = np.where(some, first, len(enough) - 1)
+    chosen.put(rows, wider.at((found, np.arange(len(rows)))))
+    return np.asarray(np.where(some, first + 1, -1))
 
 
 def whole_window(age_minutes: Rows) -> Rows:
@@ -222,20 +331,3 @@ def _holds_enough(reading: Reading, rows: Rows, fewest: Floats, is_control: Flag
     least = fewest[rows]
     enough = reading.samples[rows] >= least
     return np.asarray(enough & (~is_control[rows] | (reading.usual_samples[rows] >= least)))
-
-
-def _mean_and_error2(stats: Floats, effect: Floats) -> tuple[Floats, Floats, Floats]:
-    n = stats[:, 0]
-    safe = np.where(n > 0, n, 1.0)
-    mean = np.where(n > 0, stats[:, 1] / safe, 0.0)
-    variance = np.maximum(stats[:, 2] / safe - mean * mean, 0.0)
-    return n, mean, variance * effect / safe
-
-
-def _ratio_and_error2(raw: Floats, of_success: Floats) -> tuple[Floats, Floats, Floats]:
-    successes = of_success[:, 0]
-    known = successes > 0
-    safe = np.where(known, successes, 1.0)
-    ratio = np.where(known, raw[:, 1] / safe, 0.0)
-    residual = raw[:, 2] - 2 * ratio * of_success[:, 1] + ratio * ratio * successes
-    return raw[:, 0], ratio, np.maximum(residual, 0.0) / (safe * safe)

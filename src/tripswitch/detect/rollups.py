@@ -25,7 +25,7 @@ from tripswitch.detect.signals import ABSOLUTE, CALLS, SIGNALS, Rule, kinds_of
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE
 from tripswitch.model.scope import Scope
 from tripswitch.model.snapshot import Snapshot
-from tripswitch.windows.rings import Floats, Rows
+from tripswitch.windows.rings import Floats, Rows, by_slot
 from tripswitch.windows.scopes import OVERFLOW, Measure, ScopeRecord, Scopes
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ class Rollups:
         if now_ns // NS_PER_MINUTE == self._minute:
             return
         self._minute = now_ns // NS_PER_MINUTE
+        self.roster.revision += 1
         wanted = dict(self._wanted(now_ns))
         for scope, rollup in list(self.known.items()):
             if self.scopes.records.get(scope) is not rollup.record or not self._is_free(rollup):
@@ -128,15 +129,19 @@ class Rollups:
         """Add what arrived in members, ``fresh`` of the rings, to their roll-ups, there too."""
         if not len(self._from):
             return
-        came = np.flatnonzero(fresh[self._from, :, 0].sum(axis=1))
+        arrived, rings = by_slot(fresh), self.scopes.rings
+        n = sum(arrived[slot, :, 0].take(self._from) for slot in rings.taken_slots)
+        came = np.flatnonzero(n)
         rows, to = self._from[came], self._to[came]
-        flat = fresh.reshape(len(fresh), -1)
         # Members follow each other by roll-up row, so that each is one stretch.
         starts = np.flatnonzero(np.diff(to, prepend=-1))
-        if len(starts):
-            into = to[starts]
-            flat[into] += np.add.reduceat(flat[rows], starts, axis=0)
-            self.scopes.rings.add_fresh(into, fresh[into])
+        if not len(starts):
+            return
+        into = to[starts]
+        for slot in rings.taken_slots:
+            block = arrived[slot]
+            block[into] += np.add.reduceat(block.take(rows, axis=0), starts, axis=0)
+            rings.add_fresh(into, slot, block.take(into, axis=0))
 
     def compare(self, rows: Rows, samples: Floats, usual: Floats) -> None:
         """Take what is usual for each of ``rows`` from now on, and the samples it stands on."""
@@ -241,7 +246,7 @@ class Rollups:
             if (row := member.series.get(CALLS)) is not None
         }
         rows = np.array(list(series.values()), dtype=np.int64)
-        calls = self.scopes.rings.window(rows, "1h")[:, 0].tolist()
+        calls = self.scopes.rings.counts(rows, "1h").tolist()
         return dict(zip(series, calls, strict=True))
 
     def _make(self, scope: Scope, members: list[ScopeRecord]) -> Rollup | None:
@@ -323,8 +328,10 @@ def _of_family(
     """Yield the roll-ups of one prompt on a route, the narrower ones first."""
     of_version: dict[Scope, list[ScopeRecord]] = {}
     for arm in arms:
-        if arm.scope.prompt_version is not None:
-            of_version.setdefault(arm.scope._replace(cohort=None), []).append(arm)
+        route, prompt_name, version, _, model, provider = arm.scope
+        if version is not None:
+            whole = Scope(route, prompt_name, version, None, model, provider)
+            of_version.setdefault(whole, []).append(arm)
     for scope, members in of_version.items():
         if len(members) > 1 and scope not in family.arms:
             yield scope, members

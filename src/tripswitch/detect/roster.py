@@ -38,6 +38,9 @@ class Roster:
     already. ``held_*`` count minutes. ``*_share`` is the part of
     the start budget that the running evidence began with: 1 the first time, half as much each time
     the comparison is begun anew, so that all of them together spend it twice at most.
+
+    ``evidence`` is all ``detectors`` in one, in the order of `DETECTORS`, each of capacity R.
+    ``revision`` is another whenever rows, or what they are compared with, may have changed.
     """
 
     _INTS: Final = (
@@ -139,11 +142,11 @@ class Roster:
             setattr(self, name, np.zeros(64))
         for name in self._FLAGS:
             setattr(self, name, np.zeros(64, dtype=np.bool_))
-        self.pending: Floats = np.zeros((64, 2, STRATA + 1, 3))
+        self.pending: Floats = _no_pending(64)
         self.detectors: dict[str, EDetector] = {name: EDetector() for name in DETECTORS}
+        self.evidence = EDetector.side_by_side([*self.detectors.values()], 64)
+        self.revision = 0
         self._free: list[int] = []
-        for detector in self.detectors.values():
-            detector.reserve(64)
 
     def __len__(self) -> int:
         return len(self.scopes)
@@ -165,6 +168,7 @@ class Roster:
         is_two_sided: bool,
     ) -> int:
         """Make the row of one kind of one measure of one scope, with no evidence yet."""
+        self.revision += 1
         signal = SIGNALS[kind]
         if self._free:
             row = self._free.pop()
@@ -240,6 +244,7 @@ class Roster:
 
     def set_lines(self, row: int, lines: Lines) -> None:
         """Set the configured lines of a row; its evidence stays, its nulls do not use them."""
+        self.revision += 1
         self.line_look[row], self.line_page[row] = lines.investigate, lines.page
         self.multiple[row] = lines.page_multiple
         self.fewest[row], self.fewest_look[row] = lines.samples, lines.samples_investigate
@@ -248,6 +253,7 @@ class Roster:
 
     def refer(self, row: int, scope: Scope | None) -> None:
         """Note the scope that a row is compared with at the same time, None for none."""
+        self.revision += 1
         old = self.references[row]
         if old is not None:
             rows = self._compared_with[old]
@@ -260,6 +266,7 @@ class Roster:
 
     def restart(self, row: int, now_ns: int) -> None:
         """Drop all evidence of a row, because what it measures changed its meaning."""
+        self.revision += 1
         for detector in self.detectors.values():
             detector.start(row, 0.0, now_ns)
         self.pending[row] = 0.0
@@ -269,6 +276,7 @@ class Roster:
 
     def drop_scope(self, scope: Scope) -> None:
         """Forget the rows of a scope that made way, and every comparison with its series."""
+        self.revision += 1
         for row in self.by_scope.pop(scope, []):
             key = self._keys[row]
             assert key is not None
@@ -286,10 +294,16 @@ class Roster:
         if size <= old:
             return
         capacity = max(size, 2 * old)
-        for name in (*self._INTS, *self._FLOATS, *self._FLAGS, "pending"):
+        for name in (*self._INTS, *self._FLOATS, *self._FLAGS):
             array = getattr(self, name)
-            grown = np.zeros((capacity, *array.shape[1:]), dtype=array.dtype)
+            grown = np.zeros(capacity, dtype=array.dtype)
             grown[:old] = array
             setattr(self, name, grown)
-        for detector in self.detectors.values():
-            detector.reserve(capacity)
+        pending, self.pending = self.pending, _no_pending(capacity)
+        self.pending[:old] = pending
+        self.evidence = EDetector.side_by_side([*self.detectors.values()], capacity)
+
+
+def _no_pending(rows: int) -> Floats:
+    # What is paired is taken stratum by stratum, each number of all rows.
+    return np.zeros((STRATA + 1, 2, 3, rows)).transpose(3, 1, 0, 2)

@@ -9,7 +9,7 @@ wrong; what was counted with the old one is then dropped. Each measure has one o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from tripswitch.detect.signals import COST, RATIOS, SLOW, TOKENS, TOOL_SLOW, TTFT
 from tripswitch.windows.histogram import Histogram
+from tripswitch.windows.rings import Floats, Rows
 from tripswitch.windows.scopes import Measure, ScopeRecord, Scopes
 
 _RESOLUTION: Final = 1.26
@@ -71,13 +72,10 @@ def measure(scopes: Scopes, wanted: Sequence[Wanted], fewest: int) -> list[Measu
     found: list[Measured | None] = [None] * len(wanted)
     places: dict[str, list[tuple[int, int]]] = {}
     for index, item in enumerate(wanted):
-        name = _HISTOGRAMS.get(item.measure.name, "")
-        row = item.reference.id
-        if name == "tool_latencies":
-            row = item.reference.tools.get(item.measure.rubric or "", -1)
+        name, row = place_of(item)
         if row >= 0:
             places.setdefault(name, []).append((index, row))
-    by_success = _by_success(scopes, wanted)
+    by_success = _by_success(scopes, wanted) if wanted else []
     for name, pairs in places.items():
         histogram: Histogram = getattr(scopes, name)
         rows = np.array([row for _, row in pairs], dtype=np.int64)
@@ -92,6 +90,34 @@ def measure(scopes: Scopes, wanted: Sequence[Wanted], fewest: int) -> list[Measu
             elif by_success[index] is not None:
                 found[index] = Measured(Yardstick(by_success[index] or 0.0, p99), values)
     return found
+
+
+def unsettled(
+    scopes: Scopes, places: Mapping[str, tuple[Rows, Rows]], multiples: Floats, limits: Floats
+) -> Rows:
+    """Return which of some yardsticks may have moved, or are not known: the others have not.
+
+    ``places`` are by histogram the positions of its yardsticks and their rows, ``multiples`` and
+    the ``limits`` known so far are by position, NaN for none.
+    """
+    moved = np.isnan(limits)
+    for name, (at, rows) in places.items():
+        histogram: Histogram = getattr(scopes, name)
+        _, lower, upper = histogram.quantile_bounds(rows, _SHARE)
+        old, multiple = limits[at], multiples[at]
+        highest = np.maximum(old, multiple * upper)
+        lowest = np.minimum(old, multiple * lower)
+        # Where nothing was counted there is nothing to move to.
+        moved[at] |= highest > (_RESOLUTION - 1e-6) * lowest
+    return moved.nonzero()[0]
+
+
+def place_of(item: Wanted) -> tuple[str, int]:
+    """Return the histogram that a yardstick is read from, and the row there, -1 for none."""
+    name = _HISTOGRAMS.get(item.measure.name, "")
+    if name == "tool_latencies":
+        return name, item.reference.tools.get(item.measure.rubric or "", -1)
+    return name, item.reference.id
 
 
 def _by_success(scopes: Scopes, wanted: Sequence[Wanted]) -> list[float | None]:

@@ -6,7 +6,6 @@ weighed: its purpose, range and direction, by configuration, by its name, and by
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -26,12 +25,13 @@ if TYPE_CHECKING:
 
 _MAX_NAMES_REMEMBERED: Final = 1024
 _MOST_VERSIONS: Final = 8
+# Of an evaluation that is about nothing else.
+_RUBRICS: Final = ("auto", "rubric")
 _NO_RULE: Final = EvaluationRule()
 # What a named tuple's class does when called, without the call in between.
 _new_tuple: Final = tuple.__new__
 
 
-@dataclass(slots=True)
 class Appraised:
     """What the evaluations of one call say together.
 
@@ -40,18 +40,34 @@ class Appraised:
     ``prompt_injection`` say whether it happened, None unless an evaluation looked.
     """
 
-    evals: list[Eval] = field(default_factory=list)
-    rubrics: list[tuple[str, float]] = field(default_factory=list)
-    refusal: bool | None = None
-    refusal_kind: str | None = None
-    pii_leak: bool | None = None
-    prompt_injection: bool | None = None
-    guardrails: list[Guardrail] = field(default_factory=list)
+    __slots__ = (
+        "evals",
+        "guardrails",
+        "pii_leak",
+        "prompt_injection",
+        "refusal",
+        "refusal_kind",
+        "rubrics",
+    )
+
+    def __init__(
+        self, *, pii_leak: bool | None = None, prompt_injection: bool | None = None
+    ) -> None:
+        self.evals: list[Eval] = []
+        self.rubrics: list[tuple[str, float]] = []
+        self.refusal: bool | None = None
+        self.refusal_kind: str | None = None
+        self.pii_leak = pii_leak
+        self.prompt_injection = prompt_injection
+        # Few calls have any.
+        self.guardrails: Sequence[Guardrail] = ()
 
 
 class _Named(NamedTuple):
     """What is known of an evaluation by its name alone: the rubric's name, its rule, its purpose,
     whether a low score is the good one, and whether it may be a guardrail's verdict.
+
+    With ``is_plain`` a number alone is a rubric's score whose range was learnt.
     """
 
     name: str
@@ -59,6 +75,7 @@ class _Named(NamedTuple):
     kind: EvaluationKind
     is_lower_better: bool
     may_be_guardrail: bool
+    is_plain: bool
 
 
 class Appraiser:
@@ -86,7 +103,22 @@ class Appraiser:
             return appraised
         if len(evaluations) == 1:
             evaluation = evaluations[0]
-            self._appraise(self._named(evaluation.name), evaluation, appraised)
+            written, raw, label, source, version, _, _, _, _, is_boolean = evaluation
+            named = self._known.get(written) or self._named(written)
+            name, _, _, is_lower_better, _, is_plain = named
+            if is_plain and label is None and version is None and raw is not None:
+                # What most are; as `_appraise` has it.
+                score, series = self._placed(
+                    name,
+                    raw,
+                    self.ranges.update(name, raw, is_unit=is_boolean),
+                    is_lower_better=is_lower_better,
+                )
+                appraised.evals.append(_new_tuple(Eval, (name, score, raw, label, source)))
+                if score is not None:
+                    appraised.rubrics.append((series, score))
+            else:
+                self._appraise(named, evaluation, appraised)
             return appraised
         known: set[tuple[str, str | None, str]] = set()
         for evaluation in evaluations:
@@ -98,41 +130,36 @@ class Appraiser:
         return appraised
 
     def _appraise(self, named: _Named, evaluation: Evaluation, appraised: Appraised) -> None:
-        name, rule, kind = named.name, named.rule, named.kind
+        name, rule, kind, _, may_be_guardrail, _ = named
         if kind == "ignore":
             return
-        if named.may_be_guardrail:
-            verdicts = evaluated(
-                evaluation.name,
-                evaluation.label,
-                evaluation.score,
-                is_guardrail=kind == "guardrail",
-            )
+        written, raw, label, source, version, _, _, _, _, _ = evaluation
+        if may_be_guardrail:
+            verdicts = evaluated(written, label, raw, is_guardrail=kind == "guardrail")
             if verdicts:
-                appraised.guardrails += verdicts
+                appraised.guardrails = [*appraised.guardrails, *verdicts]
                 return
-        raw, label = evaluation.score, evaluation.label
         if kind in ("refusal", "refusal_legitimate", "refusal_illegitimate"):
-            appraised.evals.append(Eval(name, None, raw, label, evaluation.source))
+            appraised.evals.append(Eval(name, None, raw, label, source))
             self._take_refusal(kind, names.yes_or_no(raw, label), raw, appraised)
             return
         score, series = self._score(named, evaluation)
-        appraised.evals.append(_new_tuple(Eval, (name, score, raw, label, evaluation.source)))
+        appraised.evals.append(_new_tuple(Eval, (name, score, raw, label, source)))
         if kind == "pii_leak":
             appraised.pii_leak = _any(appraised.pii_leak, _harm(evaluation, rule))
         elif kind == "prompt_injection":
             appraised.prompt_injection = _any(appraised.prompt_injection, _harm(evaluation, rule))
         elif score is not None:
-            appraised.rubrics.append((self._by_version(name, series, evaluation.version), score))
+            if version is not None:
+                series = self._by_version(name, series, version)
+            appraised.rubrics.append((series, score))
 
-    def _by_version(self, name: str, series: str, version: str | None) -> str:
+    def _by_version(self, name: str, series: str, version: str) -> str:
         """Return the series of one version of an evaluator: another judge is another signal.
 
         The version seen first keeps the name, so that a name stays what it is where versions are
         never changed. What has another value all the time is no version.
         """
-        if version is None:
-            return series
         if name not in self.versions and len(self.versions) >= _MAX_NAMES_REMEMBERED:
             return series
         known = self.versions.setdefault(name, [])
@@ -160,11 +187,11 @@ class Appraiser:
         None where the range is not known, or the score lies outside of it. Scores from before and
         after a range was revised do not compare: they are two series.
         """
-        name, rule, is_lower_better = named.name, named.rule, named.is_lower_better
+        name, rule, kind, is_lower_better, _, _ = named
+        _, raw, label, _, _, _, _, _, _, is_boolean = evaluation
         good = None
-        if evaluation.label is not None:
-            good = self._says_good(evaluation.label, rule, lower_is_better=is_lower_better)
-        raw = evaluation.score
+        if label is not None:
+            good = self._says_good(label, rule, lower_is_better=is_lower_better)
         if raw is None:
             return (None if good is None else float(good)), name
         known: ScoreRange | None
@@ -172,15 +199,23 @@ class Appraiser:
             known = ScoreRange(rule.low, rule.high, is_learnt=False)
         else:
             agrees = good is not None and raw == float(good != is_lower_better)
-            is_unit = evaluation.is_boolean or (
-                (agrees or named.kind == "feedback") and raw in (0, 1)
-            )
+            is_unit = is_boolean or ((agrees or kind == "feedback") and raw in (0, 1))
             known = self.ranges.update(name, raw, is_unit=is_unit)
-        if known is None or not known.low <= raw <= known.high:
+        return self._placed(name, raw, known, is_lower_better=is_lower_better)
+
+    def _placed(
+        self, name: str, raw: float, known: ScoreRange | None, *, is_lower_better: bool
+    ) -> tuple[float | None, str]:
+        """Return where ``raw`` lies in its range, and the series, as `_score` does."""
+        if known is None:
             self._reject("score_range")
             return None, name
-        score = (raw - known.low) / (known.high - known.low)
-        series = name if not known.revision else f"{name} ({known.low:g} to {known.high:g})"
+        low, high, _, revision = known
+        if not low <= raw <= high:
+            self._reject("score_range")
+            return None, name
+        score = (raw - low) / (high - low)
+        series = name if not revision else f"{name} ({low:g} to {high:g})"
         return (1 - score if is_lower_better else score), series
 
     def _named(self, written: str) -> _Named:
@@ -192,6 +227,12 @@ class Appraiser:
                 _NO_RULE,
             )
             kind = names.kind_of(name) if rule.kind == "auto" else rule.kind
+            may_be_guardrail = (
+                (kind == "guardrail" or is_guard_name(written))
+                and kind not in ("ignore", "rubric", "feedback")
+                and not kind.startswith("refusal")
+            )
+            has_range = rule.low is not None and rule.high is not None
             known = _Named(
                 name,
                 rule,
@@ -199,9 +240,8 @@ class Appraiser:
                 is_lower_better=(
                     names.lower_is_better(name) if rule.better == "auto" else rule.better == "lower"
                 ),
-                may_be_guardrail=(kind == "guardrail" or is_guard_name(written))
-                and kind not in ("ignore", "rubric", "feedback")
-                and not kind.startswith("refusal"),
+                may_be_guardrail=may_be_guardrail,
+                is_plain=kind in _RUBRICS and not may_be_guardrail and not has_range,
             )
             if len(self._known) >= _MAX_NAMES_REMEMBERED:
                 self._known.clear()

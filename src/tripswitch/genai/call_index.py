@@ -149,18 +149,16 @@ class CallIndex:
         self,
         keys: Keys,
         rows: npt.NDArray[np.int32],
-        owners: Keys,
-        ends: npt.NDArray[np.int64],
+        owners: Sequence[int],
+        ends: Sequence[int],
         places: Sequence[Place],
         now_ns: int,
     ) -> None:
         """File calls, each of ``keys`` for the call at its row, of equal keys for the last call.
 
-        ``owners`` name the calls, ``ends`` are in ns. A key that is known already means its new
-        call from now on.
+        ``rows`` never go back. ``owners`` name the calls, ``ends`` are in ns. A key that is known
+        already means its new call from now on.
         """
-        order = np.argsort(rows, kind="stable")
-        keys, rows = keys[order], rows[order]
         first = 0
         while first < len(owners):
             if not self._owners:
@@ -170,8 +168,8 @@ class CallIndex:
             last = min(len(owners), first + _FRESH - here)
             some = slice(*rows.searchsorted([first, last]))
             self._filed.append((keys[some], rows[some] + np.int32(here - first)))
-            self._owners += owners[first:last].tolist()
-            self._ends += ends[first:last].tolist()
+            self._owners += owners[first:last]
+            self._ends += ends[first:last]
             self._places += places[first:last]
             if len(self._owners) >= _FRESH:
                 self._file()
@@ -259,24 +257,25 @@ class CallIndex:
 
     def _fresh_segment(self) -> _Segment:
         unique: dict[tuple[Scope, str | None], int] = {}
+        identities = list(map(id, self._places))
         # Many calls share a place, and scopes are long to hash.
         number_of = {
             identity: unique.setdefault((place.scope, place.tenant), len(unique))
-            for identity, place in {id(place): place for place in self._places}.items()
+            for identity, place in dict(zip(identities, self._places, strict=True)).items()
         }
         keys = np.concatenate([keys for keys, _ in self._filed])
         rows = np.concatenate([rows for _, rows in self._filed])
-        order = np.argsort(keys, kind="stable")
-        keys, rows = keys[order], rows[order]
-        # Of equal keys the last one means its call.
-        is_last = np.ones(len(keys), dtype=np.bool_)
-        is_last[:-1] = keys[1:] != keys[:-1]
+        order = np.argsort(keys)
+        keys = keys[order]
+        firsts = np.concatenate([[True], keys[1:] != keys[:-1]]).nonzero()[0]
+        # Of equal keys the last one filed means its call.
+        lasts = np.maximum.reduceat(order, firsts)
         return _Segment(
-            keys[is_last],
-            rows[is_last],
+            keys[firsts],
+            rows[lasts],
             np.array(self._owners, np.uint64),
             np.array(self._ends, np.int64),
-            np.array([number_of[id(place)] for place in self._places], np.int32),
+            np.array(list(map(number_of.__getitem__, identities)), np.int32),
             list(unique),
             self._latest_ns,
         )

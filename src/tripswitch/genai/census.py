@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tripswitch.genai.sightings import Sighted
     from tripswitch.model.calls import Calls
 
@@ -50,6 +52,8 @@ SHOWN_VALUES: Final = (
 )
 # Said where they are not empty.
 _LISTS: Final = frozenset({"finish_reasons", "guardrails", "evals", "tools"})
+# A scope's model may be the one that answered.
+_OF_SCOPE: Final = ("route", "prompt_name", "prompt_version", "cohort", "provider")
 _MAX_VALUES_COUNTED: Final = 1000
 _MAX_DIALECTS: Final = 100
 
@@ -77,20 +81,28 @@ class Census:
 
     def add_calls(self, calls: Calls) -> None:
         """Count settled calls."""
-        self.calls += len(calls)
-        self._count(self.dialects, calls.dialect, _MAX_DIALECTS)
-        self.errors += len(calls) - calls.error_class.count(None)
+        total = len(calls)
+        self.calls += total
+        self._count(self.dialects, Counter(calls.dialect), _MAX_DIALECTS)
+        self.errors += total - calls.error_class.count(None)
+        of_scope = self._of_scopes(calls) if total else {}
         for fact in COUNTED_FACTS:
-            column = getattr(calls, fact)
-            if isinstance(column, np.ndarray):
-                having = int(np.count_nonzero(column == column))
-            elif fact in _LISTS:
-                having = sum(map(bool, column))
+            if fact in of_scope:
+                having = total - of_scope[fact].get(None, 0)
             else:
-                having = len(column) - column.count(None)
+                column = getattr(calls, fact)
+                if isinstance(column, np.ndarray):
+                    having = len(column) - int(np.count_nonzero(np.isnan(column)))
+                elif fact in _LISTS:
+                    having = sum(map(bool, column))
+                else:
+                    having = len(column) - column.count(None)
             self.having[fact] += having
         for fact, seen in self.values.items():
-            self._count(seen, getattr(calls, fact), _MAX_VALUES_COUNTED)
+            counts = of_scope.get(fact)
+            if counts is None:
+                counts = Counter(getattr(calls, fact))
+            self._count(seen, counts, _MAX_VALUES_COUNTED)
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as plain JSON values."""
@@ -121,7 +133,19 @@ class Census:
         return census
 
     @staticmethod
-    def _count(seen: Counter[str], values: list[Any], most: int) -> None:
-        for value, count in Counter(values).items():
+    def _of_scopes(calls: Calls) -> dict[str, dict[str | None, int]]:
+        """Return, of the facts that a scope has, how many calls have which value, as they came."""
+        column = calls.by_scope()
+        counts: dict[str, dict[str | None, int]] = {fact: {} for fact in _OF_SCOPE}
+        rows = np.bincount(column.codes, minlength=len(column.distinct)).tolist()
+        for scope, calls_of_scope in zip(column.distinct, rows, strict=True):
+            for fact, seen in counts.items() if calls_of_scope else ():
+                value = getattr(scope, fact)
+                seen[value] = seen.get(value, 0) + calls_of_scope
+        return counts
+
+    @staticmethod
+    def _count(seen: Counter[str], counts: Mapping[str | None, int], most: int) -> None:
+        for value, count in counts.items():
             if value is not None and (value in seen or len(seen) < most):
                 seen[value] += count

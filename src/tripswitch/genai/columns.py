@@ -20,30 +20,62 @@ if TYPE_CHECKING:
     from tripswitch.genai.call_index import CallRef
     from tripswitch.genai.prices import PriceTable
     from tripswitch.genai.settling import Settling
-    from tripswitch.model.calls import CostSource, FloatColumn, IntColumn
+    from tripswitch.model.calls import CostSource, FloatColumn, IntColumn, Text
 
 # What a named tuple's class does when called, without the call in between.
 _new_tuple: Final = tuple.__new__
 
+# Whether an answer refuses, and who says so.
+_BY_PROVIDER: Final = (True, "provider")
+_BY_PART: Final = (True, "content_part")
+_UNSAID: Final = (None, None)
+
 
 class Rows:
-    """Collects what is settled; `take` hands it over as columns and starts anew."""
+    """Collects what is settled; `take` hands it over as columns and starts anew.
+
+    ``len`` is how many calls there are since the last time.
+    """
 
     def __init__(self, prices: PriceTable) -> None:
         self.prices = prices
         self._calls: list[Settling] = []
         self._appraised: list[Appraised] = []
-        self._requests: list[Sequence[Settling]] = []
+        self._requests: list[Sequence[int]] = []
         self._scores: list[Score] = []
 
-    def add_call(self, call: Settling, appraised: Appraised) -> None:
-        """Add a call with what its evaluations say."""
-        self._calls.append(call)
-        self._appraised.append(appraised)
-        if (appraised.rubrics or call.guardrails or appraised.evals) and call.facts.is_chat:
-            harms = harms_of(appraised, call.guardrails)
-            span = call.span
-            self.add_scores(appraised.rubrics, harms, span.trace_id, span.span_id, call.ref)
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def add_calls(self, calls: Sequence[Settling], appraised: Sequence[Appraised]) -> None:
+        """Add calls, each with what its evaluations say."""
+        self._calls += calls
+        self._appraised += appraised
+        scores = self._scores
+        for call, said in zip(calls, appraised, strict=True):
+            if not (said.evals or call.guardrails) or not call.facts.is_chat:
+                continue
+            span, place = call.span, call.place
+            for rubric, score in said.rubrics:
+                scores.append(
+                    _new_tuple(
+                        Score,
+                        (
+                            span.trace_id,
+                            span.span_id,
+                            place.scope,
+                            place.tenant,
+                            rubric,
+                            score,
+                            span.end,
+                            0,
+                            "eval_score",
+                        ),
+                    )
+                )
+            harms = harms_of(said, call.guardrails)
+            if harms:
+                self.add_scores((), harms, span.trace_id, span.span_id, call.ref)
 
     def add_scores(
         self,
@@ -56,37 +88,47 @@ class Rows:
         """Add (rubric, score) and (signal, score) of the call ``ref``, settled perhaps long ago."""
         _, scope, tenant, end = ref
         for rubric, score in rubrics:
-            self._scores.append(
-                _new_tuple(
-                    Score, (trace_id, span_id, scope, tenant, rubric, score, end, 0, "eval_score")
-                )
-            )
+            self._scores.append(Score(trace_id, span_id, scope, tenant, rubric, score, end))
         for signal, score in harms:
             self._scores.append(Score(trace_id, span_id, scope, tenant, "", score, end, 0, signal))
 
-    def add_request(self, calls: Sequence[Settling]) -> None:
-        """Add the request that these calls served; the last of them decides its outcome."""
-        self._requests.append(calls)
+    def add_request(self, rows: Sequence[int]) -> None:
+        """Add the request that the calls at ``rows``, counted since the last time, served.
+
+        The last of them decides its outcome.
+        """
+        self._requests.append(rows)
 
     def take(self) -> Settled:
         """Return everything added since the last time."""
         settled = Settled(scores=self._scores)
         if self._calls:
-            settled.calls = self._call_columns(self._calls, self._appraised)
+            settled.calls = self._call_columns()
         if self._requests:
-            settled.requests = _request_columns(self._requests)
+            settled.requests = _request_columns(self._requests, self._calls, settled.calls)
         self._calls, self._appraised, self._requests, self._scores = [], [], [], []
         return settled
 
-    def _call_columns(self, calls: Sequence[Settling], appraised: Sequence[Appraised]) -> Calls:
+    def _call_columns(self) -> Calls:
+        calls, appraised = self._calls, self._appraised
         spans = [call.span for call in calls]
         facts = [call.facts for call in calls]
         places = [call.place for call in calls]
         scopes = [place.scope for place in places]
-        refusals = [_refusal(call, said) for call, said in zip(calls, appraised, strict=True)]
+        refusals = [
+            _BY_PROVIDER
+            if "refusal" in fact.finish_reasons
+            else _BY_PART
+            if fact.refuses
+            else _UNSAID
+            if said.refusal is None
+            else (said.refusal, "eval")
+            for fact, said in zip(facts, appraised, strict=True)
+        ]
+        route, prompt_name, prompt_version, cohort, _, provider = map(
+            list, zip(*scopes, strict=True)
+        )
         costs = [self._cost(call) for call in calls]
-        for call, (refusal, _), (cost_usd, _) in zip(calls, refusals, costs, strict=True):
-            call.refusal, call.cost_usd = refusal, cost_usd
         return Calls(
             trace_id=[span.trace_id for span in spans],
             span_id=[span.span_id for span in spans],
@@ -95,15 +137,15 @@ class Rows:
             start=_ints([span.start for span in spans]),
             end=_ints([span.end for span in spans]),
             ttft=_floats([fact.ttft for fact in facts]),
-            route=[scope.route for scope in scopes],
-            prompt_name=[scope.prompt_name for scope in scopes],
-            prompt_version=[scope.prompt_version for scope in scopes],
+            route=route,
+            prompt_name=prompt_name,
+            prompt_version=prompt_version,
             prompt_label=[place.prompt_label for place in places],
-            cohort=[scope.cohort for scope in scopes],
+            cohort=cohort,
             tenant=[place.tenant for place in places],
             session=[call.session for call in calls],
             user=[call.user for call in calls],
-            provider=[scope.provider for scope in scopes],
+            provider=provider,
             request_model=[fact.request_model for fact in facts],
             response_model=[fact.response_model for fact in facts],
             input_tokens=_floats([fact.input_tokens for fact in facts]),
@@ -150,83 +192,74 @@ class Rows:
         return priced, "unknown" if priced != priced else "priced"
 
 
-def _request_columns(requests: Sequence[Sequence[Settling]]) -> Requests:
-    """Return requests, each the calls that served it, as columns."""
-    lasts = [calls[0] if len(calls) == 1 else _last(calls) for calls in requests]
-    facts = [last.facts for last in lasts]
-    cost_usd = _floats([last.cost_usd for last in lasts])
-    said_in = _floats([fact.input_tokens for fact in facts])
-    said_out = _floats([fact.output_tokens for fact in facts])
-    start, end = _ints([_started(last) for last in lasts]), _ints([_ended(last) for last in lasts])
+def _request_columns(
+    requests: Sequence[Sequence[int]], settled: Sequence[Settling], calls: Calls
+) -> Requests:
+    """Return requests, each the rows of the calls that served it, as columns."""
+    lasts = [rows[0] if len(rows) == 1 else _last(rows, settled) for rows in requests]
+    starts, ends, failed = [], [], []
+    error_class: list[Text] = []
+    for row in lasts:
+        call = settled[row]
+        facts = call.facts
+        outside = call.entry or call.span
+        starts.append(outside.start)
+        ends.append(outside.end)
+        is_failed = (
+            facts.error_class is not None
+            or (call.entry is not None and call.entry.failed)
+            or (
+                "error" in facts.finish_reasons
+                and set(facts.finish_reasons) == {"error"}
+                and not facts.lacks_reason
+            )
+        )
+        failed.append(is_failed)
+        error_class.append((facts.error_class or "unknown") if is_failed else None)
+    start, end = _ints(starts), _ints(ends)
+    at = _ints(lasts)
+    cost_usd = calls.cost_usd[at]
+    said_in, said_out = calls.input_tokens[at], calls.output_tokens[at]
     # As `_said_sum` of the two.
     tokens = np.where(
         np.isnan(said_in), said_out, np.where(np.isnan(said_out), said_in, said_in + said_out)
     )
-    for row, calls in enumerate(requests):
-        if len(calls) == 1:
+    for number, rows in enumerate(requests):
+        if len(rows) == 1:
             continue
-        cost_usd[row] = _said_sum([call.cost_usd for call in calls])
-        tokens[row] = _said_sum(
+        cost_usd[number] = _said_sum([float(calls.cost_usd[row]) for row in rows])
+        tokens[number] = _said_sum(
             [
-                count
-                for call in calls
-                for count in (call.facts.input_tokens, call.facts.output_tokens)
+                float(column[row])
+                for row in rows
+                for column in (calls.input_tokens, calls.output_tokens)
             ]
         )
-        if lasts[row].entry is None:
-            start[row] = min(call.span.start for call in calls)
-            end[row] = max(call.span.end for call in calls)
-    error = [_failed(last) for last in lasts]
-    refusal = [last.refusal is True for last in lasts]
+        if settled[lasts[number]].entry is None:
+            start[number] = min(settled[row].span.start for row in rows)
+            end[number] = max(settled[row].span.end for row in rows)
+    refusal = [calls.refusal[row] is True for row in lasts]
     return Requests(
-        trace_id=[last.span.trace_id for last in lasts],
-        scope=[last.place.scope for last in lasts],
-        tenant=[last.place.tenant for last in lasts],
+        trace_id=[calls.trace_id[row] for row in lasts],
+        scope=[settled[row].place.scope for row in lasts],
+        tenant=[calls.tenant[row] for row in lasts],
         end=end,
         latency=np.maximum(0, end - start) / 1e9,
         tokens=tokens,
         cost_usd=cost_usd,
-        calls=_ints([len(calls) for calls in requests]),
-        error=error,
-        error_class=[
-            (fact.error_class or "unknown") if failed else None
-            for fact, failed in zip(facts, error, strict=True)
-        ],
+        calls=_ints([len(rows) for rows in requests]),
+        error=failed,
+        error_class=error_class,
         refusal=refusal,
-        success=[
-            not failed and not refused for failed, refused in zip(error, refusal, strict=True)
-        ],
+        success=[not (bad or refused) for bad, refused in zip(failed, refusal, strict=True)],
         request_index=np.zeros(len(requests), dtype=np.int64),
+        # Most requests are one call each.
+        scopes=calls.scopes if lasts == list(range(len(settled))) else None,
     )
 
 
-def _last(calls: Sequence[Settling]) -> Settling:
-    return max(calls, key=lambda call: (call.span.end, call.span.span_id))
-
-
-def _started(last: Settling) -> int:
-    return last.span.start if last.entry is None else last.entry.start
-
-
-def _ended(last: Settling) -> int:
-    return last.span.end if last.entry is None else last.entry.end
-
-
-def _failed(last: Settling) -> bool:
-    """Return whether the request of this last call failed."""
-    if last.facts.error_class is not None or (last.entry is not None and last.entry.failed):
-        return True
-    reasons = last.facts.finish_reasons
-    return set(reasons) == {"error"} and not last.facts.lacks_reason
-
-
-def _refusal(call: Settling, appraised: Appraised) -> tuple[bool | None, str | None]:
-    """Return whether the answer refuses, and who says so."""
-    if "refusal" in call.facts.finish_reasons:
-        return True, "provider"
-    if call.facts.refuses:
-        return True, "content_part"
-    return appraised.refusal, None if appraised.refusal is None else "eval"
+def _last(rows: Sequence[int], settled: Sequence[Settling]) -> int:
+    return max(rows, key=lambda row: (settled[row].span.end, settled[row].span.span_id))
 
 
 def _said_sum(numbers: Sequence[float]) -> float:

@@ -65,19 +65,23 @@ class Handover:
         if now_ns != self._now_ns:
             self.go()
             self._now_ns = now_ns
+        first = len(self._rows) + len(self._waiting)
         self._waiting += calls
-        groups: dict[str, list[Settling]] = {}
-        for call in calls:
+        groups: dict[str, list[int]] = {}
+        for row, call in enumerate(calls, first):
             call.is_handed_on = True
             if call.facts.is_chat:
                 entry_id = "" if call.entry is None else call.entry.span_id
-                groups.setdefault(entry_id, []).append(call)
-        for entry_id, members in groups.items():
+                if entry_id in groups:
+                    groups[entry_id].append(row)
+                else:
+                    groups[entry_id] = [row]
+        for entry_id, rows in groups.items():
             if entry_id in trace.served:
-                self.late_calls += len(members)
+                self.late_calls += len(rows)
             else:
                 trace.served = {*trace.served, entry_id}
-                self._rows.add_request(members)
+                self._rows.add_request(rows)
 
     def find(self, evaluation: Evaluation) -> CallRef | None:
         """Return the call that was handed on and that an evaluation names."""
@@ -106,14 +110,19 @@ class Handover:
         if not self._waiting:
             return
         calls, self._waiting = self._waiting, []
-        is_new, of_call = self.seen.is_new, self.appraiser.of_call
-        for call in calls:
-            appraised = of_call(call.evaluations)
-            if appraised.guardrails:
-                add_guardrail(call, *appraised.guardrails)
-            self._rows.add_call(call, appraised)
-            for evaluation in call.evaluations:
-                is_new(evaluation_key(call.key, evaluation))
+        of_call = self.appraiser.of_call
+        appraised = [of_call(call.evaluations) for call in calls]
+        for call, said in zip(calls, appraised, strict=True):
+            if said.guardrails:
+                add_guardrail(call, *said.guardrails)
+        self._rows.add_calls(calls, appraised)
+        self.seen.remember(
+            [
+                evaluation_key(call.key, evaluation)
+                for call in calls
+                for evaluation in call.evaluations
+            ]
+        )
         self._changes += self.novelties.of_calls(calls, self._now_ns)
         file_calls(self.index, calls, self._now_ns)
 

@@ -50,10 +50,16 @@ class Novelties:
     def of_calls(self, calls: Sequence[Settling], now_ns: int) -> list[Change]:
         """Return the changes that settled calls show, in their order."""
         changes: list[Change] = []
-        # Most calls show what others of their place show; places are told by their identity.
+        # Most calls show what others show; scopes that calls share are told by their identity.
         told: set[tuple[int | str | None, ...]] = set()
         for call in calls:
-            key = (id(call.place), call.facts.response_model)
+            place = call.place
+            key = (
+                id(place.scope),
+                place.service_version,
+                place.deployment,
+                call.facts.response_model,
+            )
             if call.guardrails or key not in told:
                 changes += self._of_call(call, now_ns)
                 told.add(key)

@@ -29,20 +29,25 @@ _MAX_REMEMBERED: Final = 1024
 
 def file_calls(index: CallIndex, calls: Sequence[Settling], now_ns: int) -> None:
     """File calls under their spans, their traces, their answers and their requests' outer spans."""
-    rows = range(len(calls))
-    answered = [row for row in rows if calls[row].facts.response_id is not None]
-    enclosed = [row for row in rows if calls[row].entry not in (None, calls[row].span)]
-    outer = [call.entry or call.span for call in calls]
-    of_outer, of_trace = keys_of(
-        [span.trace_id for span in outer], [span.span_id for span in outer]
-    )
-    of_answer = [response_key(calls[row].facts.response_id or "") for row in answered]
-    owners = np.array([call.key for call in calls], dtype=np.uint64)
+    spans = [call.span for call in calls]
+    outer_ids = [(call.entry or call.span).span_id for call in calls]
+    of_outer, of_trace = keys_of([span.trace_id for span in spans], outer_ids)
+    owners = [call.key for call in calls]
+    # A row a call; of four kinds of keys most calls have three.
+    keys = np.empty((len(calls), 4), np.uint64)
+    is_there = np.ones((len(calls), 4), np.bool_)
+    keys[:, 0], keys[:, 1], keys[:, 3] = owners, of_trace, of_outer
+    is_there[:, 2] = False
+    is_there[:, 3] = [call.entry is not None and call.entry is not call.span for call in calls]
+    for row, call in enumerate(calls):
+        if call.facts.response_id is not None:
+            keys[row, 2] = response_key(call.facts.response_id)
+            is_there[row, 2] = True
     index.add(
-        np.concatenate([owners, of_trace, np.array(of_answer, np.uint64), of_outer[enclosed]]),
-        np.concatenate([rows, rows, answered, enclosed]).astype(np.int32),
+        keys[is_there],
+        is_there.nonzero()[0].astype(np.int32),
         owners,
-        np.array([call.span.end for call in calls], dtype=np.int64),
+        [span.end for span in spans],
         [call.place for call in calls],
         now_ns,
     )

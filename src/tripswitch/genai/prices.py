@@ -98,7 +98,7 @@ class PriceTable:
         self._shipped = _Rows(prices.models if prices.enabled else ())
         self._found: dict[tuple[str | None, str, int], ModelPrice | None] = {}
         # Of the models of a call, by provider, models and day.
-        self._first: dict[tuple[str | int | None, ...], ModelPrice | None] = {}
+        self._first: dict[tuple[str | None, tuple[str | None, ...], int], ModelPrice | None] = {}
 
     def cost_usd(
         self,
@@ -118,7 +118,7 @@ class PriceTable:
         no price for it.
         """
         # The day alone says which price holds.
-        key = (provider, *models, at_ns // _DAY_NS)
+        key = (provider, tuple(models), at_ns // _DAY_NS)
         try:
             price = self._first[key]
         except KeyError:

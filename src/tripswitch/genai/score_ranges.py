@@ -159,8 +159,13 @@ class ScoreRanges:
             if len(self._learnt) >= MAX_NAMES:
                 return None
             learnt = self._learnt[name] = _Learnt()
-        if learnt.low is None:
+        low, high = learnt.low, learnt.high
+        if low is None or high is None:
             learnt.learn(score, is_unit=is_unit)
+        elif learnt.lowest <= score <= learnt.highest and learnt.window < _ENOUGH - 1:
+            # What most scores do, as `watch` has it: they lie where others lay.
+            learnt.window += 1
+            return _range(low, high, learnt.revision)
         else:
             learnt.watch(score)
         return learnt.range()

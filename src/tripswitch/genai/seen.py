@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tripswitch.model.snapshot import Snapshot
 
 # Retried exports come within seconds to minutes; two generations of 100,000 are about 17 MB.
@@ -37,6 +39,15 @@ class Seen:
         if before + 1 >= self._generation:
             self._old, self._young = young, set()
         return True
+
+    def remember(self, keys: Sequence[int]) -> None:
+        """Remember keys in their order, whether they are new or not."""
+        if len(self._young) + len(keys) < self._generation:
+            old = self._old
+            self._young.update([key for key in keys if key not in old])
+        else:
+            for key in keys:
+                self.is_new(key)
 
     def save(self, snapshot: Snapshot) -> None:
         """Put both generations into ``snapshot``."""

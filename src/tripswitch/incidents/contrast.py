@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -48,16 +46,15 @@ class Contrast:
     def take(self, calls: Calls) -> None:
         """Keep the last good call of each scope of a batch."""
         column = calls.by_scope()
-        codes = column.codes
-        # Of every scope its last row: the first one seen from behind.
-        _, last = np.unique(codes[::-1], return_index=True)
-        for reverse in last.tolist():
-            row = len(codes) - 1 - reverse
+        # Of every scope its last row.
+        last = {code: row for row, code in enumerate(column.codes.tolist())}
+        for code in sorted(last):
+            row = last[code]
             if value_at(calls.refusal, row) or value_at(calls.error_type, row):
                 continue
             if value_at(calls.error_class, row):
                 continue
-            arm = column.distinct[int(codes[row])].arm()
+            arm = column.distinct[code].arm()
             known = self._arms.get(arm)
             if known is None:
                 known = self._arms[arm] = deque(maxlen=_KEPT)

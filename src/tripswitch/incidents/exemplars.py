@@ -7,7 +7,8 @@ tenant first, so that three traces tell three stories.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from bisect import insort
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -24,6 +25,7 @@ _BUCKET_NS: Final = 5 * NS_PER_MINUTE
 _BUCKETS: Final = 4
 _WORST: Final = 8
 _MOST_TENANTS: Final = 50
+_MOST_WAITING: Final = 64
 _MOST_ARMS: Final = 2_000
 # Below so many offers columns cost more than they save.
 _FEW: Final = 16
@@ -82,13 +84,24 @@ class Offers:
 @dataclass(slots=True)
 class _Bucket:
     worst: list[Exemplar] = field(default_factory=list)
-    tenants: Counter[str] = field(default_factory=Counter)
+    counted: Counter[str] = field(default_factory=Counter)
+    waiting: list[Text] = field(default_factory=list)
 
     def count(self, tenants: Iterable[Text]) -> None:
         """Count one bad call for each of ``tenants``, the first fifty of them."""
-        for tenant, calls in Counter(tenants).items():
-            if tenant is not None and (tenant in self.tenants or len(self.tenants) < _MOST_TENANTS):
-                self.tenants[tenant] += calls
+        # Many together cost little more than a few.
+        self.waiting += tenants
+        if len(self.waiting) >= _MOST_WAITING:
+            self.tenants()
+
+    def tenants(self) -> Counter[str]:
+        """Return how many bad calls each tenant had."""
+        counted = self.counted
+        for tenant, calls in Counter(self.waiting).items():
+            if tenant is not None and (tenant in counted or len(counted) < _MOST_TENANTS):
+                counted[tenant] += calls
+        self.waiting.clear()
+        return counted
 
     def least(self) -> float:
         """Return the badness that a call must exceed to be among the worst."""
@@ -98,9 +111,8 @@ class _Bucket:
         """Keep ``exemplar`` if it is among the worst."""
         if exemplar.badness <= self.least():
             return
-        self.worst.append(exemplar)
         # Ties go to the smaller trace id, so that the choice does not depend on arrival order.
-        self.worst.sort(key=lambda item: (-item.badness, item.trace_id))
+        insort(self.worst, exemplar, key=_worst_first)
         del self.worst[_WORST:]
 
 
@@ -140,17 +152,18 @@ class Exemplars:
             return
         arms, signals = len(offers.arms), len(offers.signals)
         number = offers.moment_ns // _BUCKET_NS
-        members: dict[int, list[int]] = {}
+        members: defaultdict[int, list[int]] = defaultdict(list)
         for index, group in enumerate(
             ((number * arms + offers.arm) * signals + offers.signal).tolist()
         ):
-            members.setdefault(group, []).append(index)
-        rows, badness = offers.rows.tolist(), offers.badness.tolist()
+            members[group].append(index)
+        badness = offers.badness.tolist()
+        tenants = [offers.tenant[row] for row in offers.rows.tolist()]
         for group, indices in members.items():
             rest, signal = divmod(group, signals)
             bucket_number, arm = divmod(rest, arms)
             bucket = self._bucket(offers.arms[arm], offers.signals[signal], bucket_number)
-            bucket.count([offers.tenant[rows[index]] for index in indices])
+            bucket.count([tenants[index] for index in indices])
             least = bucket.least()
             for index in indices:
                 # Most cannot displace what is there, and the bar rises with each that can.
@@ -184,7 +197,7 @@ class Exemplars:
             for exemplar in bucket.worst
             if exemplar.end_ns >= onset_ns - NS_PER_MINUTE
         ]
-        found.sort(key=lambda item: (-item.badness, item.trace_id))
+        found.sort(key=_worst_first)
         chosen: list[Exemplar] = []
         for strict in (True, False):
             for exemplar in found:
@@ -222,7 +235,7 @@ class Exemplars:
                 continue
             for (signal, number), bucket in buckets.items():
                 if signal in signals and (number + 1) * _BUCKET_NS > onset_ns:
-                    counts.update(bucket.tenants)
+                    counts.update(bucket.tenants())
         return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most])
 
     def save(self, snapshot: Snapshot, wanted: Container[Scope]) -> None:
@@ -240,7 +253,12 @@ class Exemplars:
             if room < 0:
                 break
             kept[arm] = [
-                [signal, number, [list(one) for one in bucket.worst], list(bucket.tenants.items())]
+                [
+                    signal,
+                    number,
+                    [list(one) for one in bucket.worst],
+                    list(bucket.tenants().items()),
+                ]
                 for (signal, number), bucket in buckets.items()
             ]
         snapshot.left_out["exemplars"] = sum(
@@ -268,6 +286,10 @@ class Exemplars:
     def forget(self, arm: Scope) -> None:
         """Drop an arm that made way."""
         self._arms.pop(arm, None)
+
+
+def _worst_first(exemplar: Exemplar) -> tuple[float, str]:
+    return -exemplar.badness, exemplar.trace_id
 
 
 def _exemplar_of(kept: list[Any]) -> Exemplar:

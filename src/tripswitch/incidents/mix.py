@@ -12,17 +12,19 @@ from __future__ import annotations
 
 import zlib
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from tripswitch.model.clocktext import NS_PER_MINUTE
+from tripswitch.model.scope import ScopeColumn
 from tripswitch.windows.rings import Floats
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from tripswitch.model.calls import Calls, Text
+    from tripswitch.model.calls import Calls, IntColumn, Text
     from tripswitch.model.scope import Scope
     from tripswitch.model.snapshot import Snapshot
 
@@ -36,24 +38,52 @@ _FEWEST_CALLS: Final = 100
 _SHIFT: Final = 0.25
 
 
+# Columns of so many calls take some 40 kB.
+_MOST_WAITING: Final = 1_000
+
+
+class _Asked(NamedTuple):
+    """What of a batch of calls is counted, as columns of equal length."""
+
+    scopes: ScopeColumn
+    models: Sequence[Text]
+    tenants: Sequence[Text]
+    input_tokens: Floats
+    ends_ns: IntColumn
+
+
 class MixLog:
     """Counts by population, ten minutes, and dimension, in 32 bins each; two hours of them."""
 
     def __init__(self) -> None:
         self._counts: OrderedDict[Scope, dict[int, Floats]] = OrderedDict()
         self._bins: dict[str, int] = {}
+        # What was taken and is not counted yet: many calls cost little more than a few.
+        self._waiting: list[_Asked] = []
+        self._waiting_calls = 0
 
     def take(self, calls: Calls) -> None:
         """Count a batch of settled calls."""
         if not len(calls):
             return
-        column = calls.by_scope()
-        spans = calls.end // _SPAN_NS
+        self._waiting.append(_asked(calls))
+        self._waiting_calls += len(calls)
+        if self._waiting_calls >= _MOST_WAITING:
+            self._count()
+
+    def _count(self) -> None:
+        """Count what waits."""
+        if not self._waiting:
+            return
+        waiting, self._waiting, self._waiting_calls = self._waiting, [], 0
+        scopes, models, tenants, tokens, ends_ns = zip(*waiting, strict=True)
+        column = ScopeColumn.joined(scopes)
+        spans = np.concatenate(ends_ns) // _SPAN_NS
         bins = np.stack(
             [
-                self._named(calls.request_model, len(calls)),
-                self._named(calls.tenant, len(calls)),
-                _lengths(calls.input_tokens, len(calls)),
+                self._named(chain.from_iterable(models)),
+                self._named(chain.from_iterable(tenants)),
+                _lengths(np.concatenate(tokens)),
             ]
         )
         keys = column.codes * np.int64(1 << 32) + (spans - spans.min())
@@ -70,6 +100,7 @@ class MixLog:
 
     def shift(self, population: Scope, since_ns: int) -> str:
         """Say which dimension changed at ``since_ns`` and how much; empty where none did."""
+        self._count()
         spans = self._counts.get(population)
         if not spans:
             return ""
@@ -93,6 +124,7 @@ class MixLog:
 
     def save(self, snapshot: Snapshot) -> None:
         """Put the counts into ``snapshot``."""
+        self._count()
         kept: list[list[Any]] = []
         for population, spans in self._counts.items():
             counts = [[span, values.tolist()] for span, values in spans.items()]
@@ -123,10 +155,8 @@ class MixLog:
                 return np.zeros((len(_DIMENSIONS), _BINS))
         return counts
 
-    def _named(self, texts: Sequence[Text], count: int) -> Any:
+    def _named(self, texts: Iterable[Text]) -> Any:
         """Return the bin of each text, by a hash that is the same in every process."""
-        if len(texts) != count:
-            return np.zeros(count, dtype=np.int64)
         known = self._bins
         found = []
         for text in texts:
@@ -143,10 +173,20 @@ class MixLog:
         return np.array(found, dtype=np.int64)
 
 
-def _lengths(tokens: Floats, count: int) -> Any:
+def _asked(calls: Calls) -> _Asked:
+    """Return what is counted of calls; nothing said where a column was left out."""
+    count = len(calls)
+    return _Asked(
+        calls.by_scope(),
+        calls.request_model if len(calls.request_model) == count else [None] * count,
+        calls.tenant if len(calls.tenant) == count else [None] * count,
+        calls.input_tokens if len(calls.input_tokens) == count else np.full(count, np.nan),
+        calls.end,
+    )
+
+
+def _lengths(tokens: Floats) -> Any:
     """Return a bin for each doubling of the input's length; the first for one not said."""
-    if len(tokens) != count:
-        return np.zeros(count, dtype=np.int64)
     told = np.nan_to_num(np.log2(np.maximum(tokens, 1)) + 1, nan=0.0)
     return np.clip(told, 0, _BINS - 1).astype(np.int64)
 

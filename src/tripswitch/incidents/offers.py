@@ -7,6 +7,8 @@ and rubrics beyond those that an arm may have take no room.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from math import isfinite
 from typing import Final
 
 import numpy as np
@@ -21,6 +23,8 @@ from tripswitch.model.scope import Scope
 from tripswitch.model.scores import Scores
 
 _LONGEST_FACT: Final = 200
+_FACTS_KEPT: Final = 128
+_SCOPES_KEPT: Final = 1024
 
 
 def offers_of(
@@ -55,7 +59,8 @@ def _of_requests(requests: Requests, counted: Counted, kind: slice) -> Offers:
         requests.end,
         requests.trace_id,
         requests.tenant,
-        facts=lambda row: _request_facts(requests, row),
+        # The longest is often the dearest, too.
+        facts=lru_cache(_FACTS_KEPT)(lambda row: _request_facts(requests, row)),
     )
 
 
@@ -130,14 +135,14 @@ def _of_scores(scores: Scores, counted: Counted, kind: slice) -> Offers:
 
 def _request_facts(requests: Requests, row: int) -> tuple[TraceFact, ...]:
     scopes = requests.by_scope()
-    found = _scope_facts(scopes.distinct[int(scopes.codes[row])])
+    found = [*_scope_facts(scopes.distinct[int(scopes.codes[row])])]
     found.append(("request latency", f"{float(requests.latency[row]):.3g} s"))
     for name, column, form in (
         ("request tokens", requests.tokens, ".0f"),
         ("request cost", requests.cost_usd, ".4g"),
     ):
-        if len(column) and np.isfinite(column[row]):
-            found.append((name, format(float(column[row]), form)))
+        if len(column) and isfinite(number := float(column[row])):
+            found.append((name, format(number, form)))
     if requests.error[row]:
         found.append(("error", (value_at(requests.error_class, row) or "yes")[:_LONGEST_FACT]))
     return tuple(found)
@@ -149,7 +154,8 @@ def _score_facts(scores: Scores, row: int) -> tuple[TraceFact, ...]:
     return (*_scope_facts(scope), ("score", f"{name}: {float(scores.score[row]):.2f}"))
 
 
-def _scope_facts(scope: Scope) -> list[TraceFact]:
+@lru_cache(_SCOPES_KEPT)
+def _scope_facts(scope: Scope) -> tuple[TraceFact, ...]:
     named = (
         ("route", scope.route),
         ("prompt", scope.prompt_name),
@@ -158,7 +164,7 @@ def _scope_facts(scope: Scope) -> list[TraceFact]:
         ("model", scope.request_model),
         ("provider", scope.provider),
     )
-    return [(name, value[:_LONGEST_FACT]) for name, value in named if value]
+    return tuple([(name, value[:_LONGEST_FACT]) for name, value in named if value])
 
 
 def _offers(

@@ -82,8 +82,20 @@ class ScopeColumn:
             identity: known.setdefault(scope, len(known))
             for identity, scope in dict(zip(identities, rows, strict=True)).items()
         }
-        codes = np.array(list(map(code_of.__getitem__, identities)), dtype=np.int64)
-        return cls([Scope(*fields) for fields in known], codes)
+        codes = np.fromiter(map(code_of.__getitem__, identities), np.int64, len(rows))
+        return cls(
+            [fields if isinstance(fields, Scope) else Scope(*fields) for fields in known], codes
+        )
+
+    @classmethod
+    def joined(cls, columns: Iterable[ScopeColumn]) -> ScopeColumn:
+        """Return the column of the rows of all ``columns``, one after the other."""
+        known: dict[Scope, int] = {}
+        codes = []
+        for column in columns:
+            numbers = [known.setdefault(scope, len(known)) for scope in column.distinct]
+            codes.append(np.array(numbers, dtype=np.int64)[column.codes])
+        return cls(list(known), np.concatenate(codes))
 
     def take(self, rows: npt.NDArray[np.int64] | slice) -> ScopeColumn:
         """Return the column of some of the rows."""

@@ -82,13 +82,14 @@ def read_requests(
                 f'no file or folder "{path}"',
                 hint="name a .jsonl or .binpb file (also .gz, .zst), or a folder of these",
             )
+    zstd = zstandard.ZstdDecompressor()
     for path in paths:
         for file in _files(path, on_problem):
             try:
                 if _stem(file).endswith(_RAW):
-                    yield from _raw_request(file, on_problem)
+                    yield from _raw_request(file, zstd, on_problem)
                 else:
-                    yield from _lines(file, on_problem, max_line_bytes)
+                    yield from _lines(file, zstd, on_problem, max_line_bytes)
             except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
                 reason = getattr(error, "strerror", None) or "cut off or damaged compressed data"
                 on_problem(FileProblem(str(file), reason))
@@ -115,25 +116,32 @@ def _stem(path: Path) -> str:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def _opened(
+    path: Path, zstd: zstandard.ZstdDecompressor, *, is_buffered: bool
+) -> Iterator[IO[bytes]]:
+    """Open a file as what it holds; only the lines of one that ``is_buffered`` can be read."""
     name = path.name.lower()
     with path.open("rb") as raw:
         if name.endswith(".gz"):
             with gzip.GzipFile(fileobj=raw) as plain:
                 yield cast("IO[bytes]", plain)
         elif name.endswith(".zst"):
-            with zstandard.ZstdDecompressor().stream_reader(
-                raw, read_across_frames=True
-            ) as plain_reader:
-                yield io.BufferedReader(cast("io.RawIOBase", plain_reader))
+            with zstd.stream_reader(raw, read_across_frames=True) as plain_reader:
+                unbuffered = cast("io.RawIOBase", plain_reader)
+                yield (
+                    io.BufferedReader(unbuffered) if is_buffered else cast("IO[bytes]", unbuffered)
+                )
         else:
             yield raw
 
 
 def _lines(
-    path: Path, on_problem: Callable[[FileProblem], None], max_line_bytes: int
+    path: Path,
+    zstd: zstandard.ZstdDecompressor,
+    on_problem: Callable[[FileProblem], None],
+    max_line_bytes: int,
 ) -> Iterator[StoredRequest]:
-    with _opened(path) as stream:
+    with _opened(path, zstd, is_buffered=True) as stream:
         number = 0
         while line := stream.readline(max_line_bytes + 1):
             number += 1
@@ -166,8 +174,12 @@ def _read_up_to(stream: IO[bytes], size: int) -> bytes:
     return b"".join(pieces)
 
 
-def _raw_request(path: Path, on_problem: Callable[[FileProblem], None]) -> Iterator[StoredRequest]:
-    with _opened(path) as stream:
+def _raw_request(
+    path: Path,
+    zstd: zstandard.ZstdDecompressor,
+    on_problem: Callable[[FileProblem], None],
+) -> Iterator[StoredRequest]:
+    with _opened(path, zstd, is_buffered=False) as stream:
         body = _read_up_to(stream, MAX_REQUEST_BYTES + 1)
     if len(body) > MAX_REQUEST_BYTES:
         on_problem(FileProblem(str(path), f"request larger than {MAX_REQUEST_BYTES} bytes"))

@@ -24,6 +24,8 @@ COST_CUTS_USD: Final[Floats] = np.asarray(1e-6 * 1.25 ** np.arange(80), dtype=np
 """From a millionth of a dollar to beyond forty dollars."""
 
 _DECAY_PER_MINUTE: Final = 0.998
+# Rows looked at at a time, so that they stay in the cache.
+_BLOCK: Final = 512
 
 
 class Histogram:
@@ -79,12 +81,7 @@ class Histogram:
         pages for nothing.
         """
         counts = self.counts[rows]
-        total = counts.sum(axis=1)
-        few = np.minimum(share * total + 1.0, total)
-        rank = np.where(total >= 1000, share * total, few)
-        summed = np.cumsum(counts, axis=1)
-        below = (summed < (rank - 1e-9)[:, None]).sum(axis=1)
-        cut = np.minimum(below, len(self.cuts) - 1)
+        total, rank, summed, cut = self._cuts_of(counts, share)
         each = np.arange(len(rows))
         count = counts[each, cut]
         inside = (rank - (summed[each, cut] - count)) / np.maximum(count, 1e-9)
@@ -100,3 +97,27 @@ class Histogram:
         ]
         found = np.where(cut == 0, self.cuts[0], between)
         return np.where(total < 1, np.nan, found)
+
+    def quantile_bounds(self, rows: Rows, share: float) -> tuple[Floats, Floats, Floats]:
+        """Return how many values stand behind each of ``rows``, and two cuts around `quantiles`.
+
+        Both are NaN when empty. A fraction of what the quantiles themselves take.
+        """
+        total, lower, upper = np.empty((3, len(rows)))
+        for first in range(0, len(rows), _BLOCK):
+            some = slice(first, first + _BLOCK)
+            total[some], _, _, cut = self._cuts_of(self.counts.take(rows[some], axis=0), share)
+            upper[some] = self.cuts[cut]
+            lower[some] = self.cuts[np.maximum(cut - 1, 0)]
+        empty = total < 1
+        lower[empty] = upper[empty] = np.nan
+        return total, lower, upper
+
+    def _cuts_of(self, counts: Floats, share: float) -> tuple[Floats, Floats, Floats, Rows]:
+        """Return totals, ranks of the quantile, counts summed up, and the cut it lies below."""
+        total = counts.sum(axis=1)
+        few = np.minimum(share * total + 1.0, total)
+        rank = np.where(total >= 1000, share * total, few)
+        summed = np.cumsum(counts, axis=1)
+        below = (summed < (rank - 1e-9)[:, None]).sum(axis=1)
+        return total, rank, summed, np.minimum(below, len(self.cuts) - 1)

@@ -5,6 +5,9 @@ A *series* is one measure of one scope; it owns one row in every array here. Thr
 time modulo the ring's length, so all rows share one clock and a slot is cleared when time reaches
 it again. Sums are float64: the variance formula ``q - 2*m*s + n*m*m`` cancels badly in float32.
 
+In memory slot lies behind slot, each with all series, so that a window of every series is the sum
+of a few whole blocks; that is some times cheaper than row by row, and kept until something arrives.
+
 What arrived since the last tick is kept apart by the call's minute (`fresh`), because evidence
 must take each value once: at its arrival for one-sample tests, in the stratum of its minute for
 two-sample tests. What leaves the minute ring is folded into `moments`, sums over minute blocks
@@ -13,6 +16,7 @@ with an exponential memory, from which baselines and the design effect are compu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -20,25 +24,37 @@ import numpy.typing as npt
 
 from tripswitch.model.clocktext import NS_PER_MINUTE
 from tripswitch.model.snapshot import Snapshot
+from tripswitch.windows.layout import (
+    ALL_SLOTS,
+    FIRSTS,
+    HOURS,
+    LENGTHS,
+    MINUTES,
+    MOMENT_COLUMNS,
+    QUARTERS,
+    STRATA,
+    Floats,
+    Rows,
+    add_in_order,
+    by_slot,
+    fade_and_add,
+    hours_of_day,
+    moments_of,
+    summed,
+    summed_moments,
+)
 
-Floats = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
-
-MINUTES: Final = 15
-QUARTERS: Final = 24
-HOURS: Final = 24
-STRATA: Final = 4
-"""Slots for the strata of minutes: this one, the two before, and the one about to open."""
-
-MOMENT_COLUMNS: Final = 6
-"""Of a block with count n and sum s: n, s, q, s*s, s*n, n*n, each summed over blocks."""
+__all__ = ["HOURS", "MINUTES", "QUARTERS", "STRATA", "Floats", "Rings", "Rows", "by_slot"]
 
 # Half-life of about six hours: long enough to hold thousands of samples, short enough that
 # yesterday's model does not define today's normal. Same-hour history is kept in `by_hour`.
 _MOMENT_DECAY_PER_MINUTE: Final = 0.998
 # A same-hour entry loses a seventh at each visit, one a day: a memory of about seven days.
 _HOUR_DECAY_PER_DAY: Final = 6 / 7
-# Rows summed at a time, so that what is turned stays in the cache.
+# A window is summed for all series where one in so many of them is asked for, or there are few.
+_FEW: Final = 8
+_FEW_SERIES: Final = 1024
+# Series whose single minutes are taken at a time, so that they stay in the cache.
 _BLOCK: Final = 1024
 # By then the last hour with data has left its ring, see `_open_minute`.
 _LEARNT_WITHIN_MINUTES: Final = HOURS * 60
@@ -73,16 +89,23 @@ class Rings:
 
     def __init__(self, capacity: int = 256) -> None:
         self.now_minute = -1
-        self.minute: Floats = np.zeros((capacity, MINUTES, 3))
-        self.quarter: Floats = np.zeros((capacity, QUARTERS, 3))
-        self.hour: Floats = np.zeros((capacity, HOURS, 3))
-        self.fresh: Floats = np.zeros((capacity, STRATA + 1, 3))
-        self.moments: Floats = np.zeros((capacity, MOMENT_COLUMNS))
+        self.taken_slots: list[int] = []
+        """The slots of what `take_fresh` returned last that hold anything."""
+        self._slots: Floats = np.zeros((ALL_SLOTS, 0, 3))
+        self.minute: Floats
+        self.quarter: Floats
+        self.hour: Floats
+        self.fresh: Floats
+        self._lay_slots(capacity)
+        self.moments: Floats = np.zeros((MOMENT_COLUMNS, capacity)).T
         self.place: npt.NDArray[np.int32] = np.zeros(capacity, dtype=np.int32)
-        self.by_hour: Floats = np.zeros((1, 24, MOMENT_COLUMNS))
+        self.by_hour: Floats = hours_of_day(1)
         self._places = 1
         self.frozen: npt.NDArray[np.bool_] = np.zeros(capacity, dtype=np.bool_)
-        self.tainted: npt.NDArray[np.bool_] = np.zeros((capacity, HOURS), dtype=np.bool_)
+        self.tainted: npt.NDArray[np.bool_] = np.zeros((HOURS, capacity), dtype=np.bool_).T
+        self._sums: dict[str, Floats] = {}
+        self._learnt: Floats | None = None
+        self._arrived: npt.NDArray[np.bool_] = np.zeros(STRATA + 1, dtype=np.bool_)
 
     @property
     def capacity(self) -> int:
@@ -104,20 +127,22 @@ class Rings:
         if rows <= self.capacity:
             return
         capacity = max(rows, 2 * self.capacity)
-        for name in self.COLUMNS:
+        self._lay_slots(capacity)
+        for name in self.COLUMNS[4:]:
             old = getattr(self, name)
-            grown = np.zeros((capacity, *old.shape[1:]), dtype=old.dtype)
+            grown = np.zeros((*old.shape[1:], capacity), dtype=old.dtype).T
             grown[: len(old)] = old
             setattr(self, name, grown)
+        self._sums.clear()
 
     def learn_by_hour(self, row: int) -> None:
         """Keep the hours of the day of one series from now on."""
         if self.place[row]:
             return
         if self._places == len(self.by_hour):
-            grown = np.zeros((max(64, 2 * self._places), 24, MOMENT_COLUMNS))
+            grown = hours_of_day(max(64, 2 * self._places))
             grown[: self._places] = self.by_hour
-            self.by_hour = grown
+            self.by_hour, self._learnt = grown, None
         self.place[row], self._places = self._places, self._places + 1
 
     def hours_of(self, row: int) -> Floats:
@@ -132,6 +157,9 @@ class Rings:
         # An entry stays with the row, so that there are never more than rows.
         self.by_hour[place] = 0.0
         self.place[row] = place
+        self._sums.clear()
+        if self._learnt is not None:
+            self._learnt[place] = 0.0
 
     def advance(self, now_ns: int) -> bool:
         """Move the clock to ``now_ns``; return whether a minute boundary was crossed.
@@ -145,6 +173,7 @@ class Rings:
             return False
         if minute <= self.now_minute:
             return False
+        self._sums.clear()
         learnt = minute
         if minute - self.now_minute > HOURS * 60 + MINUTES:
             learnt = self.now_minute + _LEARNT_WITHIN_MINUTES
@@ -161,50 +190,51 @@ class Rings:
         ``minutes`` must lie within the last 15 up to now. Values are added one after the other
         (``numpy.add.at``), so the sums do not depend on how arrivals were batched.
         """
-        self._add(rows, minutes, (1.0, values, values * values))
+        self._add(rows, minutes, np.ones(len(values)), values, values * values)
 
     def add_buckets(self, rows: Rows, minutes: Rows, buckets: Floats) -> None:
         """Add one bucket each, (n, sum, sum of squares) of shape (B, 3), as `add` does its values.
 
         The rings then hold what they would hold had the values come one by one.
         """
-        self._add(rows, minutes, (buckets[:, 0], buckets[:, 1], buckets[:, 2]))
+        self._add(rows, minutes, *buckets.T)
 
-    def _add(
-        self, rows: Rows, minutes: Rows, columns: tuple[Floats | float, Floats, Floats]
-    ) -> None:
+    def _add(self, rows: Rows, minutes: Rows, n: Floats, s: Floats, q: Floats) -> None:
         is_open = minutes > self.now_minute - (STRATA - 1)
-        for ring, slots in (
-            (self.minute, minutes % MINUTES),
-            (self.quarter, minutes // 15 % QUARTERS),
-            (self.hour, minutes // 60 % HOURS),
-            (self.fresh, np.where(is_open, minutes % STRATA, STRATA)),
-        ):
-            # On one axis with one index `add.at` is some times faster than on three with two.
-            flat = ring.reshape(-1)
-            first = 3 * (rows * ring.shape[1] + slots)
-            for column, added in enumerate(columns):
-                np.add.at(flat, first + column, added)
+        fresh = np.where(is_open, minutes % STRATA, STRATA)
+        self._arrived[fresh] = True
+        self._sums.clear()
+        slots = np.array([minutes, minutes // 15, minutes // 60, fresh])
+        slots %= LENGTHS
+        slots += FIRSTS
+        slots *= self.capacity
+        slots += rows
+        slots *= 3
+        add_in_order(self._slots.reshape(-1), slots, np.array([n, s, q]))
 
-    def add_fresh(self, rows: Rows, fresh: Floats) -> None:
-        """Add to each of ``rows``, all different, what arrived elsewhere since the last call.
+    def add_fresh(self, rows: Rows, slot: int, added: Floats) -> None:
+        """Add to each of ``rows``, all different, what arrived elsewhere in one slot of `fresh`.
 
-        ``fresh`` is as `take_fresh` returns it, shape (len(rows), 5, 3), and stays out of it. Of
-        the carry it is not known in which minute it ended; it counts before the open ones.
+        ``added`` is of shape (len(rows), 3) and stays out of `fresh`. Of the carry it is not known
+        in which minute it ended; it counts before the open ones.
         """
         first = self.now_minute - (STRATA - 1)
-        minutes = [first + (slot - first) % STRATA for slot in range(STRATA)] + [first - 1]
-        for slot, minute in enumerate(minutes):
-            added = fresh[:, slot]
-            self.minute[rows, minute % MINUTES] += added
-            self.quarter[rows, minute // 15 % QUARTERS] += added
-            self.hour[rows, minute // 60 % HOURS] += added
+        minute = first - 1 if slot == STRATA else first + (slot - first) % STRATA
+        self.minute[rows, minute % MINUTES] += added
+        self.quarter[rows, minute // 15 % QUARTERS] += added
+        self.hour[rows, minute // 60 % HOURS] += added
+        self._sums.clear()
 
     def take_fresh(self) -> Floats:
         """Return what arrived since the last call, shape (S, 5, 3), and start anew."""
-        taken = self.fresh
-        self.fresh = np.zeros_like(taken)
-        return taken
+        self.taken_slots = self._arrived.nonzero()[0].tolist()
+        taken = np.zeros((STRATA + 1, self.capacity, 3))
+        fresh = by_slot(self.fresh)
+        for slot in self.taken_slots:
+            taken[slot] = fresh[slot]
+            fresh[slot] = 0.0
+        self._arrived[:] = False
+        return by_slot(taken)
 
     def window(self, rows: Rows, name: str) -> Floats:
         """Return (n, s, q) of the series ``rows`` over the window ``name``, shape (len, 3).
@@ -212,15 +242,51 @@ class Rings:
         ``5m`` and ``15m`` are sums of minutes, ``1h`` and ``6h`` of quarters, ``24h`` of hours;
         each includes the slot being filled.
         """
+        known = self._window_of_all(name, len(rows))
+        if known is not None:
+            return known.take(rows, axis=0)
+        ring, slots = self._slots_of(name)
+        flat = by_slot(ring).reshape(-1, 3)
+        each = np.array(slots)[:, None] * self.capacity + rows
+        return np.asarray(np.add.reduce(flat.take(each, axis=0), axis=0))
+
+    def counts(self, rows: Rows, name: str) -> Floats:
+        """Return n of the series ``rows`` over a `window`."""
+        known = self._window_of_all(name, len(rows))
+        if known is not None:
+            return known.reshape(-1).take(3 * rows)
+        ring, slots = self._slots_of(name)
+        each = 3 * (np.array(slots)[:, None] * self.capacity + rows)
+        return np.asarray(np.add.reduce(by_slot(ring).reshape(-1).take(each), axis=0))
+
+    def window_columns(self, rows: Rows, name: str) -> tuple[Floats, Floats, Floats]:
+        """Return n, s and q of a `window` as columns."""
+        known = self._window_of_all(name, len(rows))
+        if known is None:
+            n, s, q = np.ascontiguousarray(self.window(rows, name).T)
+            return n, s, q
+        flat, first = known.reshape(-1), 3 * rows
+        return flat.take(first), flat[1:].take(first), flat[2:].take(first)
+
+    def _window_of_all(self, name: str, wanted: int) -> Floats | None:
+        """Return a window of all series, None where it is not known and worth its sums."""
+        known = self._sums.get(name)
+        if known is None and (wanted * _FEW >= self.capacity or self.capacity <= _FEW_SERIES):
+            ring, slots = self._slots_of(name)
+            known = self._sums[name] = summed(by_slot(ring), slots)
+        return known
+
+    def _slots_of(self, name: str) -> tuple[Floats, Sequence[int]]:
+        """Return the ring of a window, and its slots in the order they are added in."""
         if name == "5m":
-            return _summed(self.minute, rows, (self.now_minute - np.arange(5)) % MINUTES)
+            return self.minute, [(self.now_minute - ago) % MINUTES for ago in range(5)]
         if name == "15m":
-            return _summed(self.minute, rows)
+            return self.minute, range(MINUTES)
         if name == "1h":
-            return _summed(self.quarter, rows, (self.now_minute // 15 - np.arange(4)) % QUARTERS)
+            return self.quarter, [(self.now_minute // 15 - ago) % QUARTERS for ago in range(4)]
         if name == "6h":
-            return _summed(self.quarter, rows)
-        return _summed(self.hour, rows)
+            return self.quarter, range(QUARTERS)
+        return self.hour, range(HOURS)
 
     def save(self, snapshot: Snapshot, rows: int) -> None:
         """Put the first ``rows`` series into ``snapshot``."""
@@ -237,6 +303,9 @@ class Rings:
             kept = snapshot.column(f"rings.{name}", column.shape[1:])
             if kept is not None:
                 column[:rows] = kept[:rows]
+        self._sums.clear()
+        self._arrived[:] = True
+        self._learnt = None
         hours = snapshot.column("rings.by_hour", self.by_hour.shape[1:])
         if hours is None:
             self.place[:] = 0
@@ -245,37 +314,48 @@ class Rings:
             # From when every series had an entry.
             self.place[:rows] = np.arange(1, rows + 1)
             hours = np.concatenate([self.by_hour[:1], hours[:rows]])
-        self.by_hour, self._places = hours.copy(), len(hours)
+        self.by_hour, self._places = hours_of_day(len(hours)), len(hours)
+        self.by_hour[:] = hours
 
     def last_minutes(self, row: int, count: int) -> Floats:
         """Return (n, s, q) of the last ``count`` minutes, oldest first, shape (count, 3)."""
         slots = (self.now_minute - np.arange(count - 1, -1, -1)) % MINUTES
         return np.asarray(self.minute[row, slots])
 
+    def lately(self, rows: Rows) -> Floats:
+        """Return `moments` of ``rows``, (len, 6)."""
+        return np.asarray(self.moments.T.take(rows, axis=1).T)
+
     def history(self, rows: Rows) -> Floats:
-        """Return `moments` of ``rows`` with the minutes still in the ring folded in."""
-        blocks = self.minute[rows]
-        return np.asarray(self.moments[rows] + _moments_of(blocks).sum(axis=1))
+        """Return `moments` of ``rows`` with the minutes still in the ring folded in, (len, 6)."""
+        found = self.moments.T.take(rows, axis=1)
+        flat = by_slot(self.minute).reshape(-1, 3)
+        firsts = np.arange(MINUTES)[:, None] * self.capacity
+        for first in range(0, len(rows), _BLOCK):
+            some = slice(first, first + _BLOCK)
+            found[:, some] += summed_moments(flat.take(firsts + rows[some], axis=0))
+        return np.asarray(found.T)
 
     def learnt(self, rows: Rows) -> Floats:
         """Return the sums of `by_hour` over all hours of the day, shape (len(rows), 6)."""
-        return _summed(self.by_hour, self.place[rows].astype(np.int64))
+        if self._learnt is None:
+            self._learnt = np.add.reduce(by_slot(self.by_hour), axis=0)
+        return self._learnt.take(self.place[rows], axis=0)
 
     def known_hours(self, rows: Rows) -> Floats:
         """Return `learnt` with the last day's hours added that nothing suspect happened in."""
         blocks = self.hour[rows] * ~self.tainted[rows][:, :, None]
-        return np.asarray(self.learnt(rows) + _moments_of(blocks).sum(axis=1))
+        return np.asarray(self.learnt(rows) + moments_of(blocks).sum(axis=1))
 
     def learnt_at(self, rows: Rows, hour: int) -> Floats:
         """Return the entries of one hour of the day, shape (len(rows), 6)."""
         return np.asarray(self.by_hour[self.place[rows], hour])
 
     def _open_minute(self, minute: int) -> None:
-        thawed = ~self.frozen[:, None]
         self.tainted[:, (minute - 1) // 60 % HOURS] |= self.frozen
+        thawed = ~self.frozen if self.frozen.any() else True
         leaving = self.minute[:, minute % MINUTES]
-        learnt = self.moments * _MOMENT_DECAY_PER_MINUTE + _moments_of(leaving)
-        self.moments = np.where(thawed, learnt, self.moments)
+        fade_and_add(self.moments, _MOMENT_DECAY_PER_MINUTE, leaving, thawed)
         self.minute[:, minute % MINUTES] = 0
         if minute % 15 == 0:
             self.quarter[:, (minute // 15) % QUARTERS] = 0
@@ -286,8 +366,9 @@ class Rings:
             slot, learns = minute // 60 % HOURS, np.flatnonzero(self.place)
             learns = learns[~self.frozen[learns] & ~self.tainted[learns, slot]]
             settled, into = self.hour[learns, slot], self.place[learns]
-            decayed = self.by_hour[into, slot] * _HOUR_DECAY_PER_DAY + _moments_of(settled)
+            decayed = self.by_hour[into, slot] * _HOUR_DECAY_PER_DAY + moments_of(settled)
             self.by_hour[into, slot] = decayed
+            self._learnt = None
             self.hour[:, slot] = 0
             self.tainted[:, slot] = False
 
@@ -304,28 +385,14 @@ class Rings:
         learns = np.flatnonzero(self.place)
         fading = self.place[learns[~self.frozen[learns]]]
         self.by_hour[fading] *= (_HOUR_DECAY_PER_DAY**visits)[:, None]
+        self._learnt = None
+
+    def _lay_slots(self, capacity: int) -> None:
+        """Make room for the slots of so many series; what they hold stays."""
+        old, self._slots = self._slots, np.zeros((ALL_SLOTS, capacity, 3))
+        self._slots[:, : old.shape[1]] = old
+        rings = np.split(self._slots, FIRSTS[1:, 0])
+        self.minute, self.quarter, self.hour, self.fresh = map(by_slot, rings)
 
     def _arrays(self) -> tuple[npt.NDArray[np.generic], ...]:
         return tuple(getattr(self, name) for name in self.COLUMNS)
-
-
-def _summed(ring: Floats, rows: Rows, slots: Rows | None = None) -> Floats:
-    """Return the sums of ``rows`` over ``slots``, all of them if None.
-
-    Slots are added one after the other in their order, as ``ring[rows].sum(axis=1)`` does. That
-    adds three or six numbers at a time; with the slots in front it is whole blocks of rows.
-    """
-    sums = np.empty((len(rows), ring.shape[2]))
-    flat = ring.reshape(len(ring), -1)
-    for first in range(0, len(rows), _BLOCK):
-        taken = flat.take(rows[first : first + _BLOCK], axis=0)
-        by_slot = np.ascontiguousarray(taken.T).reshape(*ring.shape[1:], -1)
-        chosen = by_slot if slots is None else by_slot[slots]
-        sums[first : first + _BLOCK] = chosen.sum(axis=0).T
-    return sums
-
-
-def _moments_of(blocks: Floats) -> Floats:
-    """Return the six moment columns of blocks whose last axis is (n, s, q)."""
-    n, s, q = blocks[..., 0], blocks[..., 1], blocks[..., 2]
-    return np.stack([n, s, q, s * s, s * n, n * n], axis=-1)

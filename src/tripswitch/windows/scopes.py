@@ -64,6 +64,8 @@ class Scopes:
         self.costs = Histogram(COST_CUTS_USD)
         self.tool_latencies = Histogram(LATENCY_CUTS_S)
         self.records: dict[Scope, ScopeRecord] = {}
+        self.revision = 0
+        """Another whenever a scope or a series is made, or makes way."""
         self.folded_values = 0
         self.evicted_scopes = 0
         self._newcomers: list[ScopeRecord] = []
@@ -73,6 +75,11 @@ class Scopes:
         self._next_id = 0
         self._next_row = 0
         self._next_tool = 0
+
+    @property
+    def ids(self) -> int:
+        """Return how many ids were ever given: all are below it."""
+        return self._next_id
 
     def see(self, scope: Scope, now_ns: int, *, found_running: bool) -> ScopeRecord:
         """Return the record of ``scope``, making it when new; the overflow's when full."""
@@ -89,6 +96,7 @@ class Scopes:
                     histogram.reserve(self._next_id)
             record = ScopeRecord(scope_id, scope, now_ns, now_ns, found_running)
             self.records[scope] = record
+            self.revision += 1
             self._newcomers.append(record)
         record.last_seen_ns = max(record.last_seen_ns, now_ns)
         return record
@@ -108,6 +116,7 @@ class Scopes:
                 row, self._next_row = self._next_row, self._next_row + 1
                 self.rings.reserve(self._next_row)
             record.series[measure] = row
+            self.revision += 1
         return row
 
     def tool_row(self, record: ScopeRecord, tool: str) -> int:
@@ -175,6 +184,7 @@ class Scopes:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take every scope, its series and its histograms from ``snapshot``; be new before."""
+        self.revision += 1
         self._next_id = len(snapshot.arrays["scopes.latencies"])
         self._next_tool = len(snapshot.arrays.get("scopes.tool_latencies", ()))
         self._next_row = len(snapshot.arrays["rings.minute"])
@@ -225,6 +235,7 @@ class Scopes:
             key=lambda record: (record.last_seen_ns, -record.first_seen_ns, record.id),
         )
         gone = candidates[: max(0, len(self.records) - int(0.9 * self.max_scopes))]
+        self.revision += len(gone)
         for record in gone:
             del self.records[record.scope]
             for row in record.series.values():
