@@ -91,3 +91,18 @@ def test_growing_and_clearing_touch_no_other_row() -> None:
     assert histogram.total(2) == 0
     assert histogram.total(99) == 1
     assert len(histogram.counts) >= 100
+
+
+@given(st.lists(st.lists(st.floats(0.0005, 3_000), max_size=40), min_size=1, max_size=4))
+def test_bounds_lie_around_the_quantiles(rows: list[list[float]]) -> None:
+    histogram = Histogram(LATENCY_CUTS_S, capacity=4)
+    for row, values in enumerate(rows):
+        histogram.add(np.full(len(values), row), np.array(values))
+    each = np.arange(len(rows))
+    total, lower, upper = histogram.quantile_bounds(each, 0.99)
+    found = histogram.quantiles(each, 0.99)
+    assert total.tolist() == histogram.totals(each).tolist()
+    assert (np.isnan(found) == np.isnan(lower)).all()
+    some = ~np.isnan(found)
+    assert (lower[some] <= found[some] * (1 + 1e-9)).all()
+    assert (found[some] <= upper[some] * (1 + 1e-9)).all()

@@ -317,8 +317,15 @@ def test_windows_of_many_rows_are_those_of_each_to_the_byte(name: str) -> None:
     rows = rng.permutation(3000)[:2500]
     together = rings.window(rows, name)
     for row, sums in zip(rows.tolist(), together, strict=True):
+        # Else it is what was summed for all of them.
+        rings._sums.clear()
         alone = rings.window(np.array([row]), name)
         assert alone[0].tobytes() == sums.tobytes()
+        assert rings.counts(np.array([row]), name)[0] == sums[0]
+    for some in (rows, rows[:1]):
+        rings._sums.clear()
+        columns = np.array(rings.window_columns(some, name))
+        assert columns.T.tobytes() == together[: len(some)].tobytes()
     # One after the other, in the order of the slots.
     row = int(rows[0])
     in_order = {

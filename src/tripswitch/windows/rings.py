@@ -255,9 +255,7 @@ class Rings:
         known = self._window_of_all(name, len(rows))
         if known is not None:
             return known.reshape(-1).take(3 * rows)
-        ring, slots = self._slots_of(name)
-        each = 3 * (np.array(slots)[:, None] * self.capacity + rows)
-        return np.asarray(np.add.reduce(by_slot(ring).reshape(-1).take(each), axis=0))
+        return self.window(rows, name)[:, 0]
 
     def window_columns(self, rows: Rows, name: str) -> tuple[Floats, Floats, Floats]:
         """Return n, s and q of a `window` as columns."""
