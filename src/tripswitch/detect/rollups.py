@@ -221,7 +221,8 @@ class Rollups:
                         continue
                     for upstream in {Scope(provider=provider), _upstream(provider, model)}:
                         upstreams.setdefault(upstream, []).append(leaf)
-            if len(arms) > 1:
+            # Fewer are never worth it; what was rolled up before is looked after all the same.
+            if len(arms) > _WORTH or (len(arms) > 1 and family.rollups):
                 yield from _of_family(family, arms)
         for upstream, leaves in sorted(upstreams.items(), key=lambda item: _texts(item[0])):
             models = {leaf.scope.request_model for leaf in leaves}

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
 from tripswitch.genai.call_index import CallRef
@@ -41,14 +40,12 @@ class Settling:
     """One call that is settled, with everything its trace says of it.
 
     ``key`` names the call as `span_key` does; ``entry`` is the outside of its request, None where
-    that was not seen; ``session`` and ``user`` are the nearest of its chain. ``refusal`` and
-    ``cost_usd`` are as they were handed on; ``is_handed_on`` says that nothing can be added any
-    more.
+    that was not seen; ``session`` and ``user`` are the nearest of its chain. ``is_handed_on`` says
+    that nothing can be added any more.
     """
 
     __slots__ = (
         "chain",
-        "cost_usd",
         "entry",
         "evaluations",
         "facts",
@@ -56,7 +53,6 @@ class Settling:
         "is_handed_on",
         "key",
         "place",
-        "refusal",
         "session",
         "span",
         "tools",
@@ -75,8 +71,6 @@ class Settling:
         self.evaluations: list[Evaluation] = []
         self.guardrails: list[Guardrail] = []
         self.tools: list[ToolExecution] = []
-        self.refusal: bool | None = None
-        self.cost_usd = math.nan
         self.is_handed_on = False
 
     @property
