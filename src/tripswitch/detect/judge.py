@@ -155,9 +155,11 @@ class Judge:
         self.comparisons.refresh(now_ns, detect)
         series = roster.series[rows]
         self.own = own_history(rings, series, now_ns // NS_PER_HOUR, detect.min_baseline)
-        raw = rings.lately(np.maximum(roster.raw[rows], 0))
-        of_success = rings.lately(np.maximum(roster.of_success[rows], 0))
-        self.own_ratio, self.own_ratio_error = ratio_of(raw, of_success)
+        self.own_ratio, self.own_ratio_error = np.zeros(len(rows)), np.zeros(len(rows))
+        spent = (roster.of_success[rows] >= 0).nonzero()[0]
+        raw = rings.lately(np.maximum(roster.raw[rows[spent]], 0))
+        of_success = rings.lately(roster.of_success[rows[spent]])
+        self.own_ratio[spent], self.own_ratio_error[spent] = ratio_of(raw, of_success)
         # The control is not the suspect: its last minutes may say how its calls hang together, and
         # in its first quarter of an hour nothing else does.
         self.control_effect = np.ones(len(rows))
