@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,16 @@ def test_another_file_says_so(tmp_path: Path) -> None:
 def test_a_head_that_lies_is_refused_although_its_checksum_holds(
     tmp_path: Path, arrays: Any
 ) -> None:
-    head = json.dumps({"taken_ns": 0, "facts": {}, "scopes": [], "arrays": arrays}).encode()
+    _refused(tmp_path, {"taken_ns": 0, "facts": {}, "scopes": [], "arrays": arrays})
+
+
+@pytest.mark.parametrize("taken_ns", [math.inf, math.nan, "today", [1]])
+def test_a_time_that_is_none_is_refused_too(tmp_path: Path, taken_ns: Any) -> None:
+    _refused(tmp_path, {"taken_ns": taken_ns, "facts": {}, "scopes": [], "arrays": []})
+
+
+def _refused(tmp_path: Path, claims: Any) -> None:
+    head = json.dumps(claims).encode()
     body = len(head).to_bytes(4, "big") + head + bytes(8)
     start = b"tripswitch snapshot\n" + (1).to_bytes(4, "big") + len(body).to_bytes(8, "big")
     path = tmp_path / "snapshot"

@@ -107,7 +107,7 @@ def read_snapshot(path: Path) -> Snapshot:
         raise SnapshotError("is damaged: its checksum is another")
     try:
         return _parsed(body)
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise SnapshotError(f"is no snapshot: {type(error).__name__}") from error
 
 
