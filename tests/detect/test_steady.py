@@ -8,9 +8,11 @@ import pytest
 from tests.detect.stand import Behaviour, Stand, Traffic, arm
 from tripswitch.detect import family_yardsticks
 from tripswitch.detect.comparison import Comparisons
+from tripswitch.detect.lines import Lines
 from tripswitch.windows.rings import Rows
 
 GOOD = Behaviour(latency_s=0.5)
+BAD = Behaviour(score=0.6, refusals=0.3, latency_s=0.5)
 SLOWER = Behaviour(latency_s=1.5, tokens=900.0)
 ARMS = [
     *(arm("v17", "control", route=f"/{number}") for number in range(3)),
@@ -48,6 +50,55 @@ def played(stand: Stand, *, always_all: bool) -> list[tuple[object, ...]]:
             )
         )
     return seen
+
+
+def ticked(stand: Stand, *, always_anew: bool) -> list[tuple[object, ...]]:
+    """Return by tick what was decided of every row, and its evidence.
+
+    Within minutes arms come, one makes way as another comes, rows restart, and lines are set anew.
+    """
+    seen: list[tuple[object, ...]] = []
+    for tick in range(80):
+        serving = [one for one in ARMS if one.prompt_version != "v2" or tick > 44]
+        if tick > 69:
+            # A scope with as many rows in the place of one that made way.
+            serving = [ARMS[1]._replace(route="/new") if one is ARMS[1] else one for one in serving]
+        for one in serving:
+            is_worse = tick > 50 and one.prompt_version in ("v18", "v2")
+            stand.send(Traffic(one, 720, BAD if is_worse else GOOD))
+        roster, rows = stand.roster, stand.roster.rows()
+        if tick == 57:
+            for row in rows[::3].tolist():
+                roster.restart(row, stand.now_ns)
+        if tick == 63:
+            for row in rows.tolist():
+                roster.set_lines(row, Lines(0.9, 0.9, 1.0, 1, 1, 0))
+        if tick == 70:
+            stand.comparisons.forget(ARMS[1])
+        if always_anew:
+            roster.revision += 1
+        stand.tick()
+        decision = stand.decision
+        assert decision is not None
+        seen.append(
+            (
+                [str(roster.scopes[row]) for row in stand.rows.tolist()],
+                decision.level.tolist(),
+                decision.window.tolist(),
+                decision.evidence.tolist(),
+                decision.is_control.tolist(),
+                decision.is_previous.tolist(),
+                decision.is_comparable.tolist(),
+                [found.evidence(stand.rows).tolist() for found in roster.detectors.values()],
+            )
+        )
+    return seen
+
+
+def test_what_is_worked_out_for_a_minute_is_what_each_tick_would_work_out() -> None:
+    kept = ticked(Stand(), always_anew=False)
+    assert ticked(Stand(), always_anew=True) == kept
+    assert len({str(tick[1]) for tick in kept}) > 3
 
 
 def test_what_is_left_alone_would_have_been_chosen_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,12 +132,7 @@ class _Own:
         bad_minutes = np.where(is_new, spans.previous_version, spans.own_history)
         is_previous = roster.seen_start[rows] & is_new
         share = np.where(is_previous, roster.previous_share[rows], 0.0)
-        looks, budget = detect.alpha_investigate, _Budget(roster, rows, share, detect)
-        inject, cap = zip(
-            budget.of(detect.alpha_page, detect.alpha_start, bad_minutes),
-            budget.of(looks, looks, bad_minutes),
-            strict=True,
-        )
+        inject, cap = _budgets(roster, rows, share, detect, (bad_minutes, bad_minutes))
         of_rates = np.minimum(nulls[:, means:], 1 - 1e-6)
         return cls(
             means=means,
@@ -147,8 +142,8 @@ class _Own:
             mirrored=roster.mirrored[rows[means:]],
             effect=kept.design_effect[:, None],
             places=_places(roster, ("page_own", "look_own"), rows),
-            inject=np.array(inject),
-            cap=np.array(cap),
+            inject=inject,
+            cap=cap,
         )
 
     def weighed(self, total: Floats) -> list[_Step]:
@@ -219,13 +214,9 @@ class _Pairs:
         means = int(np.count_nonzero(IS_MEAN[rule]))
         columns = np.arange(3)[:, None]
         share = np.where(roster.seen_start[rows], roster.control_share[rows], 0.0)
-        spans, budget = detect.bad_minutes, _Budget(roster, rows, share, detect)
-        looks = detect.alpha_investigate
-        inject, cap = zip(
-            budget.of(detect.alpha_page, detect.alpha_start, spans.concurrent_control),
-            budget.of(looks, looks, spans.concurrent_control_look),
-            strict=True,
-        )
+        spans = detect.bad_minutes
+        minutes = spans.concurrent_control, spans.concurrent_control_look
+        inject, cap = _budgets(roster, rows, share, detect, minutes)
         return cls(
             rows=rows,
             means=means,
@@ -238,8 +229,8 @@ class _Pairs:
             mirrored=roster.mirrored[rows[means:]],
             effect=effect[:, None],
             places=_places(roster, ("page_control", "look_control"), rows),
-            inject=np.array(inject),
-            cap=np.array(cap),
+            inject=inject,
+            cap=cap,
         )
 
     def weighed(self, roster: Roster, rings: Rings, fresh: Floats) -> _Step:
@@ -314,27 +305,32 @@ class _Pairs:
         waiting[:, paired] = 0.0
 
 
-class _Budget:
-    """What the evidence of some rows may gain in a minute, ``share`` of the start budget left."""
+def _budgets(
+    roster: Roster,
+    rows: Rows,
+    share: Floats,
+    detect: Detect,
+    bad_minutes: tuple[Rows | int, Rows | int],
+) -> tuple[Floats, Floats]:
+    """Return what a minute puts into the evidence of ``rows``, and the cap of what it may add.
 
-    def __init__(self, roster: Roster, rows: Rows, share: Floats, detect: Detect) -> None:
-        # A signal looked at in both directions spends half its budget on each.
-        self._halves = np.where(roster.two_sided[rows], 0.5, 1.0)
-        self._is_leak = _IS_LEAKS[rules_of(roster.kind[rows])]
-        self._fewest_events = roster.fewest_events[rows]
-        self._alpha_leak = detect.alpha_pii
-        self._share = share
-
-    def of(self, alpha: float, start: float, bad_minutes: Rows | int) -> tuple[Floats, Floats]:
-        """Return what a minute puts in, and the cap of what its evidence may add."""
+    Both (2, N), of the page and of the look, as ``bad_minutes`` is: how many a crossing must span.
+    ``share`` of the start budget is left.
+    """
+    # A signal looked at in both directions spends half its budget on each.
+    halves = np.where(roster.two_sided[rows], 0.5, 1.0)
+    is_leak, fewest_events = _IS_LEAKS[rules_of(roster.kind[rows])], roster.fewest_events[rows]
+    looks = detect.alpha_investigate
+    inject, cap = np.empty((2, len(rows))), np.empty((2, len(rows)))
+    for at, (alpha, start) in enumerate(((detect.alpha_page, detect.alpha_start), (looks, looks))):
+        minutes = bad_minutes[at]
         # A leak weighs more than a false page, and so many hits need no more minutes than they are.
-        tolerated = np.where(self._is_leak, self._alpha_leak, alpha)
-        fewest_minutes = np.where(
-            self._is_leak, np.minimum(bad_minutes, self._fewest_events), bad_minutes
-        )
-        inject = self._halves * tolerated / MINUTES_A_MONTH
-        budget = np.maximum(self._halves * start * self._share, inject)
-        return inject, np.log(1 / budget) / fewest_minutes
+        tolerated = np.where(is_leak, detect.alpha_pii, alpha)
+        fewest_minutes = np.where(is_leak, np.minimum(minutes, fewest_events), minutes)
+        inject[at] = halves * tolerated / MINUTES_A_MONTH
+        budget = np.maximum(halves * start * share, inject[at])
+        cap[at] = np.log(1 / budget) / fewest_minutes
+    return inject, cap
 
 
 def _means_first(roster: Roster, rows: Rows, wanted: npt.NDArray[np.bool_]) -> Rows:
