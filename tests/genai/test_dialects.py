@@ -326,7 +326,10 @@ def test_private_step_without_an_answer_is_no_call(
         "llm.invocation_parameters": '{"model_name": "gpt-4o-mini"}',
         **extra,
     }
-    assert len(observe(SpanOf(attributes, name=name)).calls) == calls
+    found = observe(SpanOf(attributes, name=name))
+    assert len(found.calls) == calls
+    # What is passed over is counted.
+    assert found.rejected.get("call", 0) == 1 - calls
     assert len(observe(SpanOf(attributes, name=name, status=2)).calls) == 1
 
 

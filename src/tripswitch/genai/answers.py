@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from tripswitch.genai import coercion
@@ -109,7 +108,7 @@ def call_facts(
     elif words:
         call.finish_reasons = [finish_reason(word) for word in words]
     streaming = sketch.streaming
-    if streaming is None and b"tream" in name and says_stream(_as_text(name)):
+    if streaming is None and b"tream" in name and says_stream(name.decode("utf-8", "replace")):
         streaming = True
     read_usage(facts, call)
     _read_times(facts, call, streaming, events, start, end)
@@ -121,6 +120,7 @@ def call_facts(
         call.error_type = _raised(events)
         call.error_class = error_class(call.error_type, hints=_names_in_exception(events))
     if b"._" in name and _is_step(call, name):
+        facts.reject("call")
         return None
     tell_models_apart(facts, call)
     return call
@@ -132,11 +132,6 @@ def _read_choices(call: CallFacts, events: Sequence[SpanEvent]) -> None:
             choice = choice_of(event.attributes, None)
             call.refuses = call.refuses or choice.refuses
             call.finish_reasons += choice.finish_reasons
-
-
-@lru_cache(maxsize=1024)
-def _as_text(name: bytes) -> str:
-    return name.decode("utf-8", "replace")
 
 
 def _is_step(call: CallFacts, name: bytes) -> bool:

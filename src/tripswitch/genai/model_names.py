@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from tripswitch.genai.sightings import CallFacts
     from tripswitch.genai.spellings import Kind
 
-# Parts of the names of models that do not chat.
-_KINDS: Final[tuple[tuple[str, Kind], ...]] = (("embed", "embedding"), ("rerank", "rerank"))
+# Parts of the names of models that do not chat; what is embedded in something may well.
+_KINDS: Final[tuple[tuple[re.Pattern[str], Kind], ...]] = (
+    (re.compile(r"embedding|embed(?![a-z])"), "embedding"),
+    (re.compile(r"rerank"), "rerank"),
+)
 
 # A model's name that says which one it is: a date, or a build behind a colon or an at sign.
 _DATED = re.compile(r"\d{4}-\d\d-\d\d|\d{8}|\d{6}$|[-@:]\d{3,4}$|:[a-z0-9]+$")
@@ -71,8 +74,8 @@ def split_prefix(model: str) -> tuple[str, str]:
 def kind_by_model(model: str) -> Kind:
     """Return what a call of ``model`` is, for who calls every model's call the same.
 
-    >>> kind_by_model("amazon.titan-embed-text-v2:0"), kind_by_model("gpt-4o")
+    >>> kind_by_model("amazon.titan-embed-text-v2:0"), kind_by_model("embedded-systems-chat")
     ('embedding', 'chat')
     """
     name = model.lower()
-    return next((kind for sign, kind in _KINDS if sign in name), "chat")
+    return next((kind for sign, kind in _KINDS if sign.search(name)), "chat")

@@ -3,7 +3,6 @@
 Source: the constants of its SDKs for TypeScript and Python, late 2026, and payloads of the latter
 (1.4.0).
 
-
 Which prompt was used stands on the spans that fetched and filled it in, and on spans that its SDK
 was told to put it on; an id may be written ``handle:version``.
 """
