@@ -2,11 +2,12 @@
 
 Arms of many routes, every second one beside a control, each with every signal: scores, refusals
 both ways, wrong and right, errors, slow requests and first tokens, tokens, cost, two tools, leaks
-and injections. Every tick finds 20 fresh, seeded values in every series. A tick that crosses a
-minute also chooses controls and baselines anew, so both kinds are timed. What counts is the growth:
-2.0 for twice the scopes is linear.
+and injections. Every tick finds 20 fresh, seeded values in every series. Nothing changes for the
+worse and nothing leaks, unless ``--leaking`` is given: then every arm leaks, and pages, at every
+tick. A tick that crosses a minute also chooses controls and baselines anew, so both kinds are
+timed. What counts is the growth: 2.0 for twice the scopes is linear.
 
-    python -m bench.tick [--json] [--repeats N] [--most N] [--one-family]
+    python -m bench.tick [--json] [--repeats N] [--most N] [--one-family] [--leaking]
 """
 
 from __future__ import annotations
@@ -36,13 +37,15 @@ from tripswitch.windows.scopes import Scopes
 START_NS = 1_795_536_000 * NS_PER_S
 TICK_NS = 10 * NS_PER_S
 FEWEST_SCOPES = 250
+_RARE = ("pii_leak", "leak_trace", "prompt_injection")
 _TOOLS = (ToolExecution("search", error=False, latency=0.2), ToolExecution("refund", False, 0.4))
 
 
 class Filled:
     """A judge over about so many scopes, all with fresh values."""
 
-    def __init__(self, scopes: int, *, one_family: bool) -> None:
+    def __init__(self, scopes: int, *, one_family: bool, leaking: bool = False) -> None:
+        self.leaking = leaking
         self.config = Config(windows=Windows(max_scopes=4 * scopes))
         self.scopes = Scopes(4 * scopes)
         self.roster = Roster()
@@ -78,7 +81,9 @@ class Filled:
             for number, arm in enumerate(self.arms):
                 self.scopes.records[arm].first_seen_ns -= (len(self.arms) - number) * NS_PER_S
         self.values = {
-            row for record in self.scopes.records.values() for row in record.series.values()
+            row: leaking or measure.name not in _RARE
+            for record in self.scopes.records.values()
+            for measure, row in record.series.items()
         }
 
     def nbytes(self) -> int:
@@ -124,7 +129,7 @@ class Filled:
             for arm, score in zip(arms, self.rng.beta(8, 1, size), strict=True)
         ]
         scores += [
-            Score("", "", arm, None, "", 1.0, self.now_ns, 0, signal)
+            Score("", "", arm, None, "", float(self.leaking), self.now_ns, 0, signal)
             for signal in ("pii_leak", "prompt_injection")
             for arm in arms
         ]
@@ -154,7 +159,8 @@ class Filled:
         """Put 20 values into every series at once, without going through the intake."""
         rows = np.repeat(np.fromiter(self.values, dtype=np.int64), 20)
         minutes = np.full(len(rows), self.now_ns // NS_PER_MINUTE)
-        self.scopes.rings.add(rows, minutes, self.rng.beta(1, 8, len(rows)))
+        is_any = np.repeat(np.fromiter(self.values.values(), dtype=np.float64), 20)
+        self.scopes.rings.add(rows, minutes, is_any * self.rng.beta(1, 8, len(rows)))
         for record in self.scopes.records.values():
             record.last_seen_ns = self.now_ns
 
@@ -168,9 +174,9 @@ class Filled:
         return 1000 * (time.process_time() - begun), crossed
 
 
-def measured(scopes: int, repeats: int, *, one_family: bool) -> dict[str, float]:
+def measured(scopes: int, repeats: int, *, one_family: bool, leaking: bool) -> dict[str, float]:
     """Return the medians of one size."""
-    filled = Filled(scopes, one_family=one_family)
+    filled = Filled(scopes, one_family=one_family, leaking=leaking)
     plain: list[float] = []
     crossing: list[float] = []
     gc.collect()
@@ -199,11 +205,15 @@ def main() -> int:
         action="store_true",
         help="every arm is a version of one prompt, and none is named the control",
     )
+    parser.add_argument("--leaking", action="store_true", help="every arm leaks at every tick")
     options = parser.parse_args()
     sizes = [FEWEST_SCOPES]
     while 2 * sizes[-1] <= options.most:
         sizes.append(2 * sizes[-1])
-    results = [measured(size, options.repeats, one_family=options.one_family) for size in sizes]
+    results = [
+        measured(size, options.repeats, one_family=options.one_family, leaking=options.leaking)
+        for size in sizes
+    ]
     for before, after in itertools.pairwise(results):
         for name in ("tick_ms", "minute_tick_ms"):
             after[f"{name}_growth"] = after[name] / before[name]

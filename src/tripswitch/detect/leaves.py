@@ -96,12 +96,12 @@ class Leaves:
         if is_folded:
             return Leaf(scope, arm, family, (records[0],), folded)
         if records[1].scope == arm:
-            family.arms.setdefault(arm, records[1])
+            self._join(family.arms, records[1])
         if records[0].scope == scope and scope != arm:
-            family.leaves.setdefault(arm, {}).setdefault(scope, records[0])
+            self._join(family.leaves.setdefault(arm, {}), records[0])
         for reference in records[2:]:
             if reference.scope.family() == family.scope:
-                family.references.setdefault(reference.scope, reference)
+                self._join(family.references, reference)
         # A dict keeps order and drops the repeats; the arm comes first.
         unique = {id(record): record for record in (records[1], *records)}
         leaf = Leaf(scope, arm, family, tuple(unique.values()), folded)
@@ -109,6 +109,12 @@ class Leaves:
             self.known[scope] = leaf
             self._known_of_family.setdefault(family.scope, []).append(scope)
         return leaf
+
+    def _join(self, members: dict[Scope, ScopeRecord], record: ScopeRecord) -> None:
+        """Have a scope be one of a family's, also one that was known as something else."""
+        if record.scope not in members:
+            members[record.scope] = record
+            self.scopes.revision += 1
 
     def forget(self, scope: Scope) -> None:
         """Drop the leaves that count in ``scope``, which made way."""

@@ -237,7 +237,8 @@ def choose_window(
     """Return the smallest window that holds enough samples (and events), and its index.
 
     Where none does the largest is returned, with index -1. A window is read only where none before
-    it holds enough: most rows need no other than the first. Few rows are read in all at once.
+    it holds enough: most rows need no other than the first. Few rows are read in all at once. Where
+    the largest does not hold the events none does, for it holds all of the others.
     """
     index = np.full(len(fewest), -1, dtype=np.int64)
     lacking = np.arange(len(fewest))
@@ -256,9 +257,33 @@ def choose_window(
             enough &= chosen.events[lacking] >= fewest_events[lacking]
         index[lacking[enough]] = position
         lacking = lacking[~enough]
+        if position == 0 and fewest_events is not None and len(lacking) > _FEW_ROWS:
+            lacking = _without_rare(chosen, index, lacking, read, fewest, is_control, fewest_events)
         if not len(lacking):
             break
     return chosen, index
+
+
+def _without_rare(
+    chosen: Reading,
+    index: Rows,
+    rows: Rows,
+    read: Read,
+    fewest: Floats,
+    is_control: Flags,
+    fewest_events: Floats,
+) -> Rows:
+    """Choose the largest window where it holds too few events; return the others of ``rows``."""
+    at = (fewest_events[rows] > 0).nonzero()[0]
+    if not len(at):
+        return rows
+    asked = rows[at]
+    widest = read(WINDOWS[-1], asked)
+    rare = widest.events < fewest_events[asked]
+    found = asked[rare]
+    chosen.put(found, widest.at(rare))
+    index[found[_holds_enough(chosen, found, fewest, is_control)]] = len(WINDOWS) - 1
+    return np.delete(rows, at[rare])
 
 
 def _choose_among(

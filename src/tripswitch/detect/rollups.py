@@ -90,6 +90,7 @@ class Rollups:
         self.comparisons = comparisons
         self.known: dict[Scope, Rollup] = {}
         self._minute = -1
+        self._possible: tuple[int, list[Family]] = (-1, [])
         self._rows: Rows = np.zeros(0, dtype=np.int64)
         self._samples: Floats = np.zeros(0)
         self._usual: Floats = np.zeros(0)
@@ -210,9 +211,7 @@ class Rollups:
 
     def _wanted(self, now_ns: int) -> Iterator[tuple[Scope, list[ScopeRecord]]]:
         upstreams: dict[Scope, list[ScopeRecord]] = {}
-        for family in self.comparisons.families.values():
-            if family.scope == OVERFLOW.family():
-                continue
+        for family in self._families():
             arms = [arm for arm in family.arms.values() if now_ns - arm.last_seen_ns <= _ACTIVE_NS]
             for arm in arms:
                 for leaf in family.leaves.get(arm.scope, {}).values():
@@ -229,6 +228,23 @@ class Rollups:
             is_same = upstream.request_model is None and models != {None} and len(models) == 1
             if not is_same and len({leaf.scope.family() for leaf in leaves}) > 1:
                 yield upstream, leaves
+
+    def _families(self) -> list[Family]:
+        """Return those that may have roll-ups of any sort, whoever in them is active."""
+        revision, families = self._possible
+        if revision != self.scopes.revision:
+            families = [
+                family
+                for family in self.comparisons.families.values()
+                if family.scope != OVERFLOW.family()
+                and (
+                    len(family.arms) > _WORTH
+                    or (len(family.arms) > 1 and family.rollups)
+                    or _has_provider(family)
+                )
+            ]
+            self._possible = (self.scopes.revision, families)
+        return families
 
     def _is_free(self, rollup: Rollup) -> bool:
         """Return whether traffic of its own has not come to a scope that is fed from others."""
@@ -270,6 +286,7 @@ class Rollups:
         family = self.comparisons.families.get(rollup.record.scope.family())
         if family is not None:
             family.rollups[rollup.record.scope] = rollup.record
+            self._possible = (-1, [])
 
     def _take_measures(self, rollup: Rollup, detect: Detect) -> None:
         """See to it that a roll-up has a series and rows for what its members measure."""
@@ -317,6 +334,10 @@ class Rollups:
         both = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), dtype=np.int64)
         order = np.argsort(both[1], kind="stable")
         self._from, self._to = both[0][order], both[1][order]
+
+
+def _has_provider(family: Family) -> bool:
+    return any(leaf.provider is not None for leaves in family.leaves.values() for leaf in leaves)
 
 
 def _upstream(provider: str, model: str | None) -> Scope:

@@ -7,6 +7,7 @@ questions of all families at once takes a small part of what choosing takes.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
@@ -21,6 +22,8 @@ from tripswitch.windows.scopes import ScopeRecord
 ACTIVE_NS: Final = NS_PER_HOUR
 """A scope without traffic for so long is not compared."""
 
+_LAST_SEEN_NS: Final = attrgetter("last_seen_ns")
+
 
 class Steady:
     """What was asked and answered as the comparisons of some families were left as they were."""
@@ -33,6 +36,7 @@ class Steady:
         self._of_record: list[int] = []
         self._pairs: list[tuple[int, int, int, bool]] = []
         self._table: tuple[Rows, Rows, Rows] | None = None
+        self._known = 0
 
     def note(self, family: Family, candidates: Candidates) -> None:
         """Note a family that was left as it was, and what was asked of its ``candidates``."""
@@ -50,12 +54,17 @@ class Steady:
 
     def begin(self, now_ns: int) -> None:
         """Take the answers of now as those that everything was left as it was by."""
+        if self._known == len(self._families):
+            # Nothing was noted since, and no answer is another: else all of it were new.
+            return
+        self._known = len(self._families)
         pairs = np.array(self._pairs, dtype=np.int64).reshape(-1, 4).T.copy()
         self._table = (np.array(self._of_record, dtype=np.int64), self._is_active(now_ns), pairs)
 
     def changed(self, traffic: Traffic, now_ns: int) -> set[int]:
         """Return by identity the families of which any answer is another now."""
-        assert self._table is not None
+        if self._table is None:
+            return set()
         of_record, was_active, (number, control, record, was_serving) = self._table
         others = of_record[self._is_active(now_ns) != was_active]
         serving = serve_beside(traffic, control, record)
@@ -67,6 +76,5 @@ class Steady:
         return {id(family) for family in self._families}
 
     def _is_active(self, now_ns: int) -> npt.NDArray[np.int64]:
-        seen_ns = (record.last_seen_ns for record in self._records)
-        last_ns = np.fromiter(seen_ns, dtype=np.int64, count=len(self._records))
+        last_ns = np.fromiter(map(_LAST_SEEN_NS, self._records), np.int64, len(self._records))
         return (now_ns - last_ns <= ACTIVE_NS).astype(np.int64)

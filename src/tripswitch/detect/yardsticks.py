@@ -101,14 +101,24 @@ def unsettled(
     the ``limits`` known so far are by position, NaN for none.
     """
     moved = np.isnan(limits)
-    for name, (at, rows) in places.items():
+    width = _RESOLUTION - 1e-6
+    for name, (all_of, rows) in places.items():
         histogram: Histogram = getattr(scopes, name)
-        _, lower, upper = histogram.quantile_bounds(rows, _SHARE)
-        old, multiple = limits[at], multiples[at]
-        highest = np.maximum(old, multiple * upper)
-        lowest = np.minimum(old, multiple * lower)
-        # Where nothing was counted there is nothing to move to.
-        moved[at] |= highest > (_RESOLUTION - 1e-6) * lowest
+        known = (~moved[all_of]).nonzero()[0]
+        at = all_of[known]
+        # A quantile lies between two cuts, and has not moved where neither is too far from the old
+        # one, nor they from each other.
+        cuts, old = histogram.cuts, limits[at] / multiples[at]
+        lowest = np.searchsorted(cuts, old / width)
+        lowest += lowest > 0
+        highest = np.searchsorted(cuts, old * width, side="right") - 1
+        is_wide = np.append(False, cuts[1:] > width * cuts[:-1])
+        wide = np.append(0, np.cumsum(is_wide))
+        moved[at] = True
+        some = (lowest <= highest).nonzero()[0]
+        some = some[wide[highest[some] + 1] == wide[lowest[some]]]
+        settled = histogram.surely_within(rows[known[some]], _SHARE, lowest[some], highest[some])
+        moved[at[some[settled]]] = False
     return moved.nonzero()[0]
 
 

@@ -23,6 +23,9 @@ TOKEN_CUTS: Final[Floats] = np.ceil(4.0 * 1.25 ** np.arange(64))
 COST_CUTS_USD: Final[Floats] = np.asarray(1e-6 * 1.25 ** np.arange(80), dtype=np.float64)
 """From a millionth of a dollar to beyond forty dollars."""
 
+_MANY: Final = 1000.0
+"""Values from which a tail quantile is taken as it is."""
+_SLACK: Final = 1e-9
 _DECAY_PER_MINUTE: Final = 0.998
 # Rows looked at at a time, so that they stay in the cache.
 _BLOCK: Final = 512
@@ -98,26 +101,43 @@ class Histogram:
         found = np.where(cut == 0, self.cuts[0], between)
         return np.where(total < 1, np.nan, found)
 
-    def quantile_bounds(self, rows: Rows, share: float) -> tuple[Floats, Floats, Floats]:
-        """Return how many values stand behind each of ``rows``, and two cuts around `quantiles`.
+    def surely_within(
+        self, rows: Rows, share: float, lowest: Rows, highest: Rows
+    ) -> npt.NDArray[np.bool_]:
+        """Return where `quantiles` lie below one of the cuts ``lowest`` to ``highest``, or nowhere.
 
-        Both are NaN when empty. A fraction of what the quantiles themselves take.
+        Cuts are numbered from 0, and none of ``lowest`` is above its ``highest``. Where the last
+        bits decide it is False. A fraction of what the quantiles themselves take.
         """
-        total, lower, upper = np.empty((3, len(rows)))
+        found = np.empty(len(rows), dtype=np.bool_)
+        width = self.counts.shape[1]
         for first in range(0, len(rows), _BLOCK):
             some = slice(first, first + _BLOCK)
-            total[some], _, _, cut = self._cuts_of(self.counts.take(rows[some], axis=0), share)
-            upper[some] = self.cuts[cut]
-            lower[some] = self.cuts[np.maximum(cut - 1, 0)]
-        empty = total < 1
-        lower[empty] = upper[empty] = np.nan
-        return total, lower, upper
+            low, high = lowest[some], highest[some]
+            starts = width * np.arange(len(low))
+            edges = np.stack([starts, starts + low, starts + high + 1], axis=1).reshape(-1)
+            flat = self.counts.take(rows[some], axis=0).reshape(-1)
+            below, inside, above = np.add.reduceat(flat, edges).reshape(-1, 3).T
+            # No cut is below the lowest of all, and the sum of none is not what reduceat gives.
+            below = np.where(low > 0, below, 0.0)
+            total = below + inside + above
+            rank, near = _rank(total, share) - _SLACK, 1e-13 * (1.0 + total)
+            is_last = high == len(self.cuts) - 1
+            within = (below < rank - near) | (low == 0)
+            within &= (below + inside > rank + near) | is_last
+            within &= np.abs(total - _MANY) > near
+            found[some] = within | (total < 1 - near)
+        return found
 
     def _cuts_of(self, counts: Floats, share: float) -> tuple[Floats, Floats, Floats, Rows]:
         """Return totals, ranks of the quantile, counts summed up, and the cut it lies below."""
         total = counts.sum(axis=1)
-        few = np.minimum(share * total + 1.0, total)
-        rank = np.where(total >= 1000, share * total, few)
+        rank = _rank(total, share)
         summed = np.cumsum(counts, axis=1)
-        below = (summed < (rank - 1e-9)[:, None]).sum(axis=1)
+        below = (summed < (rank - _SLACK)[:, None]).sum(axis=1)
         return total, rank, summed, np.minimum(below, len(self.cuts) - 1)
+
+
+def _rank(total: Floats, share: float) -> Floats:
+    few = np.minimum(share * total + 1.0, total)
+    return np.asarray(np.where(total >= _MANY, share * total, few))

@@ -65,7 +65,7 @@ class Scopes:
         self.tool_latencies = Histogram(LATENCY_CUTS_S)
         self.records: dict[Scope, ScopeRecord] = {}
         self.revision = 0
-        """Another whenever a scope or a series is made, or makes way."""
+        """Another whenever a scope, a series or a tool is made, joins a family, or makes way."""
         self.folded_values = 0
         self.evicted_scopes = 0
         self._newcomers: list[ScopeRecord] = []
@@ -129,6 +129,7 @@ class Scopes:
                 row, self._next_tool = self._next_tool, self._next_tool + 1
                 self.tool_latencies.reserve(self._next_tool)
             record.tools[tool] = row
+            self.revision += 1
         return row
 
     def decay(self, frozen: Iterable[ScopeRecord] = ()) -> None:
