@@ -9,7 +9,9 @@ from tests.detect.stand import Behaviour, Stand, Traffic, arm
 from tripswitch.detect import family_yardsticks
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.lines import Lines
+from tripswitch.detect.signals import SLOW
 from tripswitch.windows.rings import Rows
+from tripswitch.windows.scopes import Measure
 
 GOOD = Behaviour(latency_s=0.5)
 BAD = Behaviour(score=0.6, refusals=0.3, latency_s=0.5)
@@ -19,7 +21,17 @@ ARMS = [
     *(arm("v18", "canary", route=f"/{number}") for number in range(3)),
     arm("v1", None, route="/alone"),
     arm("v2", None, route="/alone"),
+    *(arm("v1", cohort, route="/three") for cohort in ("a", "b", "c")),
 ]
+# What the three cohorts are added up in, before it has calls of its own.
+WHOLE = arm("v1", None, route="/three")
+
+
+def see_a_tool(stand: Stand, name: str) -> None:
+    """Let a tool be seen in every arm, and nothing else be new."""
+    for record in list(stand.scopes.records.values()):
+        row = stand.scopes.tool_row(record, name)
+        stand.scopes.tool_latencies.add(np.full(400, row), np.full(400, 0.5))
 
 
 def played(stand: Stand, *, always_all: bool) -> list[tuple[object, ...]]:
@@ -31,22 +43,30 @@ def played(stand: Stand, *, always_all: bool) -> list[tuple[object, ...]]:
         if minute % 4 == 0:
             # Arms stop and come back, so that controls change and are left without calls.
             serving = [one for one in ARMS if minute < 6 or rng.random() < 0.7]
+        if minute == 30:
+            serving = [*serving, WHOLE]
         behaviour = GOOD if minute < 8 else SLOWER
         for _ in range(2):
             for one in serving:
                 stand.send(Traffic(one, 240, behaviour), ticks=2)
+            if minute in (5, 12, 40):
+                see_a_tool(stand, f"tool-{minute}")
             if always_all:
-                stand.comparisons._steady = None
+                comparisons = stand.comparisons
+                comparisons._steady = None
+                comparisons.yardsticks._laid_of = None
+                comparisons.rollups._possible = (-1, [])
             stand.now_ns += 20 * 10**9
             stand.tick()
         roster, rows = stand.roster, stand.roster.rows()
-        families = stand.comparisons.families.values()
+        families, rollups = stand.comparisons.families.values(), stand.comparisons.rollups
         seen.append(
             (
                 roster.control[rows].tolist(),
                 roster.judged[rows].tolist(),
                 [found.evidence(rows).tolist() for found in roster.detectors.values()],
                 [(family.yardsticks.copy(), family.moved_minutes.copy()) for family in families],
+                {str(scope): len(one.members) for scope, one in rollups.known.items()},
             )
         )
     return seen
@@ -123,3 +143,26 @@ def test_what_is_left_alone_would_have_been_chosen_again(monkeypatch: pytest.Mon
     controls = {str(minute[0]) for minute in some}
     yardsticks = {str(minute[3]) for minute in some}
     assert min(len(controls), len(yardsticks)) > 3
+    assert len({str(minute[4]) for minute in some}) > 1
+    assert "tool-40" in str(some[-1][3])
+
+
+def test_a_yardstick_that_only_seemed_to_move_is_looked_at_again() -> None:
+    stand = Stand()
+    slow = ARMS[0]
+
+    def minute() -> dict[Measure, int]:
+        for _ in range(6):
+            stand.send(Traffic(slow, 240, GOOD))
+            stand.tick()
+        return dict(stand.comparisons.families[slow.family()].moved_minutes)
+
+    for _ in range(8):
+        assert minute() == {}
+    reference = stand.scopes.records[slow.population()].id
+    latencies = stand.scopes.latencies
+    usual = latencies.counts[reference].copy()
+    latencies.add(np.full(400, reference), np.full(400, 60.0))
+    assert [minute(), minute()] == [{SLOW: 1}, {SLOW: 2}]
+    latencies.counts[reference] = usual
+    assert minute() == {}
