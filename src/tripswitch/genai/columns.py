@@ -32,10 +32,7 @@ _UNSAID: Final = (None, None)
 
 
 class Rows:
-    """Collects what is settled; `take` hands it over as columns and starts anew.
-
-    ``len`` is how many calls there are since the last time.
-    """
+    """Collects what is settled; `take` hands it over as columns and starts anew."""
 
     def __init__(self, prices: PriceTable) -> None:
         self.prices = prices
@@ -43,9 +40,6 @@ class Rows:
         self._appraised: list[Appraised] = []
         self._requests: list[Sequence[int]] = []
         self._scores: list[Score] = []
-
-    def __len__(self) -> int:
-        return len(self._calls)
 
     def add_calls(self, calls: Sequence[Settling], appraised: Sequence[Appraised]) -> None:
         """Add calls, each with what its evaluations say."""
@@ -162,11 +156,11 @@ class Rows:
                 (said.refusal_kind or "unknown") if refusal else None
                 for (refusal, _), said in zip(refusals, appraised, strict=True)
             ],
-            guardrails=[call.guardrails for call in calls],
+            guardrails=[[*call.guardrails] for call in calls],
             evals=[said.evals for said in appraised],
             error_type=[fact.error_type for fact in facts],
             error_class=[fact.error_class for fact in facts],
-            tools=[call.tools for call in calls],
+            tools=[[*call.tools] for call in calls],
             dialect=["" if span.context is None else span.context.dialect for span in spans],
             is_chat=[fact.is_chat for fact in facts],
             request_index=np.zeros(len(calls), dtype=np.int64),

@@ -64,12 +64,17 @@ def entry_of(chain: Sequence[Sighting]) -> Sighting | None:
     return outer
 
 
+def nearer(best: Ranked | None, other: Ranked) -> Ranked:
+    """Return the better of two; of equally good ones the first."""
+    return other if best is None or other[:2] < best[:2] else best
+
+
 def nearest(found: Iterable[Ranked | None]) -> Ranked | None:
     """Return the best of ``found``; of equally good ones the first."""
     best: Ranked | None = None
     for item in found:
-        if item is not None and (best is None or item[:2] < best[:2]):
-            best = item
+        if item is not None:
+            best = nearer(best, item)
     return best
 
 

@@ -53,6 +53,8 @@ class Handover:
         self._rows = Rows(PriceTable(config.prices))
         self._changes: list[Change] = []
         self._waiting: list[Settling] = []
+        # How many calls there are since the last time, those that wait among them.
+        self._taken = 0
         self._now_ns = 0
 
     def reload(self, config: Config) -> None:
@@ -65,10 +67,8 @@ class Handover:
         if now_ns != self._now_ns:
             self.go()
             self._now_ns = now_ns
-        first = len(self._rows) + len(self._waiting)
-        self._waiting += calls
         groups: dict[str, list[int]] = {}
-        for row, call in enumerate(calls, first):
+        for row, call in enumerate(calls, self._taken):
             call.is_handed_on = True
             if call.facts.is_chat:
                 entry_id = "" if call.entry is None else call.entry.span_id
@@ -76,11 +76,13 @@ class Handover:
                     groups[entry_id].append(row)
                 else:
                     groups[entry_id] = [row]
+        self._waiting += calls
+        self._taken += len(calls)
         for entry_id, rows in groups.items():
             if entry_id in trace.served:
                 self.late_calls += len(rows)
             else:
-                trace.served = {*trace.served, entry_id}
+                trace.served = (*trace.served, entry_id)
                 self._rows.add_request(rows)
 
     def find(self, evaluation: Evaluation) -> CallRef | None:
@@ -129,6 +131,7 @@ class Handover:
     def take(self) -> Settled:
         """Return everything handed on since the last time."""
         self.go()
+        self._taken = 0
         settled = self._rows.take()
         settled.changes, self._changes = self._changes, []
         return settled

@@ -100,10 +100,11 @@ class TraceBook:
 
     def settle(self, now_ns: int) -> Settled:
         """Return what became settled up to ``now_ns``."""
-        self._now_ns = max(now_ns, self._now_ns)
+        now_ns = self._now_ns = max(now_ns, self._now_ns)
+        traces = self._traces
         for trace_id in self._agenda.take(self._now_ns):
-            trace = self._traces.get(trace_id)
-            if trace is not None and trace.due_ns <= self._now_ns:
+            trace = traces.get(trace_id)
+            if trace is not None and trace.due_ns <= now_ns:
                 self._look_at(trace)
         self._give_up_waiting()
         settled = self.handover.take()
@@ -203,12 +204,20 @@ class TraceBook:
             if now_ns < trace.rooted_ns:
                 trace.rooted_ns = now_ns
             trace.is_dirty = True
-        due_ns = min(now_ns + self._hold_ns, trace.rooted_ns + self._linger_ns)
+        due_ns = now_ns + self._hold_ns
+        lingered_ns = trace.rooted_ns + self._linger_ns
+        if lingered_ns < due_ns:
+            due_ns = lingered_ns
         if trace.due_ns == 0 or due_ns < trace.due_ns:
             self._push(trace, due_ns)
 
     def _push(self, trace: Trace, due_ns: int) -> None:
         trace.due_ns = due_ns
+        if due_ns == trace.listed_ns and due_ns > self._now_ns:
+            # It is there still, from before a root brought it forward.
+            return
+        if due_ns > trace.listed_ns:
+            trace.listed_ns = due_ns
         self._agenda.put(trace.trace_id, due_ns)
 
     # --- what becomes of it -----------------------------------------------------------------------
@@ -255,7 +264,11 @@ class TraceBook:
 
     def _settle(self, trace: Trace, *, final: bool) -> None:
         calls = settle_calls(trace, self._tally, self._places, self._flag_keys, final=final)
-        calls = [call for call in calls if self._is_first_of_answer(call)]
+        calls = [
+            call
+            for call in calls
+            if call.facts.response_id is None or self._is_first_of_answer(call)
+        ]
         known = [*trace.calls, *calls] if trace.calls else calls
         if known and trace.has_extras:
             add_tools(known, trace.spans)
@@ -265,6 +278,17 @@ class TraceBook:
                 owner = owner_of(note.span_id, known, trace.spans)
                 if owner is not None and not owner.is_handed_on:
                     add_guardrail(owner, *note.guardrails)
+        if trace.evaluations:
+            self._hand_out(trace, known, final=final)
+        self.handover.add(trace, calls, self._now_ns)
+        trace.calls = known
+        for call in calls if self._waiting else ():
+            waiting = self._waiting.pop(call.facts.response_id or "", None)
+            for _, evaluation in waiting or ():
+                self.handover.join_late(evaluation, call.ref)
+
+    def _hand_out(self, trace: Trace, known: Sequence[Settling], *, final: bool) -> None:
+        """Give the evaluations of a trace to its calls; it keeps those that have none yet."""
         left: list[Evaluation] = []
         for evaluation in trace.evaluations:
             owner = owner_of(evaluation.target_span_id, known, trace.spans)
@@ -279,19 +303,14 @@ class TraceBook:
             elif owner.is_handed_on:
                 self.handover.join_late(evaluation, owner.ref)
             else:
-                owner.evaluations.append(evaluation)
-        trace.evaluations = left
-        self.handover.add(trace, calls, self._now_ns)
-        trace.calls = known
-        for call in calls if self._waiting else ():
-            waiting = self._waiting.pop(call.facts.response_id or "", None)
-            for _, evaluation in waiting or ():
-                self.handover.join_late(evaluation, call.ref)
+                owner.judge(evaluation)
+        trace.evaluations = left or ()
 
     def _is_first_of_answer(self, call: Settling) -> bool:
         """Return False for a second span of one answer, which another instrumentation made."""
         response_id = call.facts.response_id
-        if response_id is None or call.facts.error_class is not None:
+        assert response_id is not None
+        if call.facts.error_class is not None:
             return True
         key = call.key
         first = self._responses.setdefault(response_id, key)
