@@ -149,7 +149,7 @@ class Understanding:
             rejected["duration"] = rejected.get("duration", 0) + 1
             start = end
         sketch = self._sketches.get((marks, resource_marks, scope_name, status_code))
-        if sketch is None or ((events or message) and not sketch.holds_for(events, message)):
+        if sketch is None or ((events or message) and not sketch.is_steady):
             sketch = self._sketch(row, rejected)
         if sketch.is_start:
             # A start marker of Logfire's: the span itself comes when it ends.
@@ -206,7 +206,7 @@ class Understanding:
             and None not in marks
             and None not in resource_marks
             and len(scope_name) <= MAX_TEXT
-            and sketch.holds_for(events, message)
+            and (sketch.is_steady or not (events or message))
             # Each span with an unusable value has to be counted.
             and sum(rejected.values()) == already_rejected
         ):
