@@ -99,20 +99,14 @@ def call_facts(
     if plan.raw and sketch.context.kind == "raw":
         _read_raw(facts, call)
     elif content_facts and "output_content" in rows:
-        for value in facts.values("output_content"):
-            answer = answer_in(value)
-            call.refuses = call.refuses or answer.refuses
-            if len(answer.finish_reasons) > len(words) or words == ["completed"]:
-                # A status says less than what was answered.
-                words = answer.finish_reasons or (["tool_calls"] if answer.calls_tool else words)
+        words = _read_content(facts, call, words)
     if "refusal_text" in rows and any(facts.values("refusal_text")):
         call.refuses = True
     if events:
         _read_choices(call, events)
-    if words is sketch.words:
-        call.finish_reasons = [*sketch.reasons] if words else call.finish_reasons
-    elif words:
-        call.finish_reasons = [finish_reason(word) for word in words]
+    reasons = [*sketch.reasons] if words is sketch.words else list(map(finish_reason, words))
+    if reasons:
+        call.finish_reasons = reasons
     streaming = sketch.streaming
     if streaming is None and b"tream" in name and says_stream(name.decode("utf-8", "replace")):
         streaming = True
@@ -134,6 +128,17 @@ def call_facts(
         return None
     tell_models_apart(facts, call)
     return call
+
+
+def _read_content(facts: SpanFacts, call: CallFacts, words: list[str]) -> list[str]:
+    """Read the answer's content; return the finish reasons in it, ``words`` where it has none."""
+    for value in facts.values("output_content"):
+        answer = answer_in(value)
+        call.refuses = call.refuses or answer.refuses
+        if len(answer.finish_reasons) > len(words) or words == ["completed"]:
+            # A status says less than what was answered.
+            words = answer.finish_reasons or (["tool_calls"] if answer.calls_tool else words)
+    return words
 
 
 def _read_choices(call: CallFacts, events: Sequence[SpanEvent]) -> None:

@@ -148,7 +148,7 @@ class Rows:
             reasoning_tokens=_floats([fact.reasoning_tokens for fact in facts]),
             cost_usd=_floats([cost_usd for cost_usd, _ in costs]),
             cost_source=[source for _, source in costs],
-            streaming=[bool(fact.streaming) for fact in facts],
+            streaming=[fact.streaming is True for fact in facts],
             finish_reasons=[fact.finish_reasons for fact in facts],
             refusal=[refusal for refusal, _ in refusals],
             refusal_source=[source for _, source in refusals],

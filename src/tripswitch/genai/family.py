@@ -6,7 +6,8 @@ parent, at one whose parent was not seen, or after 64 steps: a hostile sender ma
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from tripswitch.genai.sightings import Context, Ranked, Sighting
 from tripswitch.model.scope import Scope
@@ -78,7 +79,8 @@ def nearest(found: Iterable[Ranked | None]) -> Ranked | None:
     return best
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Place:
     """What calls have in common whose chains say the same: where they belong, what is around them.
 
     ``contexts`` are those of the chain, innermost first. ``entry_at`` is where in the chain the
@@ -121,7 +123,7 @@ class Places:
                 self._scopes.clear()
             place = _place_of(chain, flag_cohort, model)
             scope = self._scopes.setdefault(place.scope, place.scope)
-            place = self._known[key] = place._replace(scope=scope)
+            place = self._known[key] = replace(place, scope=scope)
         return place
 
 

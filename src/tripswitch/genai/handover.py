@@ -14,7 +14,12 @@ from tripswitch.genai.call_index import CallIndex
 from tripswitch.genai.columns import Rows
 from tripswitch.genai.harms import harms_of
 from tripswitch.genai.novelties import Novelties
-from tripswitch.genai.past_calls import evaluation_key, file_calls, find_call
+from tripswitch.genai.past_calls import (
+    evaluation_key,
+    evaluation_keys,
+    file_calls,
+    find_call,
+)
 from tripswitch.genai.prices import PriceTable
 from tripswitch.genai.seen import Seen
 from tripswitch.genai.settling import add_guardrail
@@ -118,13 +123,10 @@ class Handover:
             if said.guardrails:
                 add_guardrail(call, *said.guardrails)
         self._rows.add_calls(calls, appraised)
-        self.seen.remember(
-            [
-                evaluation_key(call.key, evaluation)
-                for call in calls
-                for evaluation in call.evaluations
-            ]
-        )
+        self.seen.remember(evaluation_keys(calls))
+        for call in calls:
+            # The trace is remembered for minutes more, and these are weighed.
+            call.evaluations = ()
         self._changes += self.novelties.of_calls(calls, self._now_ns)
         file_calls(self.index, calls, self._now_ns)
 

@@ -65,8 +65,9 @@ def of_span(
         found += _of_keys(facts, target, sighting.end)
         found += _of_scores(facts, target, sighting.end)
     for event in events:
-        if event.name == EVALUATION_EVENT:
-            evaluation = of_attributes(event.attributes, target, event.time_ns)
+        name, time_ns, attributes = event
+        if name == EVALUATION_EVENT:
+            evaluation = of_attributes(attributes, target, time_ns)
             if evaluation is not None:
                 found.append(evaluation)
         else:
@@ -241,7 +242,8 @@ def _evaluation(
     response_id: str | None = None,
 ) -> Evaluation | None:
     """Return the evaluation ``name`` with its value and the label it ``said``; None without any."""
-    if name is None or not name.strip():
+    name = "" if name is None else name.strip()
+    if not name:
         return None
     score = value if type(value) is float and math.isfinite(value) else score_of(value)
     label = None if said is None else _cut(coercion.text(said))
@@ -253,7 +255,7 @@ def _evaluation(
     return _new_tuple(
         Evaluation,
         (
-            coercion.cut(name.strip()),
+            name if len(name) <= coercion.MAX_TEXT else coercion.cut(name),
             score,
             label,
             "unknown" if known is None else _SOURCES.get(known.lower(), "unknown"),

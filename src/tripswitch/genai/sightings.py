@@ -30,7 +30,8 @@ class Ranked(NamedTuple):
     value: str
 
 
-class Context(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Context:
     """The facts that hold for everything below a span: what it is, and where it belongs.
 
     ``writer`` is the name of the instrumentation scope. ``is_inferred`` holds when the span does

@@ -140,11 +140,14 @@ class TraceBook:
             trace = self._open(trace_id)
         trace.hold(span)
         self._spans += 1
-        for evaluation in span.evaluations:
-            if evaluation.target_trace_id == trace_id:
-                self._put(evaluation, trace)
-            else:
-                self._place(evaluation)
+        if span.evaluations:
+            for evaluation in span.evaluations:
+                if evaluation.target_trace_id == trace_id:
+                    self._put(evaluation, trace)
+                else:
+                    self._place(evaluation)
+            # The trace has them now.
+            span.evaluations = ()
         is_root = span.parent_span_id is None or span.is_entry
         # Of spans that come together the later ones change nothing, unless they are the outside.
         if is_root or trace.last_ns != self._now_ns or trace.due_ns == 0 or trace.is_settled:

@@ -9,6 +9,7 @@ once for each key set and kept as a `Plan`.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tripswitch.genai.dialects import DIALECTS
@@ -249,7 +250,7 @@ class Vocabulary:
             for key in keys
         ]
         known = [
-            row._replace(dialect=dialect.name) for dialect in self._dialects for row in dialect.rows
+            replace(row, dialect=dialect.name) for dialect in self._dialects for row in dialect.rows
         ]
         if not content_facts:
             content = _CONTENT_KEYS | {row.key for row in known if row.fact in _CONTENT_FACTS}
@@ -259,7 +260,7 @@ class Vocabulary:
         for row in ordered:
             by_fact.setdefault(row.fact, []).append(row)
         self.rows: dict[str, tuple[Row, ...]] = {
-            fact: tuple(row._replace(rank=rank) for rank, row in enumerate(rows))
+            fact: tuple(replace(row, rank=rank) for rank, row in enumerate(rows))
             for fact, rows in by_fact.items()
         }
         self.kinds: dict[str, str] = dict(KINDS)
@@ -358,7 +359,7 @@ def _present(row: Row, on_span: set[str], on_resource: set[str]) -> Iterable[Row
         if (match := pattern.fullmatch(key))
     )
     for _, key in found:
-        yield row._replace(key=key)
+        yield replace(row, key=key)
 
 
 def _numbered_pattern(key: str) -> re.Pattern[str]:

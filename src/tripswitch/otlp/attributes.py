@@ -11,7 +11,8 @@ from __future__ import annotations
 import itertools
 import struct
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
@@ -49,7 +50,8 @@ class UnreadableError(Exception):
     """This entry is not a KeyValue message, or larger than any fact."""
 
 
-class Key(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Key:
     """A wanted key. Its values tell spans apart where ``mark`` is None; see `AttributeReader`."""
 
     name: str

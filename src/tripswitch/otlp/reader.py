@@ -98,6 +98,7 @@ class SpanReader:
             self.unreadable += 1
             return
         read_marked = self._attributes.read_marked
+        last_trace_id, trace = b"", ""
         for resource_spans in message.resource_spans:
             resource, resource_marks, bad = read_marked(resource_spans.resource.attributes)
             self.bad_attributes += bad
@@ -115,6 +116,9 @@ class SpanReader:
                     ):
                         self.bad_ids += 1
                         continue
+                    if trace_id != last_trace_id:
+                        # Most spans of a trace stand together, and share one text then.
+                        last_trace_id, trace = trace_id, trace_id.hex()
                     attributes, marks, bad = read_marked(span.attributes)
                     if bad:
                         self.bad_attributes += bad
@@ -123,7 +127,7 @@ class SpanReader:
                         start, end = min(start, _MAX_TIME_NS), min(end, _MAX_TIME_NS)
                     events, links, status = span.events, span.links, span.status
                     yield (
-                        trace_id.hex(),
+                        trace,
                         span_id.hex(),
                         # Some SDKs write the parent of a root span as eight zero bytes.
                         parent_id.hex() if parent_id and parent_id != _NO_SPAN_ID else None,
