@@ -76,9 +76,12 @@ class Trace:
             return
         if span.call is not None:
             self.callers.append(span)
-        if context.kind != "other":
+        kind = context.kind
+        if kind != "other":
             self.is_genai = True
-        if context.kind == "tool" or span.guardrails:
+            if kind == "tool":
+                self.has_extras = True
+        if span.guardrails:
             self.has_extras = True
         if span.flags:
             self.has_flags = True

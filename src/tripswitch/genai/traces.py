@@ -83,9 +83,10 @@ class TraceBook:
         """Take in what one or more requests said; ``now_ns`` never goes back."""
         self._now_ns = max(now_ns, self._now_ns)
         identify([item for item in items if item.call is not None and isinstance(item, Sighting)])
+        add_span = self._add_span
         for item in items:
             if isinstance(item, Sighting):
-                self._add_span(item)
+                add_span(item)
             else:
                 self._add_note(item)
         while len(self._traces) > self._max_traces or (
@@ -126,7 +127,7 @@ class TraceBook:
     # --- what comes in ----------------------------------------------------------------------------
 
     def _add_span(self, span: Sighting) -> None:
-        trace_id = span.trace_id
+        trace_id, now_ns = span.trace_id, self._now_ns
         trace = self._traces.get(trace_id)
         if span.call is not None and not self.handover.seen.is_new(span.key):
             self.counts["repeated_spans"] += 1
@@ -150,7 +151,7 @@ class TraceBook:
             span.evaluations = ()
         is_root = span.parent_span_id is None or span.is_entry
         # Of spans that come together the later ones change nothing, unless they are the outside.
-        if is_root or trace.last_ns != self._now_ns or trace.due_ns == 0 or trace.is_settled:
+        if is_root or trace.last_ns != now_ns or trace.due_ns == 0 or trace.is_settled:
             self._touch(trace, is_root=is_root)
 
     def _add_note(self, note: Note) -> None:

@@ -39,7 +39,8 @@ _MAX_REMEMBERED = 8192
 _MAX_DURATION_NS = 24 * 3600 * 10**9
 # What a status message names stands in front; a stack trace may follow.
 _MAX_STATUS_BYTES = 2_000
-_SERVER, _CONSUMER = 2, 5
+# A server's span, and a consumer's.
+_ENTRY_KINDS = frozenset({2, 5})
 _ERROR = 2
 
 
@@ -160,7 +161,7 @@ class Understanding:
             parent_span_id,
             start,
             end,
-            is_entry=kind in (_SERVER, _CONSUMER),
+            is_entry=kind in _ENTRY_KINDS,
             failed=status_code == _ERROR,
         )
         if sketch.is_bare and not events:

@@ -142,6 +142,8 @@ class Plan:
     provider's raw answer to their keys; ``is_bare`` says that nothing here is of any use,
     ``lacks_proof`` that the usage of a stream is not the provider's, ``counts_apart`` that its
     input tokens leave out the cached ones.
+    ``plain_keys`` are, by fact, the keys that are tried first, where the value is the fact as it
+    stands there.
     ``is_memorable`` says that the values of the common keys may be remembered: none is a JSON
     document, which may hold anybody's text. ``is_sketchable`` says so of all that alike spans have
     in common, see `tells`.
@@ -159,6 +161,7 @@ class Plan:
         "is_sketchable",
         "judges",
         "lacks_proof",
+        "plain_keys",
         "raw",
         "raw_provider",
         "rows",
@@ -190,6 +193,11 @@ class Plan:
             )
             if present:
                 self.rows[fact] = present
+        self.plain_keys = {
+            fact: rows[0].key
+            for fact, rows in self.rows.items()
+            if rows[0].scale == 1 and not rows[0].member
+        }
         common = {row for fact in COMMON_FACTS for row in self.rows.get(fact, ())}
         self.common_keys = tuple(sorted({row.key for row in common} & on_span))
         self.common_resource_keys = tuple(

@@ -151,12 +151,12 @@ class AttributeReader:
                 except UnreadableError:
                     unreadable += 1
                     continue
-            if entry is not UNWANTED:
-                name, value, mark = entry
-                if value is None:
-                    attributes.pop(name, None)
-                else:
-                    attributes[name] = value
+            name, value, mark = entry
+            if value is not None:
+                attributes[name] = value
+                marks.append(mark)
+            elif entry is not UNWANTED:
+                attributes.pop(name, None)
                 marks.append(mark)
         return attributes, tuple(marks), unreadable
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _NO_TRACE_ID = bytes(16)
 _NO_SPAN_ID = bytes(8)
+_PARENT_BYTES: Final = frozenset({0, 8})
 _MAX_TIME_NS = (1 << 63) - 1
 # An evaluator links to what it evaluated; a hub of a queue may link to thousands.
 _MAX_LINKS = 8
@@ -107,18 +108,19 @@ class SpanReader:
                 for span in scope_spans.spans:
                     self.read += 1
                     trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_span_id
+                    if trace_id != last_trace_id:
+                        # Most spans of a trace stand together, and share one text then.
+                        last_trace_id = trace_id
+                        is_trace = len(trace_id) == 16 and trace_id != _NO_TRACE_ID
+                        trace = trace_id.hex() if is_trace else ""
                     if (
-                        len(trace_id) != 16
+                        not trace
                         or len(span_id) != 8
-                        or trace_id == _NO_TRACE_ID
                         or span_id == _NO_SPAN_ID
-                        or len(parent_id) not in (0, 8)
+                        or len(parent_id) not in _PARENT_BYTES
                     ):
                         self.bad_ids += 1
                         continue
-                    if trace_id != last_trace_id:
-                        # Most spans of a trace stand together, and share one text then.
-                        last_trace_id, trace = trace_id, trace_id.hex()
                     attributes, marks, bad = read_marked(span.attributes)
                     if bad:
                         self.bad_attributes += bad
