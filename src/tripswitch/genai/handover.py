@@ -73,7 +73,8 @@ class Handover:
             self.go()
             self._now_ns = now_ns
         groups: dict[str, list[int]] = {}
-        for row, call in enumerate(calls, self._taken):
+        row = self._taken
+        for call in calls:
             call.is_handed_on = True
             if call.facts.is_chat:
                 entry_id = "" if call.entry is None else call.entry.span_id
@@ -81,8 +82,9 @@ class Handover:
                     groups[entry_id].append(row)
                 else:
                     groups[entry_id] = [row]
+            row += 1
         self._waiting += calls
-        self._taken += len(calls)
+        self._taken = row
         for entry_id, rows in groups.items():
             if entry_id in trace.served:
                 self.late_calls += len(rows)
