@@ -155,16 +155,11 @@ class Understanding:
         if sketch.is_start:
             # A start marker of Logfire's: the span itself comes when it ends.
             return None
-        sighting = Sighting(
-            trace_id,
-            span_id,
-            parent_span_id,
-            start,
-            end,
-            is_entry=kind in _ENTRY_KINDS,
-            failed=status_code == _ERROR,
-        )
+        sighting = Sighting(trace_id, span_id, parent_span_id, start, end)
+        if kind in _ENTRY_KINDS:
+            sighting.is_entry = True
         if sketch.is_bare and not events:
+            sighting.failed = status_code == _ERROR
             return sighting
         sighting.context = sketch.context
         sighting.failed = sketch.error_class is not None
