@@ -67,8 +67,8 @@ class Rows:
                         ),
                     )
                 )
-            harms = harms_of(said, call.guardrails)
-            if harms:
+            if call.guardrails or said.pii_leak is not None or said.prompt_injection is not None:
+                harms = harms_of(said, call.guardrails)
                 self.add_scores((), harms, span.trace_id, span.span_id, call.ref)
 
     def add_scores(

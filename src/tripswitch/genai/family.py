@@ -32,8 +32,8 @@ def chain_of(span: Sighting, spans: Mapping[str, Sighting]) -> list[Sighting]:
     parent_id = span.parent_span_id
     while parent_id is not None and len(chain) < _MAX_DEPTH:
         parent = spans.get(parent_id)
-        # Sightings compare by identity, and most chains are short.
-        if parent is None or parent is span or (len(chain) > 1 and parent in chain):
+        # Sightings compare by identity.
+        if parent is None or parent in chain:
             break
         chain.append(parent)
         parent_id = parent.parent_span_id

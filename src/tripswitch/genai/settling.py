@@ -146,7 +146,7 @@ def _unsettled(trace: Trace, tally: Tally, *, final: bool) -> list[Settling]:
         if span.settled or context is None or context.kind not in CALL_KINDS:
             continue
         chain = chain_of(span, trace.spans)
-        if final or is_whole(chain):
+        if final or chain[-1].parent_span_id is None or is_whole(chain):
             if len(callers) == 1:
                 # Most traces have one call, which can repeat no other.
                 return [Settling(span, chain)]
