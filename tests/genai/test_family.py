@@ -17,10 +17,7 @@ def context(**facts: Any) -> Context:
 
 def chain(*contexts: Context) -> list[Sighting]:
     """Return a chain of spans with these contexts, innermost first."""
-    spans = [
-        Sighting("", str(number), str(number + 1), 0, 0, is_entry=False, failed=False)
-        for number in range(len(contexts))
-    ]
+    spans = [Sighting("", str(number), str(number + 1), 0, 0) for number in range(len(contexts))]
     for span, of_span in zip(spans, contexts, strict=True):
         span.context = of_span
     return spans

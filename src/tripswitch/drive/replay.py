@@ -13,7 +13,8 @@ from tripswitch.otlp.delivery import Signal
 from tripswitch.otlp.files import FileProblem, read_requests
 
 _BATCH_BYTES: Final = 4 << 20
-_BATCH_REQUESTS: Final = 256
+# Of more at once, what is read first is no longer at hand when it is judged.
+_BATCH_REQUESTS: Final = 16
 
 _OWED_TO_NOBODY: Final = frozenset({EventName.COMMS_DUE, EventName.POSTMORTEM_DUE})
 """Nobody can post an update about a recording, so none is overdue."""
@@ -40,7 +41,7 @@ def batches(
     """Yield the requests of traces and logs in ``paths``, in order, some at a time.
 
     A request of unknown kind may be a trace request that is damaged: it is passed on as one, to be
-    counted. Reading many at once costs less; what comes of it does not depend on how many.
+    counted. Reading some at once costs less; what comes of it does not depend on how many.
     """
     batch: list[Arrival] = []
     batch_bytes = 0

@@ -40,6 +40,8 @@ _PRIVATE_METHOD = re.compile(rb"\._[A-Za-z]")
 # A status message may be a stack trace; the error's name stands in front.
 _MAX_STATUS_BYTES = 2_000
 _ANSWERING = frozenset({*CHOICE_EVENTS, DETAILS_EVENT})
+# Events that tell of the answer itself.
+_TELLING = _ANSWERING | {*FIRST_TOKEN_EVENTS, EXCEPTION_EVENT}
 
 Error = tuple[str | None, "ErrorClass | None"]
 
@@ -88,42 +90,63 @@ def call_facts(
     the way to a call: it has the ``name`` of a private method and tells of no answer.
     """
     call = alike.copy()
-    if facts.has("response_id"):
+    plan = facts.plan
+    rows = plan.rows
+    told = _telling(events) if events else events
+    if "response_id" in rows:
         call.response_id = facts.text("response_id")
     words = sketch.words
-    if facts.plan.raw and sketch.context.kind == "raw":
+    if plan.raw and sketch.context.kind == "raw":
         _read_raw(facts, call)
-    elif content_facts and facts.has("output_content"):
-        for value in facts.values("output_content"):
-            answer = answer_in(value)
-            call.refuses = call.refuses or answer.refuses
-            if len(answer.finish_reasons) > len(words) or words == ["completed"]:
-                # A status says less than what was answered.
-                words = answer.finish_reasons or (["tool_calls"] if answer.calls_tool else words)
-    if facts.has("refusal_text") and any(facts.values("refusal_text")):
+    elif content_facts and "output_content" in rows:
+        words = _read_content(facts, call, words)
+    if "refusal_text" in rows and any(facts.values("refusal_text")):
         call.refuses = True
-    _read_choices(call, events)
-    if words is sketch.words:
-        call.finish_reasons = [*sketch.reasons] if words else call.finish_reasons
-    elif words:
-        call.finish_reasons = [finish_reason(word) for word in words]
+    if told:
+        _read_choices(call, told)
+    reasons = [*sketch.reasons] if words is sketch.words else list(map(finish_reason, words))
+    if reasons:
+        call.finish_reasons = reasons
     streaming = sketch.streaming
     if streaming is None and b"tream" in name and says_stream(name.decode("utf-8", "replace")):
         streaming = True
     read_usage(facts, call)
-    _read_times(facts, call, streaming, events, start, end)
-    drop_made_up_usage(facts, sketch, call)
+    if told or plan.shows_ttft:
+        _read_times(facts, call, streaming, told, start, end)
+    else:
+        call.streaming = streaming
+    if call.streaming:
+        drop_made_up_usage(facts, sketch, call)
     # The conventions have writers fill in "error" where no reason came.
     call.lacks_reason = words == ["error"] and call.output_tokens > 0
-    if events and call.error_class is None and _broke_off(call, events):
+    if told and call.error_class is None and _broke_off(call, told):
         # Some set the status OK whatever happens: an exception and no answer is a failure.
-        call.error_type = _raised(events)
-        call.error_class = error_class(call.error_type, hints=_names_in_exception(events))
+        call.error_type = _raised(told)
+        call.error_class = error_class(call.error_type, hints=_names_in_exception(told))
     if b"._" in name and _is_step(call, name):
         facts.reject("call")
         return None
     tell_models_apart(facts, call)
     return call
+
+
+def _telling(events: Sequence[SpanEvent]) -> Sequence[SpanEvent]:
+    told = []
+    for event in events:
+        if event.name in _TELLING:
+            told.append(event)  # noqa: PERF401 - of few, a list is made faster like this
+    return told
+
+
+def _read_content(facts: SpanFacts, call: CallFacts, words: list[str]) -> list[str]:
+    """Read the answer's content; return the finish reasons in it, ``words`` where it has none."""
+    for value in facts.values("output_content"):
+        answer = answer_in(value)
+        call.refuses = call.refuses or answer.refuses
+        if len(answer.finish_reasons) > len(words) or words == ["completed"]:
+            # A status says less than what was answered.
+            words = answer.finish_reasons or (["tool_calls"] if answer.calls_tool else words)
+    return words
 
 
 def _read_choices(call: CallFacts, events: Sequence[SpanEvent]) -> None:

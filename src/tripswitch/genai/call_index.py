@@ -56,6 +56,12 @@ def mixed(key: int) -> int:
     return (key * _ODD) & _MASK
 
 
+def all_mixed(keys: Sequence[int]) -> list[int]:
+    """Return `mixed` of each of ``keys``."""
+    mixed_keys: list[int] = (np.array(keys, np.uint64) * np.uint64(_ODD)).tolist()
+    return mixed_keys
+
+
 def trace_key(trace_id: str) -> int:
     """Return the key of a trace's last call."""
     return mixed(span_key(trace_id, "0"))

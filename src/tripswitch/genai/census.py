@@ -93,6 +93,8 @@ class Census:
                 column = getattr(calls, fact)
                 if isinstance(column, np.ndarray):
                     having = len(column) - int(np.count_nonzero(np.isnan(column)))
+                elif all(column):
+                    having = len(column)
                 elif fact in _LISTS:
                     having = sum(map(bool, column))
                 else:

@@ -32,10 +32,7 @@ _UNSAID: Final = (None, None)
 
 
 class Rows:
-    """Collects what is settled; `take` hands it over as columns and starts anew.
-
-    ``len`` is how many calls there are since the last time.
-    """
+    """Collects what is settled; `take` hands it over as columns and starts anew."""
 
     def __init__(self, prices: PriceTable) -> None:
         self.prices = prices
@@ -43,9 +40,6 @@ class Rows:
         self._appraised: list[Appraised] = []
         self._requests: list[Sequence[int]] = []
         self._scores: list[Score] = []
-
-    def __len__(self) -> int:
-        return len(self._calls)
 
     def add_calls(self, calls: Sequence[Settling], appraised: Sequence[Appraised]) -> None:
         """Add calls, each with what its evaluations say."""
@@ -73,8 +67,8 @@ class Rows:
                         ),
                     )
                 )
-            harms = harms_of(said, call.guardrails)
-            if harms:
+            if call.guardrails or said.pii_leak is not None or said.prompt_injection is not None:
+                harms = harms_of(said, call.guardrails)
                 self.add_scores((), harms, span.trace_id, span.span_id, call.ref)
 
     def add_scores(
@@ -154,7 +148,7 @@ class Rows:
             reasoning_tokens=_floats([fact.reasoning_tokens for fact in facts]),
             cost_usd=_floats([cost_usd for cost_usd, _ in costs]),
             cost_source=[source for _, source in costs],
-            streaming=[bool(fact.streaming) for fact in facts],
+            streaming=[fact.streaming is True for fact in facts],
             finish_reasons=[fact.finish_reasons for fact in facts],
             refusal=[refusal for refusal, _ in refusals],
             refusal_source=[source for _, source in refusals],
@@ -162,11 +156,11 @@ class Rows:
                 (said.refusal_kind or "unknown") if refusal else None
                 for (refusal, _), said in zip(refusals, appraised, strict=True)
             ],
-            guardrails=[call.guardrails for call in calls],
+            guardrails=[[*call.guardrails] for call in calls],
             evals=[said.evals for said in appraised],
             error_type=[fact.error_type for fact in facts],
             error_class=[fact.error_class for fact in facts],
-            tools=[call.tools for call in calls],
+            tools=[[*call.tools] for call in calls],
             dialect=["" if span.context is None else span.context.dialect for span in spans],
             is_chat=[fact.is_chat for fact in facts],
             request_index=np.zeros(len(calls), dtype=np.int64),
@@ -196,7 +190,12 @@ def _request_columns(
     requests: Sequence[Sequence[int]], settled: Sequence[Settling], calls: Calls
 ) -> Requests:
     """Return requests, each the rows of the calls that served it, as columns."""
-    lasts = [rows[0] if len(rows) == 1 else _last(rows, settled) for rows in requests]
+    sizes = list(map(len, requests))
+    # Most requests are one call each.
+    several = [number for number, size in enumerate(sizes) if size > 1] if max(sizes) > 1 else []
+    lasts = [rows[0] for rows in requests]
+    for number in several:
+        lasts[number] = _last(requests[number], settled)
     starts, ends, failed = [], [], []
     error_class: list[Text] = []
     for row in lasts:
@@ -224,9 +223,8 @@ def _request_columns(
     tokens = np.where(
         np.isnan(said_in), said_out, np.where(np.isnan(said_out), said_in, said_in + said_out)
     )
-    for number, rows in enumerate(requests):
-        if len(rows) == 1:
-            continue
+    for number in several:
+        rows = requests[number]
         cost_usd[number] = _said_sum([float(calls.cost_usd[row]) for row in rows])
         tokens[number] = _said_sum(
             [
@@ -247,13 +245,12 @@ def _request_columns(
         latency=np.maximum(0, end - start) / 1e9,
         tokens=tokens,
         cost_usd=cost_usd,
-        calls=_ints([len(rows) for rows in requests]),
+        calls=_ints(sizes),
         error=failed,
         error_class=error_class,
         refusal=refusal,
         success=[not (bad or refused) for bad, refused in zip(failed, refusal, strict=True)],
         request_index=np.zeros(len(requests), dtype=np.int64),
-        # Most requests are one call each.
         scopes=calls.scopes if lasts == list(range(len(settled))) else None,
     )
 

@@ -131,14 +131,12 @@ class SpanFacts:
 
     def tokens(self, fact: str) -> float:
         """Return a token count; NaN when not said."""
-        rows = self._rows.get(fact)
-        if rows is None:
-            return math.nan
-        row = rows[0]
-        value = self._on_span.get(row.key)
         # Most are a whole number under the first key, and nothing else has to be looked at.
-        if type(value) is int and 0 <= value <= _MAX_TOKENS and row.scale == 1 and not row.member:
-            return float(value)
+        key = self.plan.plain_keys.get(fact)
+        if key is not None:
+            value = self._on_span.get(key)
+            if type(value) is int and 0 <= value <= _MAX_TOKENS:
+                return float(value)
         return self._number(fact, _MAX_TOKENS) // 1
 
     def cost_usd(self) -> float:

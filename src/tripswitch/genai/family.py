@@ -6,7 +6,8 @@ parent, at one whose parent was not seen, or after 64 steps: a hostile sender ma
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from tripswitch.genai.sightings import Context, Ranked, Sighting
 from tripswitch.model.scope import Scope
@@ -31,8 +32,8 @@ def chain_of(span: Sighting, spans: Mapping[str, Sighting]) -> list[Sighting]:
     parent_id = span.parent_span_id
     while parent_id is not None and len(chain) < _MAX_DEPTH:
         parent = spans.get(parent_id)
-        # Sightings compare by identity, and most chains are short.
-        if parent is None or parent is span or (len(chain) > 1 and parent in chain):
+        # Sightings compare by identity.
+        if parent is None or parent in chain:
             break
         chain.append(parent)
         parent_id = parent.parent_span_id
@@ -64,16 +65,22 @@ def entry_of(chain: Sequence[Sighting]) -> Sighting | None:
     return outer
 
 
+def nearer(best: Ranked | None, other: Ranked) -> Ranked:
+    """Return the better of two; of equally good ones the first."""
+    return other if best is None or other[:2] < best[:2] else best
+
+
 def nearest(found: Iterable[Ranked | None]) -> Ranked | None:
     """Return the best of ``found``; of equally good ones the first."""
     best: Ranked | None = None
     for item in found:
-        if item is not None and (best is None or item[:2] < best[:2]):
-            best = item
+        if item is not None:
+            best = nearer(best, item)
     return best
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Place:
     """What calls have in common whose chains say the same: where they belong, what is around them.
 
     ``contexts`` are those of the chain, innermost first. ``entry_at`` is where in the chain the
@@ -103,12 +110,10 @@ class Places:
         """Return the place of a call of ``model`` by its ``chain``."""
         # Contexts are long to compare and shared by alike spans, so they are known by identity;
         # the place holds them, so that no other object can take it over.
-        key = (
-            flag_cohort,
-            model,
-            chain[-1].parent_span_id is None,
-            *[2 * id(span.context) + span.is_entry for span in chain],
-        )
+        said: list[int | str | None] = [flag_cohort, model, chain[-1].parent_span_id is None]
+        for span in chain:
+            said.append(2 * id(span.context) + span.is_entry)  # noqa: PERF401 - this is less work
+        key = tuple(said)
         place = self._known.get(key)
         if place is None:
             if len(self._known) >= _MAX_PLACES:
@@ -116,7 +121,7 @@ class Places:
                 self._scopes.clear()
             place = _place_of(chain, flag_cohort, model)
             scope = self._scopes.setdefault(place.scope, place.scope)
-            place = self._known[key] = place._replace(scope=scope)
+            place = self._known[key] = replace(place, scope=scope)
         return place
 
 

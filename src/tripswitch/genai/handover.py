@@ -14,7 +14,12 @@ from tripswitch.genai.call_index import CallIndex
 from tripswitch.genai.columns import Rows
 from tripswitch.genai.harms import harms_of
 from tripswitch.genai.novelties import Novelties
-from tripswitch.genai.past_calls import evaluation_key, file_calls, find_call
+from tripswitch.genai.past_calls import (
+    evaluation_key,
+    evaluation_keys,
+    file_calls,
+    find_call,
+)
 from tripswitch.genai.prices import PriceTable
 from tripswitch.genai.seen import Seen
 from tripswitch.genai.settling import add_guardrail
@@ -53,6 +58,8 @@ class Handover:
         self._rows = Rows(PriceTable(config.prices))
         self._changes: list[Change] = []
         self._waiting: list[Settling] = []
+        # How many calls there are since the last time, those that wait among them.
+        self._taken = 0
         self._now_ns = 0
 
     def reload(self, config: Config) -> None:
@@ -65,10 +72,9 @@ class Handover:
         if now_ns != self._now_ns:
             self.go()
             self._now_ns = now_ns
-        first = len(self._rows) + len(self._waiting)
-        self._waiting += calls
         groups: dict[str, list[int]] = {}
-        for row, call in enumerate(calls, first):
+        row = self._taken
+        for call in calls:
             call.is_handed_on = True
             if call.facts.is_chat:
                 entry_id = "" if call.entry is None else call.entry.span_id
@@ -76,11 +82,14 @@ class Handover:
                     groups[entry_id].append(row)
                 else:
                     groups[entry_id] = [row]
+            row += 1
+        self._waiting += calls
+        self._taken = row
         for entry_id, rows in groups.items():
             if entry_id in trace.served:
                 self.late_calls += len(rows)
             else:
-                trace.served = {*trace.served, entry_id}
+                trace.served = (*trace.served, entry_id)
                 self._rows.add_request(rows)
 
     def find(self, evaluation: Evaluation) -> CallRef | None:
@@ -116,19 +125,17 @@ class Handover:
             if said.guardrails:
                 add_guardrail(call, *said.guardrails)
         self._rows.add_calls(calls, appraised)
-        self.seen.remember(
-            [
-                evaluation_key(call.key, evaluation)
-                for call in calls
-                for evaluation in call.evaluations
-            ]
-        )
+        self.seen.remember(evaluation_keys(calls))
+        for call in calls:
+            # The trace is remembered for minutes more, and these are weighed.
+            call.evaluations = ()
         self._changes += self.novelties.of_calls(calls, self._now_ns)
         file_calls(self.index, calls, self._now_ns)
 
     def take(self) -> Settled:
         """Return everything handed on since the last time."""
         self.go()
+        self._taken = 0
         settled = self._rows.take()
         settled.changes, self._changes = self._changes, []
         return settled

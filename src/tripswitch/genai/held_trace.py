@@ -14,7 +14,8 @@ MAX_SPANS_BY_TRACE: Final = 4096
 
 
 class Trace:
-    """What is known of one trace. ``due_ns`` is when it is looked at next.
+    """What is known of one trace. ``due_ns`` is when it is looked at next, ``listed_ns`` the latest
+    time that it was put on the agenda for.
 
     ``callers`` are those of its ``spans`` that say they are a call, in the order they came;
     ``has_extras`` and ``has_flags`` say that some tell of tools or verdicts, and of feature flags.
@@ -33,6 +34,7 @@ class Trace:
         "is_genai",
         "is_settled",
         "last_ns",
+        "listed_ns",
         "notes",
         "rooted_ns",
         "served",
@@ -44,6 +46,7 @@ class Trace:
         self.trace_id = trace_id
         self.last_ns = last_ns
         self.due_ns = 0
+        self.listed_ns = 0
         self.rooted_ns = NEVER
         self.is_genai = False
         self.has_extras = False
@@ -56,7 +59,7 @@ class Trace:
         self.notes: list[Note] | tuple[()] = ()
         self.evaluations: list[Evaluation] | tuple[()] = ()
         self.calls: list[Settling] | tuple[()] = ()
-        self.served: set[str] | tuple[()] = ()
+        self.served: tuple[str, ...] = ()
 
     def judge(self, evaluation: Evaluation) -> None:
         """Take in an evaluation of one of its spans, as far as there is room."""
@@ -73,9 +76,12 @@ class Trace:
             return
         if span.call is not None:
             self.callers.append(span)
-        if context.kind != "other":
+        kind = context.kind
+        if kind != "other":
             self.is_genai = True
-        if context.kind == "tool" or span.guardrails:
+            if kind == "tool":
+                self.has_extras = True
+        if span.guardrails:
             self.has_extras = True
         if span.flags:
             self.has_flags = True

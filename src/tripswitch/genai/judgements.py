@@ -54,18 +54,29 @@ def of_span(
     """Put into ``sighting`` what the span judges."""
     context = sighting.context
     assert context is not None
-    target = _target(facts, sighting, links)
+    plan = facts.plan
+    rows = plan.rows
+    if links or "evaluation_target" in rows:
+        target = _target(facts, sighting, links)
+    else:
+        target = sighting.trace_id, sighting.span_id
     found: list[Evaluation] = []
-    if facts.plan.judges:
+    if plan.judges:
         found += _of_keys(facts, target, sighting.end)
         found += _of_scores(facts, target, sighting.end)
     for event in events:
-        found += _of_event(sighting, event, target)
+        name, time_ns, attributes = event
+        if name == EVALUATION_EVENT:
+            evaluation = of_attributes(attributes, target, time_ns)
+            if evaluation is not None:
+                found.append(evaluation)
+        else:
+            found += _of_event(sighting, event, target)
     kind = context.kind
     if kind == "evaluator" and not found:
         found = _of_output(facts, sighting, target)
     is_named_so = kind in ("workflow", "other") and is_guard_name(sighting.name)
-    if kind == "guardrail" or facts.plan.has_guardrail or is_named_so:
+    if kind == "guardrail" or plan.has_guardrail or is_named_so:
         verdicts = guardrails_of(
             facts, sighting.name, found, failed=sighting.failed, kind=context.kind
         )
@@ -73,7 +84,7 @@ def of_span(
             sighting.guardrails = (*sighting.guardrails, *verdicts)
             if context.kind == "guardrail":
                 found = []
-    if facts.has("filtered_input") or facts.has("filtered_output"):
+    if "filtered_input" in rows or "filtered_output" in rows:
         sighting.guardrails = (*sighting.guardrails, *filters_of(facts))
     if len(found) > _MAX_EVALUATIONS:
         facts.reject("evals_cut")
@@ -84,10 +95,7 @@ def of_span(
 def _of_event(
     sighting: Sighting, event: SpanEvent, target: tuple[str | None, str | None]
 ) -> list[Evaluation]:
-    """Return the evaluation that an event tells of; note what else it tells on ``sighting``."""
-    if event.name == EVALUATION_EVENT:
-        evaluation = of_attributes(event.attributes, target, event.time_ns)
-        return [] if evaluation is None else [evaluation]
+    """Return the evaluation that an object in an event is; note what else it tells of."""
     if event.name in JUDGEMENT_EVENTS:
         said = coercion.opened(event.attributes.get(JUDGEMENT_EVENTS[event.name]))
         return _of_object(sighting, said, target, event.time_ns)
@@ -234,7 +242,8 @@ def _evaluation(
     response_id: str | None = None,
 ) -> Evaluation | None:
     """Return the evaluation ``name`` with its value and the label it ``said``; None without any."""
-    if name is None or not name.strip():
+    name = "" if name is None else name.strip()
+    if not name:
         return None
     score = value if type(value) is float and math.isfinite(value) else score_of(value)
     label = None if said is None else _cut(coercion.text(said))
@@ -246,7 +255,7 @@ def _evaluation(
     return _new_tuple(
         Evaluation,
         (
-            coercion.cut(name.strip()),
+            name if len(name) <= coercion.MAX_TEXT else coercion.cut(name),
             score,
             label,
             "unknown" if known is None else _SOURCES.get(known.lower(), "unknown"),
@@ -341,8 +350,7 @@ def _label_of(facts: SpanFacts) -> Value:
 def _target(
     facts: SpanFacts, sighting: Sighting, links: Sequence[SpanLink]
 ) -> tuple[str | None, str | None]:
-    if not links and "evaluation_target" not in facts.plan.rows:
-        return sighting.trace_id, sighting.span_id
+    """Return the ids of the span that one with links, or a word for its target, judges."""
     named = facts.text("evaluation_target") if facts.has("evaluation_target") else None
     if named is not None:
         return sighting.trace_id, named.lower()

@@ -9,6 +9,7 @@ import numpy as np
 
 from tripswitch.genai.call_index import (
     CallRef,
+    all_mixed,
     keys_of,
     mixed,
     response_key,
@@ -70,6 +71,16 @@ def find_call(index: CallIndex, evaluation: Evaluation) -> CallRef | None:
 def evaluation_key(call: int, evaluation: Evaluation) -> int:
     """Return what is the same for an evaluation of a call that is sent again."""
     return mixed(call ^ _said_by(evaluation.name, evaluation.version, evaluation.source))
+
+
+def evaluation_keys(calls: Sequence[Settling]) -> list[int]:
+    """Return the `evaluation_key` of every evaluation of ``calls``, in their order."""
+    keys = [
+        call.key ^ _said_by(name, version, source)
+        for call in calls
+        for name, _, _, source, version, _, _, _, _, _ in call.evaluations
+    ]
+    return all_mixed(keys)
 
 
 @lru_cache(maxsize=_MAX_REMEMBERED)

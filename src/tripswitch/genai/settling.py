@@ -18,8 +18,7 @@ from tripswitch.genai.family import (
     chain_of,
     entry_of,
     is_whole,
-    nearest,
-    text_of,
+    nearer,
 )
 from tripswitch.genai.repeats import CALL_KINDS, mark_repeats
 from tripswitch.genai.spellings import folded
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from tripswitch.genai.family import Place, Places
     from tripswitch.genai.held_trace import Trace
     from tripswitch.genai.repeats import Tally
-    from tripswitch.genai.sightings import CallFacts, Evaluation, Note, Sighting
+    from tripswitch.genai.sightings import Evaluation, Note, Ranked, Sighting
 
 _MAX_LISTED: Final = 64
 
@@ -41,7 +40,7 @@ class Settling:
 
     ``key`` names the call as `span_key` does; ``entry`` is the outside of its request, None where
     that was not seen; ``session`` and ``user`` are the nearest of its chain. ``is_handed_on`` says
-    that nothing can be added any more.
+    that nothing can be added any more. What many calls have none of is a list once there is one.
     """
 
     __slots__ = (
@@ -59,7 +58,9 @@ class Settling:
         "user",
     )
 
-    def __init__(self, span: Sighting, chain: list[Sighting], facts: CallFacts) -> None:
+    def __init__(self, span: Sighting, chain: list[Sighting]) -> None:
+        facts = span.call
+        assert facts is not None
         self.span = span
         self.chain = chain
         self.facts = facts
@@ -68,9 +69,9 @@ class Settling:
         self.entry: Sighting | None = None
         self.session: str | None = None
         self.user: str | None = None
-        self.evaluations: list[Evaluation] = []
-        self.guardrails: list[Guardrail] = []
-        self.tools: list[ToolExecution] = []
+        self.evaluations: list[Evaluation] | tuple[()] = ()
+        self.guardrails: Sequence[Guardrail] = ()
+        self.tools: Sequence[ToolExecution] = ()
         self.is_handed_on = False
 
     @property
@@ -78,17 +79,29 @@ class Settling:
         """What a late score needs to know of the call."""
         return CallRef(self.key, self.place.scope, self.place.tenant, self.span.end)
 
+    def judge(self, evaluation: Evaluation) -> None:
+        """Take in what was said of the call."""
+        if self.evaluations:
+            self.evaluations.append(evaluation)
+        else:
+            self.evaluations = [evaluation]
+
     def put(self, place: Place) -> None:
         """Say where the call belongs, and who asked."""
         self.place = place
         if place.entry_at is not None:
             self.entry = self.chain[place.entry_at]
-        sessions = [span.session for span in self.chain if span.session is not None]
-        if sessions:
-            self.session = text_of(nearest(sessions))
-        users = [span.user for span in self.chain if span.user is not None]
-        if users:
-            self.user = text_of(nearest(users))
+        session: Ranked | None = None
+        user: Ranked | None = None
+        for span in self.chain:
+            if span.session is not None:
+                session = nearer(session, span.session)
+            if span.user is not None:
+                user = nearer(user, span.user)
+        if session is not None:
+            self.session = session.value
+        if user is not None:
+            self.user = user.value
 
 
 def settle_calls(
@@ -104,27 +117,13 @@ def settle_calls(
     Marks the spans that are done with. A call whose parents are not all known stays unsettled
     unless this is the ``final`` chance.
     """
-    callers, notes = trace.callers, trace.notes
-    chains: dict[str, list[Sighting]] = {}
-    candidates = _candidates(trace, chains, final=final)
-    if not candidates:
-        return []
-    if len(callers) > 1:
-        mark_repeats(candidates, chains, tally)
-        candidates.sort(key=lambda item: (item.end, item.start, item.span_id))
-    unsettled = []
-    for span in candidates:
-        facts = span.call
-        assert facts is not None
-        if not span.settled:
-            span.settled = True
-            unsettled.append(Settling(span, chains[span.span_id], facts))
-    if len(callers) > 1:
-        _fill_from_raw(unsettled, callers)
-    if notes:
+    notes = trace.notes
+    unsettled = _unsettled(trace, tally, final=final)
+    if notes and unsettled:
         _fill_from_notes(unsettled, notes)
     settled = []
     for call in unsettled:
+        call.span.settled = True
         cohort = _flagged_cohort(call.chain, notes, flag_keys) if trace.has_flags else None
         facts = call.facts
         # Where nobody says what was asked for, what answered tells calls apart as well.
@@ -137,16 +136,28 @@ def settle_calls(
     return settled
 
 
-def _candidates(trace: Trace, chains: dict[str, list[Sighting]], *, final: bool) -> list[Sighting]:
-    """Return the calls that can be settled, having put the chain of each into ``chains``."""
-    found = []
-    for span in trace.callers:
+def _unsettled(trace: Trace, tally: Tally, *, final: bool) -> list[Settling]:
+    """Return the calls that can be settled now and were not before."""
+    callers = trace.callers
+    chains: dict[str, list[Sighting]] = {}
+    candidates = []
+    for span in callers:
         context = span.context
         if span.settled or context is None or context.kind not in CALL_KINDS:
             continue
-        chain = chains[span.span_id] = chain_of(span, trace.spans)
-        if final or is_whole(chain):
-            found.append(span)
+        chain = chain_of(span, trace.spans)
+        if final or chain[-1].parent_span_id is None or is_whole(chain):
+            if len(callers) == 1:
+                # Most traces have one call, which can repeat no other.
+                return [Settling(span, chain)]
+            candidates.append(span)
+        chains[span.span_id] = chain
+    if not candidates:
+        return []
+    mark_repeats(candidates, chains, tally)
+    candidates.sort(key=lambda item: (item.end, item.start, item.span_id))
+    found = [Settling(span, chains[span.span_id]) for span in candidates if not span.settled]
+    _fill_from_raw(found, callers)
     return found
 
 
@@ -202,7 +213,7 @@ def add_tools(calls: Sequence[Settling], spans: Mapping[str, Sighting]) -> None:
             owner = before[-1] if before else mine[0]
         if len(owner.tools) < _MAX_LISTED and not owner.is_handed_on:
             latency_s = (span.end - span.start) / 1e9
-            owner.tools.append(ToolExecution(name, span.failed, latency_s))
+            owner.tools = [*owner.tools, ToolExecution(name, span.failed, latency_s)]
 
 
 def add_guardrails(calls: Sequence[Settling], spans: Mapping[str, Sighting]) -> int:
@@ -233,7 +244,7 @@ def add_guardrail(call: Settling, *guardrails: Guardrail) -> None:
     facts = call.facts
     for guardrail in guardrails:
         if len(call.guardrails) < _MAX_LISTED and guardrail not in call.guardrails:
-            call.guardrails.append(guardrail)
+            call.guardrails = [*call.guardrails, guardrail]
         if guardrail.verdict == "block" and facts.error_class in ("client", "unknown"):
             # The exception is the guardrail's way to block: the model had answered.
             facts.error_class = "guardrail"

@@ -30,7 +30,8 @@ class Ranked(NamedTuple):
     value: str
 
 
-class Context(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Context:
     """The facts that hold for everything below a span: what it is, and where it belongs.
 
     ``writer`` is the name of the instrumentation scope. ``is_inferred`` holds when the span does
@@ -206,19 +207,15 @@ class Sighting:
         parent_span_id: str | None,
         start: int,
         end: int,
-        *,
-        is_entry: bool,
-        failed: bool,
-        name: str = "",
     ) -> None:
         self.trace_id = trace_id
         self.span_id = span_id
         self.parent_span_id = parent_span_id
         self.start = start
         self.end = end
-        self.is_entry = is_entry
-        self.failed = failed
-        self.name = name
+        self.is_entry = False
+        self.failed = False
+        self.name = ""
         self.context: Context | None = None
         self.session: Ranked | None = None
         self.user: Ranked | None = None

@@ -37,6 +37,8 @@ class Sketch:
     there and ``reasons`` as they are meant, ``streaming`` whether they say that they streamed.
     ``judges`` says that they may judge something without an event that says so; ``is_done`` that
     nothing is left to read from a span without events, ``is_bare`` that nothing is said at all.
+    ``is_steady`` says that events and a status message change nothing of what they have in common:
+    in a failure these may name the error.
     """
 
     __slots__ = (
@@ -49,6 +51,7 @@ class Sketch:
         "is_bare",
         "is_done",
         "is_start",
+        "is_steady",
         "judges",
         "plan",
         "reasons",
@@ -73,12 +76,14 @@ class Sketch:
         self.reasons: list[str] = []
         self.streaming: bool | None = None
         self.is_start = context.kind == "other" and facts.text("span_type") == "pending_span"
+        self.is_steady = self.is_start
         if self.is_start:
             return
         self.error_type, self.error_class = error_of(facts, status_code, message, events)
         self.has_session = facts.has("session")
         self.has_user = facts.has("user")
         is_failed = self.error_class is not None
+        self.is_steady = not is_failed
         if context.kind in _CALLING and (plan.shows_call or plan.raw or is_failed):
             self._sketch_call(facts)
         self.judges = (
@@ -92,13 +97,6 @@ class Sketch:
             or facts.has("filtered_output")
         )
         self.is_done = not (self.has_session or self.has_user or self.call or self.judges)
-
-    def holds_for(self, events: Sequence[SpanEvent], message: bytes) -> bool:
-        """Return whether the sketch holds for a span with ``events`` and a status ``message``.
-
-        These may name its error.
-        """
-        return not (events or message) or self.is_start or self.error_class is None
 
     def _sketch_call(self, facts: SpanFacts) -> None:
         context = self.context

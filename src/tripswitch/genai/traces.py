@@ -83,9 +83,10 @@ class TraceBook:
         """Take in what one or more requests said; ``now_ns`` never goes back."""
         self._now_ns = max(now_ns, self._now_ns)
         identify([item for item in items if item.call is not None and isinstance(item, Sighting)])
+        add_span = self._add_span
         for item in items:
             if isinstance(item, Sighting):
-                self._add_span(item)
+                add_span(item)
             else:
                 self._add_note(item)
         while len(self._traces) > self._max_traces or (
@@ -100,10 +101,11 @@ class TraceBook:
 
     def settle(self, now_ns: int) -> Settled:
         """Return what became settled up to ``now_ns``."""
-        self._now_ns = max(now_ns, self._now_ns)
+        now_ns = self._now_ns = max(now_ns, self._now_ns)
+        traces = self._traces
         for trace_id in self._agenda.take(self._now_ns):
-            trace = self._traces.get(trace_id)
-            if trace is not None and trace.due_ns <= self._now_ns:
+            trace = traces.get(trace_id)
+            if trace is not None and trace.due_ns <= now_ns:
                 self._look_at(trace)
         self._give_up_waiting()
         settled = self.handover.take()
@@ -125,7 +127,7 @@ class TraceBook:
     # --- what comes in ----------------------------------------------------------------------------
 
     def _add_span(self, span: Sighting) -> None:
-        trace_id = span.trace_id
+        trace_id, now_ns = span.trace_id, self._now_ns
         trace = self._traces.get(trace_id)
         if span.call is not None and not self.handover.seen.is_new(span.key):
             self.counts["repeated_spans"] += 1
@@ -139,14 +141,17 @@ class TraceBook:
             trace = self._open(trace_id)
         trace.hold(span)
         self._spans += 1
-        for evaluation in span.evaluations:
-            if evaluation.target_trace_id == trace_id:
-                self._put(evaluation, trace)
-            else:
-                self._place(evaluation)
+        if span.evaluations:
+            for evaluation in span.evaluations:
+                if evaluation.target_trace_id == trace_id:
+                    self._put(evaluation, trace)
+                else:
+                    self._place(evaluation)
+            # The trace has them now.
+            span.evaluations = ()
         is_root = span.parent_span_id is None or span.is_entry
         # Of spans that come together the later ones change nothing, unless they are the outside.
-        if is_root or trace.last_ns != self._now_ns or trace.due_ns == 0 or trace.is_settled:
+        if is_root or trace.last_ns != now_ns or trace.due_ns == 0 or trace.is_settled:
             self._touch(trace, is_root=is_root)
 
     def _add_note(self, note: Note) -> None:
@@ -203,12 +208,20 @@ class TraceBook:
             if now_ns < trace.rooted_ns:
                 trace.rooted_ns = now_ns
             trace.is_dirty = True
-        due_ns = min(now_ns + self._hold_ns, trace.rooted_ns + self._linger_ns)
+        due_ns = now_ns + self._hold_ns
+        lingered_ns = trace.rooted_ns + self._linger_ns
+        if lingered_ns < due_ns:
+            due_ns = lingered_ns
         if trace.due_ns == 0 or due_ns < trace.due_ns:
             self._push(trace, due_ns)
 
     def _push(self, trace: Trace, due_ns: int) -> None:
         trace.due_ns = due_ns
+        if due_ns == trace.listed_ns and due_ns > self._now_ns:
+            # It is there still, from before a root brought it forward.
+            return
+        if due_ns > trace.listed_ns:
+            trace.listed_ns = due_ns
         self._agenda.put(trace.trace_id, due_ns)
 
     # --- what becomes of it -----------------------------------------------------------------------
@@ -254,8 +267,10 @@ class TraceBook:
         del self._traces[trace.trace_id]
 
     def _settle(self, trace: Trace, *, final: bool) -> None:
-        calls = settle_calls(trace, self._tally, self._places, self._flag_keys, final=final)
-        calls = [call for call in calls if self._is_first_of_answer(call)]
+        calls = []
+        for call in settle_calls(trace, self._tally, self._places, self._flag_keys, final=final):
+            if call.facts.response_id is None or self._is_first_of_answer(call):
+                calls.append(call)  # noqa: PERF401 - of one, a list is made faster like this
         known = [*trace.calls, *calls] if trace.calls else calls
         if known and trace.has_extras:
             add_tools(known, trace.spans)
@@ -265,6 +280,17 @@ class TraceBook:
                 owner = owner_of(note.span_id, known, trace.spans)
                 if owner is not None and not owner.is_handed_on:
                     add_guardrail(owner, *note.guardrails)
+        if trace.evaluations:
+            self._hand_out(trace, known, final=final)
+        self.handover.add(trace, calls, self._now_ns)
+        trace.calls = known
+        for call in calls if self._waiting else ():
+            waiting = self._waiting.pop(call.facts.response_id or "", None)
+            for _, evaluation in waiting or ():
+                self.handover.join_late(evaluation, call.ref)
+
+    def _hand_out(self, trace: Trace, known: Sequence[Settling], *, final: bool) -> None:
+        """Give the evaluations of a trace to its calls; it keeps those that have none yet."""
         left: list[Evaluation] = []
         for evaluation in trace.evaluations:
             owner = owner_of(evaluation.target_span_id, known, trace.spans)
@@ -279,19 +305,14 @@ class TraceBook:
             elif owner.is_handed_on:
                 self.handover.join_late(evaluation, owner.ref)
             else:
-                owner.evaluations.append(evaluation)
-        trace.evaluations = left
-        self.handover.add(trace, calls, self._now_ns)
-        trace.calls = known
-        for call in calls if self._waiting else ():
-            waiting = self._waiting.pop(call.facts.response_id or "", None)
-            for _, evaluation in waiting or ():
-                self.handover.join_late(evaluation, call.ref)
+                owner.judge(evaluation)
+        trace.evaluations = left or ()
 
     def _is_first_of_answer(self, call: Settling) -> bool:
         """Return False for a second span of one answer, which another instrumentation made."""
         response_id = call.facts.response_id
-        if response_id is None or call.facts.error_class is not None:
+        assert response_id is not None
+        if call.facts.error_class is not None:
             return True
         key = call.key
         first = self._responses.setdefault(response_id, key)

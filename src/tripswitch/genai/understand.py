@@ -39,7 +39,8 @@ _MAX_REMEMBERED = 8192
 _MAX_DURATION_NS = 24 * 3600 * 10**9
 # What a status message names stands in front; a stack trace may follow.
 _MAX_STATUS_BYTES = 2_000
-_SERVER, _CONSUMER = 2, 5
+# A server's span, and a consumer's.
+_ENTRY_KINDS = frozenset({2, 5})
 _ERROR = 2
 
 
@@ -149,21 +150,16 @@ class Understanding:
             rejected["duration"] = rejected.get("duration", 0) + 1
             start = end
         sketch = self._sketches.get((marks, resource_marks, scope_name, status_code))
-        if sketch is None or ((events or message) and not sketch.holds_for(events, message)):
+        if sketch is None or ((events or message) and not sketch.is_steady):
             sketch = self._sketch(row, rejected)
         if sketch.is_start:
             # A start marker of Logfire's: the span itself comes when it ends.
             return None
-        sighting = Sighting(
-            trace_id,
-            span_id,
-            parent_span_id,
-            start,
-            end,
-            is_entry=kind in (_SERVER, _CONSUMER),
-            failed=status_code == _ERROR,
-        )
+        sighting = Sighting(trace_id, span_id, parent_span_id, start, end)
+        if kind in _ENTRY_KINDS:
+            sighting.is_entry = True
         if sketch.is_bare and not events:
+            sighting.failed = status_code == _ERROR
             return sighting
         sighting.context = sketch.context
         sighting.failed = sketch.error_class is not None
@@ -206,7 +202,7 @@ class Understanding:
             and None not in marks
             and None not in resource_marks
             and len(scope_name) <= MAX_TEXT
-            and sketch.holds_for(events, message)
+            and (sketch.is_steady or not (events or message))
             # Each span with an unusable value has to be counted.
             and sum(rejected.values()) == already_rejected
         ):

@@ -84,9 +84,7 @@ def _drop_estimate(facts: SpanFacts, call: CallFacts) -> None:
 
 
 def drop_made_up_usage(facts: SpanFacts, sketch: Sketch, call: CallFacts) -> None:
-    """Drop what stands in a stream's usage though its provider did not tell."""
-    if not call.streaming:
-        return
+    """Drop what stands in the usage of ``call``, a stream, though its provider did not tell."""
     if facts.plan.lacks_proof and call.is_chat:
         # The library counted the text it saw.
         _forget_usage(facts, call)

@@ -9,6 +9,7 @@ once for each key set and kept as a `Plan`.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tripswitch.genai.dialects import DIALECTS
@@ -141,6 +142,8 @@ class Plan:
     provider's raw answer to their keys; ``is_bare`` says that nothing here is of any use,
     ``lacks_proof`` that the usage of a stream is not the provider's, ``counts_apart`` that its
     input tokens leave out the cached ones.
+    ``plain_keys`` are, by fact, the keys that are tried first, where the value is the fact as it
+    stands there.
     ``is_memorable`` says that the values of the common keys may be remembered: none is a JSON
     document, which may hold anybody's text. ``is_sketchable`` says so of all that alike spans have
     in common, see `tells`.
@@ -158,6 +161,7 @@ class Plan:
         "is_sketchable",
         "judges",
         "lacks_proof",
+        "plain_keys",
         "raw",
         "raw_provider",
         "rows",
@@ -189,6 +193,11 @@ class Plan:
             )
             if present:
                 self.rows[fact] = present
+        self.plain_keys = {
+            fact: rows[0].key
+            for fact, rows in self.rows.items()
+            if rows[0].scale == 1 and not rows[0].member
+        }
         common = {row for fact in COMMON_FACTS for row in self.rows.get(fact, ())}
         self.common_keys = tuple(sorted({row.key for row in common} & on_span))
         self.common_resource_keys = tuple(
@@ -249,7 +258,7 @@ class Vocabulary:
             for key in keys
         ]
         known = [
-            row._replace(dialect=dialect.name) for dialect in self._dialects for row in dialect.rows
+            replace(row, dialect=dialect.name) for dialect in self._dialects for row in dialect.rows
         ]
         if not content_facts:
             content = _CONTENT_KEYS | {row.key for row in known if row.fact in _CONTENT_FACTS}
@@ -259,7 +268,7 @@ class Vocabulary:
         for row in ordered:
             by_fact.setdefault(row.fact, []).append(row)
         self.rows: dict[str, tuple[Row, ...]] = {
-            fact: tuple(row._replace(rank=rank) for rank, row in enumerate(rows))
+            fact: tuple(replace(row, rank=rank) for rank, row in enumerate(rows))
             for fact, rows in by_fact.items()
         }
         self.kinds: dict[str, str] = dict(KINDS)
@@ -358,7 +367,7 @@ def _present(row: Row, on_span: set[str], on_resource: set[str]) -> Iterable[Row
         if (match := pattern.fullmatch(key))
     )
     for _, key in found:
-        yield row._replace(key=key)
+        yield replace(row, key=key)
 
 
 def _numbered_pattern(key: str) -> re.Pattern[str]:

@@ -46,6 +46,11 @@ class ChangeLog:
 
         Another version is another series, ``name (version)``, see `genai.appraisal`.
         """
+        latest = list(dict.fromkeys(reversed(scores.rubric)))
+        if all(rubric in self._rubrics for rubric in latest):
+            for rubric in reversed(latest):
+                self._rubrics.move_to_end(rubric)
+            return []
         found = []
         for row, rubric in enumerate(scores.rubric):
             if rubric in self._rubrics:

@@ -116,9 +116,9 @@ def call_facts(calls: Calls, row: int) -> tuple[TraceFact, ...]:
     """Return the facts of one call that tell its story, in order; what was not said is left out."""
     found: list[TraceFact] = []
 
-    def add(name: str, value: object) -> None:
-        if value not in (None, "", "nan"):
-            found.append((name, str(value)[:_LONGEST_FACT]))
+    def add(name: str, value: str | None) -> None:
+        if value and value != "nan":
+            found.append((name, value[:_LONGEST_FACT]))
 
     for name, texts in (
         ("route", calls.route),
@@ -129,7 +129,9 @@ def call_facts(calls: Calls, row: int) -> tuple[TraceFact, ...]:
         ("provider", calls.provider),
         ("tenant", calls.tenant),
     ):
-        add(name, value_at(texts, row))
+        value = texts[row] if len(texts) else None
+        if value and value != "nan":
+            found.append((name, value[:_LONGEST_FACT]))
     if len(calls.start):
         seconds = (int(calls.end[row]) - int(calls.start[row])) / _NS_PER_S
         add("latency", f"{seconds:.3g} s")

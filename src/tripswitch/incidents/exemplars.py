@@ -8,10 +8,12 @@ tenant first, so that three traces tell three stories.
 from __future__ import annotations
 
 from bisect import insort
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
+
+import numpy as np
 
 from tripswitch.model.calls import FloatColumn, IntColumn, Text
 from tripswitch.model.clocktext import NS_PER_MINUTE
@@ -152,23 +154,29 @@ class Exemplars:
             return
         arms, signals = len(offers.arms), len(offers.signals)
         number = offers.moment_ns // _BUCKET_NS
-        members: defaultdict[int, list[int]] = defaultdict(list)
-        for index, group in enumerate(
-            ((number * arms + offers.arm) * signals + offers.signal).tolist()
-        ):
-            members[group].append(index)
-        badness = offers.badness.tolist()
-        tenants = [offers.tenant[row] for row in offers.rows.tolist()]
-        for group, indices in members.items():
-            rest, signal = divmod(group, signals)
+        group = (number * arms + offers.arm) * signals + offers.signal
+        # Group by group, each in the order of its offers.
+        order = np.argsort(group, kind="stable")
+        grouped, badness = group[order], offers.badness[order]
+        firsts = np.concatenate([[True], grouped[1:] != grouped[:-1]]).nonzero()[0]
+        worst = np.fmax.reduceat(badness, firsts).tolist()
+        groups, starts = grouped[firsts].tolist(), [*firsts.tolist(), len(order)]
+        tenants = [offers.tenant[row] for row in offers.rows[order].tolist()]
+        # That whose first offer came first goes first.
+        for place in np.argsort(order[firsts]).tolist():
+            rest, signal = divmod(groups[place], signals)
             bucket_number, arm = divmod(rest, arms)
             bucket = self._bucket(offers.arms[arm], offers.signals[signal], bucket_number)
-            bucket.count([tenants[index] for index in indices])
+            first, last = starts[place], starts[place + 1]
+            bucket.count(tenants[first:last])
             least = bucket.least()
-            for index in indices:
-                # Most cannot displace what is there, and the bar rises with each that can.
-                if badness[index] > least:
-                    bucket.keep(offers.exemplar(index))
+            if not worst[place] > least:
+                # Most groups have none that can displace what is there.
+                continue
+            for at, how_bad in enumerate(badness[first:last].tolist(), first):
+                # The bar rises with each that can.
+                if how_bad > least:
+                    bucket.keep(offers.exemplar(int(order[at])))
                     least = bucket.least()
 
     def _bucket(self, arm: Scope, signal: str, number: int) -> _Bucket:

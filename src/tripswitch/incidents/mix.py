@@ -157,20 +157,21 @@ class MixLog:
 
     def _named(self, texts: Iterable[Text]) -> Any:
         """Return the bin of each text, by a hash that is the same in every process."""
+        rows = list(texts)
+        bins = {text: self._bin(text) for text in set(rows)}
+        return np.fromiter(map(bins.__getitem__, rows), np.int64, len(rows))
+
+    def _bin(self, text: Text) -> int:
+        if text is None:
+            return 0
         known = self._bins
-        found = []
-        for text in texts:
-            if text is None:
-                found.append(0)
-                continue
-            number = known.get(text)
-            if number is None:
-                if len(known) >= _MOST_POPULATIONS:
-                    known.clear()
-                number = zlib.crc32(text.encode("utf-8", "surrogatepass")) % (_BINS - 1) + 1
-                known[text] = number
-            found.append(number)
-        return np.array(found, dtype=np.int64)
+        number = known.get(text)
+        if number is None:
+            if len(known) >= _MOST_POPULATIONS:
+                known.clear()
+            number = zlib.crc32(text.encode("utf-8", "surrogatepass")) % (_BINS - 1) + 1
+            known[text] = number
+        return number
 
 
 def _asked(calls: Calls) -> _Asked:

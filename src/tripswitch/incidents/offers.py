@@ -110,20 +110,13 @@ def _of_scores(scores: Scores, counted: Counted, kind: slice) -> Offers:
     rows = counted.rows[kind]
     badness = 1 - scores.score[rows]
     imperfect = ((badness > 0) & ~counted.refused[kind]).nonzero()[0]
-    signals: dict[str, int] = {}
-    of_signal = [
-        signals.setdefault(
-            f"{scores.signal[row]}:{scores.rubric[row]}"
-            if scores.rubric[row]
-            else scores.signal[row],
-            len(signals),
-        )
-        for row in rows[imperfect].tolist()
-    ]
+    named = list(zip(scores.signal, scores.rubric, strict=True))
+    signals: dict[tuple[str, str], int] = {}
+    of_signal = [signals.setdefault(named[row], len(signals)) for row in rows[imperfect].tolist()]
     return _offers(
         counted,
         imperfect + kind.start,
-        list(signals),
+        [f"{signal}:{rubric}" if rubric else signal for signal, rubric in signals],
         np.array(of_signal, dtype=np.int64),
         badness[imperfect],
         scores.end,

@@ -11,7 +11,8 @@ from __future__ import annotations
 import itertools
 import struct
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from google.protobuf.message import DecodeError
 
@@ -49,7 +50,8 @@ class UnreadableError(Exception):
     """This entry is not a KeyValue message, or larger than any fact."""
 
 
-class Key(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Key:
     """A wanted key. Its values tell spans apart where ``mark`` is None; see `AttributeReader`."""
 
     name: str
@@ -57,8 +59,23 @@ class Key(NamedTuple):
     is_private: bool
 
 
-# In place of a key that was not met so far.
-_UNSEEN: Final = Key("", None, False)
+class _Head:
+    """What stands before the length of a value, as it was met: its ``key``, None for an unwanted.
+
+    ``values`` counts the values of a key that does not tell spans apart that are remembered. With
+    ``is_loose`` none is remembered any more: there were too many, or they are private.
+    """
+
+    __slots__ = ("is_loose", "key", "values")
+
+    def __init__(self, key: Key | None) -> None:
+        self.key = key
+        self.start_anew()
+
+    def start_anew(self) -> None:
+        """Forget how many values there were."""
+        self.values = 0
+        self.is_loose = self.key is not None and self.key.is_private
 
 
 class Wanted:
@@ -118,11 +135,8 @@ class AttributeReader:
 
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
-        # Keys by what stands before the length of their value.
-        self._heads: dict[bytes, Key | None] = {}
+        self._heads: dict[bytes, _Head] = {}
         self._remembered: dict[bytes, Entry] = {}
-        # How many values of each other key are among them.
-        self._values: dict[bytes, int] = {}
         # Of these the entries that tell spans apart, which are few and repeat.
         self._telling: dict[bytes, Entry] = {}
 
@@ -149,12 +163,12 @@ class AttributeReader:
                 except UnreadableError:
                     unreadable += 1
                     continue
-            if entry is not UNWANTED:
-                name, value, mark = entry
-                if value is None:
-                    attributes.pop(name, None)
-                else:
-                    attributes[name] = value
+            name, value, mark = entry
+            if value is not None:
+                attributes[name] = value
+                marks.append(mark)
+            elif entry is not UNWANTED:
+                attributes.pop(name, None)
                 marks.append(mark)
         return attributes, tuple(marks), unreadable
 
@@ -162,19 +176,21 @@ class AttributeReader:
         size = len(raw)
         # Where the value starts if one byte says how long the key is and one how long the value.
         start = raw[1] + 4 if size > 1 else 0
-        head = raw[: start - 1]
-        key = self._heads.get(head, _UNSEEN)
-        if key is _UNSEEN or not (0 < size - start < 0x80 and raw[start - 1] == size - start):
+        head = self._heads.get(raw[: start - 1])
+        if head is None or not (0 < size - start < 0x80 and raw[start - 1] == size - start):
             start = value_start(raw)
             if not start:
                 return self._open_fully(raw)
-            key = self._key(raw)
+            head = self._head(raw)
+        key = head.key
         if key is None:
-            entry = UNWANTED
             if start < size and raw[start] not in _NUMBER_TAGS:
-                return entry
+                return UNWANTED
+            entry = UNWANTED
         else:
             value = _value_at(raw, start)
+            if head.is_loose and value is not None:
+                return key.name, value, key.mark
             entry = (key.name, value, None if value is None else key.mark)
             if key.is_private:
                 return entry
@@ -183,29 +199,31 @@ class AttributeReader:
         if key is not None and entry[2] is None:
             entry = (key.name, entry[1], self._wanted.new_mark())
             self._telling[raw] = entry
+        elif head.is_loose:
+            return entry
         else:
-            values = self._values.get(head, 0)
-            if values >= _MAX_VALUES:
-                return entry
-            self._values[head] = values + 1
+            head.values += 1
+            head.is_loose = head.values >= _MAX_VALUES
         if len(self._remembered) >= _MAX_REMEMBERED:
             self._make_room()
         self._remembered[raw] = entry
         return entry
 
-    def _key(self, raw: bytes) -> Key | None:
-        """Return the wanted key of an entry that is a key, then a value; None for any other."""
+    def _head(self, raw: bytes) -> _Head:
+        """Return the head of an entry that is a key, then a value."""
         key_end = 2 + raw[1]
-        key = self._wanted.key(raw[2:key_end])
-        if len(self._heads) >= _MAX_NAMES:
-            self._heads.clear()
-        self._heads[raw[: key_end + 1]] = key
-        return key
+        head = self._heads.get(raw[: key_end + 1])
+        if head is None:
+            if len(self._heads) >= _MAX_NAMES:
+                self._heads.clear()
+            head = self._heads[raw[: key_end + 1]] = _Head(self._wanted.key(raw[2:key_end]))
+        return head
 
     def _make_room(self) -> None:
         """Forget the values that hardly repeat, and the others when there are too many of them."""
         self._remembered.clear()
-        self._values.clear()
+        for head in self._heads.values():
+            head.start_anew()
         if len(self._telling) > _MAX_REMEMBERED // 2:
             self._telling.clear()
         self._remembered.update(self._telling)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _NO_TRACE_ID = bytes(16)
 _NO_SPAN_ID = bytes(8)
+_PARENT_BYTES: Final = frozenset({0, 8})
 _MAX_TIME_NS = (1 << 63) - 1
 # An evaluator links to what it evaluated; a hub of a queue may link to thousands.
 _MAX_LINKS = 8
@@ -98,20 +99,26 @@ class SpanReader:
             self.unreadable += 1
             return
         read_marked = self._attributes.read_marked
+        last_trace_id, trace = b"", ""
         for resource_spans in message.resource_spans:
             resource, resource_marks, bad = read_marked(resource_spans.resource.attributes)
             self.bad_attributes += bad
             for scope_spans in resource_spans.scope_spans:
                 scope_name = scope_spans.scope.name.decode("utf-8", "replace")
-                for span in scope_spans.spans:
-                    self.read += 1
+                spans = scope_spans.spans
+                self.read += len(spans)
+                for span in spans:
                     trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_span_id
+                    if trace_id != last_trace_id:
+                        # Most spans of a trace stand together, and share one text then.
+                        last_trace_id = trace_id
+                        is_trace = len(trace_id) == 16 and trace_id != _NO_TRACE_ID
+                        trace = trace_id.hex() if is_trace else ""
                     if (
-                        len(trace_id) != 16
+                        not trace
                         or len(span_id) != 8
-                        or trace_id == _NO_TRACE_ID
                         or span_id == _NO_SPAN_ID
-                        or len(parent_id) not in (0, 8)
+                        or len(parent_id) not in _PARENT_BYTES
                     ):
                         self.bad_ids += 1
                         continue
@@ -123,7 +130,7 @@ class SpanReader:
                         start, end = min(start, _MAX_TIME_NS), min(end, _MAX_TIME_NS)
                     events, links, status = span.events, span.links, span.status
                     yield (
-                        trace_id.hex(),
+                        trace,
                         span_id.hex(),
                         # Some SDKs write the parent of a root span as eight zero bytes.
                         parent_id.hex() if parent_id and parent_id != _NO_SPAN_ID else None,
