@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from tripswitch.otlp.reader import SpanEvent
 
 _STATUS_OK, _STATUS_ERROR = 1, 2
+# No model's first token comes sooner: the clock of who says so started with the answer.
+_SOONEST_S = 1e-3
 # In the year 2286: a larger count of time is in a smaller unit.
 _LATEST_S = 1e10
 # As in "OpenAI._prepare_chat"; "LM.__call__" is anybody's.
@@ -94,7 +96,7 @@ def call_facts(
     if facts.plan.raw and sketch.context.kind == "raw":
         _read_raw(facts, call)
     elif content_facts and facts.has("output_content"):
-        for value in facts.values("output_content"):
+        for value in facts.answers():
             answer = answer_in(value)
             call.refuses = call.refuses or answer.refuses
             if len(answer.finish_reasons) > len(words) or words == ["completed"]:
@@ -179,7 +181,7 @@ def _believable(facts: SpanFacts, value: float, duration_s: float) -> float:
 
     One that is the whole call was made up.
     """
-    if 0 < value < duration_s:
+    if _SOONEST_S <= value < duration_s:
         return value
     if value == value and value != duration_s:
         facts.reject("ttft")

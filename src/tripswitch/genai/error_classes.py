@@ -99,7 +99,9 @@ _PATTERNS: Final[tuple[tuple[ErrorClass, re.Pattern[str]], ...]] = (
 )
 
 # Words for "it failed" that leave open whose fault it was: anything else that is said tells more.
-_VAGUE: Final[dict[str, ErrorClass]] = {"api_error": "provider", "ai_api_call_error": "provider"}
+_VAGUE: Final[dict[str, ErrorClass]] = dict.fromkeys(
+    ("api_error", "ai_api_call_error", "model_provider_error", "provider_error"), "provider"
+)
 
 _STATUSES: Final[dict[int, ErrorClass]] = {
     408: "timeout",

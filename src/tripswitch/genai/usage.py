@@ -90,12 +90,9 @@ def drop_made_up_usage(facts: SpanFacts, sketch: Sketch, call: CallFacts) -> Non
     if facts.plan.lacks_proof and call.is_chat:
         # The library counted the text it saw.
         _forget_usage(facts, call)
-    if (
-        call.output_tokens == 1
-        and not call.finish_reasons
-        and sketch.context.provider == "anthropic"
-    ):
-        # Its streams begin with a count of 1, and this one broke off before the real one came.
+    # Its streams begin with a count of 0 or 1, and this one broke off before the real one came.
+    least = 0 if call.finish_reasons else 1
+    if call.output_tokens <= least and sketch.context.provider == "anthropic":
         call.output_tokens = math.nan
 
 
