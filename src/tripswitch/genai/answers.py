@@ -112,7 +112,7 @@ def call_facts(
     streaming = sketch.streaming
     if streaming is None and b"tream" in name and says_stream(name.decode("utf-8", "replace")):
         streaming = True
-    read_usage(facts, call)
+    read_usage(facts, call, sketch.context.provider)
     _read_times(facts, call, streaming, events, start, end)
     drop_made_up_usage(facts, sketch, call)
     # The conventions have writers fill in "error" where no reason came.

@@ -8,6 +8,7 @@ from the spans above it is decided when its trace is put together, in `tripswitc
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any
 
 from tripswitch.genai import judgements
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tripswitch.config.read_section import Read
-    from tripswitch.otlp.attributes import Marks
+    from tripswitch.otlp.attributes import Marks, Value
     from tripswitch.otlp.reader import SpanRow
 
 DEFAULT_COHORTS = ("control", "canary")
@@ -39,8 +40,12 @@ _MAX_REMEMBERED = 8192
 _MAX_DURATION_NS = 24 * 3600 * 10**9
 # What a status message names stands in front; a stack trace may follow.
 _MAX_STATUS_BYTES = 2_000
-_SERVER, _CONSUMER = 2, 5
+_SERVER, _CLIENT, _CONSUMER = 2, 3, 5
 _ERROR = 2
+# What the conventions have writers call the span of a call.
+_CALL_NAME = re.compile(
+    rb"(chat|text_completion|generate_content|embeddings) ([A-Za-z0-9][\w./:@+-]{0,200})"
+)
 
 
 class Understanding:
@@ -148,6 +153,9 @@ class Understanding:
             # An unbelievable duration is made 0: the end decides the minute.
             rejected["duration"] = rejected.get("duration", 0) + 1
             start = end
+        if status_code == _ERROR and kind == _CLIENT and not attributes:
+            row = self._told_by_name(row)
+            attributes, marks = row[12], row[13]
         sketch = self._sketches.get((marks, resource_marks, scope_name, status_code))
         if sketch is None or ((events or message) and not sketch.holds_for(events, message)):
             sketch = self._sketch(row, rejected)
@@ -192,6 +200,22 @@ class Understanding:
             sighting.name = name.decode("utf-8", "replace")[:MAX_TEXT]
             judgements.of_span(sighting, facts, events, links)
         return sighting
+
+    def _told_by_name(self, row: SpanRow) -> SpanRow:
+        """Return a failed span without attributes with what its name says of the call it was.
+
+        Some instrumentations write everything at the end of a call that went well, and of one that
+        did not only how its span is called, by the conventions. Others' spans have any name.
+        """
+        match = _CALL_NAME.fullmatch(row[3])
+        if match is None or self._vocabulary.dialect_of(set(), row[11]) == "semconv":
+            return row
+        operation, model = (part.decode("ascii") for part in match.groups())
+        said: dict[str, Value] = {
+            "gen_ai.operation.name": operation,
+            "gen_ai.request.model": model,
+        }
+        return (*row[:12], said, (None,), *row[14:])
 
     def _sketch(self, row: SpanRow, rejected: dict[str, int]) -> Sketch:
         """Return what the span has in common with those that are alike, worked out from it."""
