@@ -52,7 +52,8 @@ _WRITTEN_OBJECT: Final = re.compile(r"[A-Za-z_][\w.]{0,99}(?:\(|=(?!=))")
 _WRITTEN_FACT: Final = re.compile(
     r"""(?:(?P<quote>['"])(?P<member>finish_reason|stop_reason|refusal)(?P=quote):\ ?
         |(?<![\w.'"])(?P<field>finish_reason|stop_reason|refusal)=)
-        (?:<[\w.]{1,99}:\ )?(?:'(?P<said>[^'\\]+)|"(?P<doubly>[^"\\]+))
+        (?:<[\w.]{1,99}:\ )?
+        (?:'(?P<said>(?:[^'\\]|\\.)*)(?:'|\Z)|"(?P<doubly>(?:[^"\\]|\\.)*)(?:"|\Z))
     |'(?:[^'\\]|\\.)*(?:'|\Z)
     |"(?:[^"\\]|\\.)*(?:"|\Z)""",
     re.VERBOSE | re.DOTALL,
@@ -81,12 +82,11 @@ def answer_in(content: Value) -> OutputFacts:
     if isinstance(content, str):
         if not tells(content):
             return NOTHING
-        written = content
-        content = opened(content)
-        if isinstance(content, str):
-            content = opened(content)
-        if content is None:
-            content = written
+        whole = opened(content)
+        if isinstance(whole, str):
+            # Written down twice.
+            content, whole = whole, opened(whole)
+        content = content if whole is None else whole
     found = _Found()
     found.look_at(content, _MAX_WRAPPED)
     return OutputFacts(found.reasons, found.refuses, found.calls_tool)
@@ -234,7 +234,7 @@ class _Found:
             return
         for match in _WRITTEN_FACT.finditer(source):
             said = match["said"] or match["doubly"]
-            if said is None:
+            if not said:
                 continue
             if "refusal" in (match["member"], match["field"]):
                 self.refuses = True
