@@ -566,6 +566,12 @@ def test_tokens_without_a_key_are_read_from_the_providers_answer() -> None:
     assert of_answer({"usage": chat}, **{"llm.token_count.prompt": 300})["input_tokens"] == 300
 
 
+def test_invocation_with_an_id_is_the_answers() -> None:
+    parameters = json.dumps({"id": "resp_1", "model": "gpt-4o-2024-11-20"})
+    call = of_answer({}, **{"llm.invocation_parameters": parameters, "llm.token_count.prompt": 7})
+    assert (call["request_model"], call["response_model"]) == (None, "gpt-4o-2024-11-20")
+
+
 def test_embedders_answer_holds_its_tokens() -> None:
     call = of_answer(
         {"embedding": "<4-dimensional vector>", "meta": {"usage": {"prompt_tokens": 254}}},

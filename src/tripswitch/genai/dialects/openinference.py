@@ -25,6 +25,8 @@ OPENINFERENCE = Dialect(
             member="model",
             order=-1,
             own_spans=True,
+            # With an id they are the answer's: its model too.
+            without="id",
         ),
         Row(
             "request_model",
