@@ -101,6 +101,18 @@ SHAPES: list[tuple[str, Any, list[str], bool]] = [
     ),
     ("a message and usage", {"message": {"role": "a", "refusal": "x"}, "usage": {}}, [], True),
     ("wrapped", {"response": {"choices": [choice("length")]}}, ["length"], False),
+    (
+        "llamaindex",
+        {"message": {"role": "a"}, "raw": {"choices": [choice("length")]}},
+        ["length"],
+        False,
+    ),
+    (
+        "haystack",
+        {"replies": ["ChatMessage(_content=[Text(text='x')], _meta={'finish_reason': 'length'})"]},
+        ["length"],
+        False,
+    ),
     ("nothing known", {"answer": "x", "finish": 1}, [], False),
     ("no reason", {"choices": [choice()]}, [], False),
 ]
@@ -116,6 +128,43 @@ def test_shapes_of_answers_structured_as_json_and_as_python(
 ) -> None:
     for written in (content, json.dumps(content), json.dumps(json.dumps(content)), repr(content)):
         assert answer_in(written)[:2] == (reasons, refuses)
+
+
+@pytest.mark.parametrize(
+    ("written", "reasons", "refuses"),
+    [
+        (
+            "ChatCompletion(id='c', choices=[Choice(finish_reason='stop', index=0)])",
+            ["stop"],
+            False,
+        ),
+        (
+            "id='c' choices=[Choice(finish_reason='stop'), Choice(finish_reason='length')]",
+            ["stop", "length"],
+            False,
+        ),
+        ("Message(id='m', content=[], stop_reason='max_tokens')", ["length"], False),
+        ("Candidate(finish_reason=<FinishReason.SAFETY: 'SAFETY'>)", ["content_filter"], False),
+        ("ChatCompletionMessage(content=None, refusal='x')", [], True),
+        ('ChatCompletionMessage(content=None, refusal="I can\'t")', [], True),
+        ("ChatCompletionMessage(content='x', refusal=None)", [], False),
+        ("Choice(finish_reason=None)", [], False),
+        # What the answer's text says is nothing of the answer.
+        ("Message(content=\"finish_reason='stop' refusal='x'\")", [], False),
+        ('Message(content=\'it\\\'s {"finish_reason": "stop"}\')', [], False),
+        (
+            "Message(content='the finish_reason=\\'stop\\' and', stop_reason='length')",
+            ["length"],
+            False,
+        ),
+        ("Message(content='cut off: finish_reason=\\'stop\\'", [], False),
+        ("my_finish_reason='stop'", [], False),
+        ("a plain text with finish_reason='stop' in it", [], False),
+    ],
+)
+def test_objects_that_repr_wrote(written: str, reasons: list[str], *, refuses: bool) -> None:
+    for content in (written, json.dumps([written]), json.dumps(written)):
+        assert answer_in(content)[:2] == (reasons, refuses)
 
 
 def test_filled_in_error_is_no_finish_reason() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -230,6 +231,7 @@ def test_what_langchains_answer_says(scope: str) -> None:
     [
         ("opentelemetry.instrumentation.botocore.bedrock-runtime", 222),
         ("opentelemetry.instrumentation.bedrock", 222),
+        ("openlit.instrumentation.anthropic", 222),
         ("opentelemetry.instrumentation.openai_v2", 148),
     ],
 )
@@ -523,3 +525,147 @@ def test_documents_of_a_step_are_no_sign_of_a_call(kind: str) -> None:
     }
     for scope in ("openinference.instrumentation.x", "traceai_x"):
         assert len(read_all([request_of(SpanOf(step, parent=0), scope_name=scope)]).calls) == 0
+
+
+def of_answer(answer: object, **attributes: object) -> dict[str, object]:
+    """Return the call of an OpenInference span that holds a provider's answer as it came."""
+    span = SpanOf(
+        {
+            "openinference.span.kind": "LLM",
+            "llm.model_name": "gpt-4o-2024-11-20",
+            "output.value": json.dumps(answer),
+            **attributes,
+        }
+    )
+    return observe(span).calls.as_json(0)
+
+
+def test_tokens_without_a_key_are_read_from_the_providers_answer() -> None:
+    chat = {
+        "prompt_tokens": 212,
+        "completion_tokens": 68,
+        "prompt_tokens_details": {"cached_tokens": 64},
+        "completion_tokens_details": {"reasoning_tokens": 40},
+    }
+    responses = {
+        "input_tokens": 212,
+        "output_tokens": 68,
+        "input_tokens_details": {"cached_tokens": 64},
+        "output_tokens_details": {"reasoning_tokens": 40},
+    }
+    for usage in (chat, responses):
+        call = of_answer({"choices": [{"finish_reason": "length"}], "usage": usage})
+        assert [call[f"{part}_tokens"] for part in ("input", "output", "cached", "reasoning")] == [
+            212,
+            68,
+            64,
+            40,
+        ]
+        assert call["finish_reasons"] == ["length"]
+    # What has a key counts.
+    assert of_answer({"usage": chat}, **{"llm.token_count.prompt": 300})["input_tokens"] == 300
+
+
+def test_invocation_with_an_id_is_the_answers() -> None:
+    parameters = json.dumps({"id": "resp_1", "model": "gpt-4o-2024-11-20"})
+    call = of_answer({}, **{"llm.invocation_parameters": parameters, "llm.token_count.prompt": 7})
+    assert (call["request_model"], call["response_model"]) == (None, "gpt-4o-2024-11-20")
+
+
+def test_embedders_answer_holds_its_tokens() -> None:
+    call = of_answer(
+        {"embedding": "<4-dimensional vector>", "meta": {"usage": {"prompt_tokens": 254}}},
+        **{"openinference.span.kind": "EMBEDDING"},
+    )
+    assert (call["input_tokens"], call["output_tokens"]) == (254, None)
+
+
+def of_traceai(scope: str, **attributes: object) -> dict[str, object]:
+    """Return the call of a span that FutureAGI's instrumentation wrote."""
+    keys = {
+        f"gen_ai.{name}".replace("__", "."): value
+        for name, value in {"span__kind": "LLM", **attributes}.items()
+    }
+    return read_all([request_of(SpanOf(keys), scope_name=scope)]).calls.as_json(0)
+
+
+def test_parameters_with_an_id_are_the_answers() -> None:
+    dated, usage = "gpt-4o-2024-11-20", {"usage__input_tokens": 7, "usage__output_tokens": 3}
+    parameters = {"id": "resp_1", "model": dated}
+    call = of_traceai(
+        "traceai_openai_agents",
+        request__model=dated,
+        request__parameters=json.dumps(parameters),
+        **usage,
+    )
+    assert (call["request_model"], call["response_model"]) == (None, dated)
+    # Who asks for a dated model says so.
+    call = of_traceai(
+        "traceai_openai",
+        request__model=dated,
+        request__parameters=json.dumps({"model": dated}),
+        **usage,
+    )
+    assert (call["request_model"], call["response_model"]) == (dated, dated)
+    call = of_traceai("traceai_openai_agents", request__model="gpt-4o", **usage)
+    assert (call["request_model"], call["response_model"]) == ("gpt-4o", None)
+
+
+def test_anthropics_answer_says_what_was_cached_beside_the_rest() -> None:
+    usage = {"input_tokens": 148, "cache_read_input_tokens": 64, "output_tokens": 68}
+    attributes = {
+        "gen_ai.span.kind": "LLM",
+        "gen_ai.request.model": "claude-sonnet-4-5-20250929",
+        "gen_ai.usage.input_tokens": 148,
+        "gen_ai.usage.output_tokens": 68,
+        "output.value": json.dumps({"stop_reason": "end_turn", "content": [], "usage": usage}),
+    }
+    body = request_of(SpanOf(attributes), scope_name="traceai_anthropic")
+    call = read_all([body]).calls.as_json(0)
+    assert (call["input_tokens"], call["cached_tokens"]) == (212, 64)
+    assert call["finish_reasons"] == ["stop"]
+
+
+def test_embedding_model_with_a_providers_prefix() -> None:
+    attributes = {
+        "gen_ai.span.kind": "EMBEDDING",
+        "embedding.model_name": "openai/text-embedding-3-small",
+    }
+    call = observe(SpanOf({**attributes, "gen_ai.usage.input_tokens": 9})).calls.as_json(0)
+    assert (call["provider"], call["request_model"]) == ("openai", "text-embedding-3-small")
+
+
+@pytest.mark.parametrize(
+    ("provider", "tokens"), [("gcp.gen_ai", 120), ("gemini", 120), ("openai", 80)]
+)
+def test_what_a_google_model_thought_is_in_the_total_alone(provider: str, tokens: int) -> None:
+    usage = {"input_tokens": 303, "output_tokens": 80, "total_tokens": 423}
+    keys = {f"gen_ai.usage.{name}": count for name, count in usage.items()}
+    call = one({"gen_ai.provider.name": provider, **keys})
+    assert (call["output_tokens"], call["reasoning_tokens"]) == (tokens, None)
+
+
+@pytest.mark.parametrize(
+    ("scope", "name", "more", "calls"),
+    [
+        ("openlit.instrumentation.anthropic", "chat claude-haiku-4-5", {}, 1),
+        ("openlit.instrumentation.anthropic", "chat claude-haiku-4-5", {"status": 0}, 0),
+        ("openlit.instrumentation.anthropic", "chat claude-haiku-4-5", {"kind": 1}, 0),
+        ("openlit.instrumentation.anthropic", "chat with the user", {}, 0),
+        ("openlit.instrumentation.anthropic", "POST", {}, 0),
+        # Anybody's span.
+        ("myapp", "chat claude-haiku-4-5", {}, 0),
+    ],
+)
+def test_failed_call_of_which_only_the_name_is_told(
+    scope: str, name: str, more: dict[str, Any], calls: int
+) -> None:
+    raised = EventOf("exception", {"exception.type": "anthropic.RateLimitError"})
+    span = SpanOf({}, name=name, events=[raised], status=2)._replace(**more)
+    for _ in range(2):
+        found = read_all([request_of(span, scope_name=scope)])
+        assert len(found.calls) == calls
+    if calls:
+        call = found.calls.as_json(0)
+        assert call["request_model"] == "claude-haiku-4-5"
+        assert (call["error_type"], call["error_class"]) == ("RateLimitError", "provider_throttle")

@@ -154,6 +154,10 @@ def test_error_type_is_the_last_part_of_the_classs_name(written: str, name: str)
             "Error while getting the response: {'error': 'Request timed out.'}",
             ["Request timed out."],
         ),
+        (
+            "Failed to connect to the API of the model: Request timed out.",
+            ["Request timed out."],
+        ),
         ("status_code: 429, model_name: gpt-4o-mini, body: {}", ["429"]),
         ("it failed with: `litellm.Timeout: too slow`. Try again.", ["litellm.Timeout"]),
         (
@@ -204,6 +208,8 @@ def test_code_and_message_beside_the_type_are_read_and_not_kept() -> None:
         ("Error", "connect ETIMEDOUT 192.0.2.1:443", "timeout"),
         ("Error", "Error: Request timed out.", "timeout"),
         ("AI_APICallError", "The server had an error", "provider"),
+        ("ModelProviderError", "The server had an error", "provider"),
+        ("ModelProviderError", "Failed to call the model: Request timed out.", "timeout"),
         ("ModelHTTPError", "status_code: 429, model_name: m, body: {}", "provider_throttle"),
         ("OpenAIAPIError", "Error code: 500 - The server had an error", "provider"),
         ("CallableException", "it failed: `litellm.RateLimitError: no`.", "provider_throttle"),

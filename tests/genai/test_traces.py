@@ -295,6 +295,25 @@ def test_tools_belong_to_the_call_that_asked_for_them() -> None:
     assert tools == [[("t5", False, 0.25)], [("t6", True, 0.25)]]
 
 
+@pytest.mark.parametrize(
+    ("inner", "failed"), [([2], True), ([2, 0], False), ([0, 2], True), ([0], False), ([], False)]
+)
+def test_run_of_a_tool_that_two_saw_fails_as_its_last_attempt(
+    inner: list[int], *, failed: bool
+) -> None:
+    attributes = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
+    call = SpanOf(CHAT, span=2, parent=1, start_s=0, end_s=1)
+    outer = SpanOf(attributes, span=5, parent=1, start_s=1.5, end_s=3)
+    runs = [
+        SpanOf(
+            attributes, span=6 + n, parent=5, start_s=1.5 + n / 4, end_s=1.7 + n / 4, status=said
+        )
+        for n, said in enumerate(inner)
+    ]
+    found = read_all([request_of(ROOT, call, outer, *runs)])
+    assert [(tool.name, tool.error) for tool in found.calls.tools[0]] == [("search", failed)]
+
+
 # --- whose evaluation it is -----------------------------------------------------------------------
 
 

@@ -214,7 +214,8 @@ def test_cost_is_reported_or_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "ttft"), [(0.25, 0.25), (250.0, 0.25), (0.0, None), (1.0, None), (5000.0, None)]
+    ("value", "ttft"),
+    [(0.25, 0.25), (250.0, 0.25), (0.0, None), (0.0003, None), (1.0, None), (5000.0, None)],
 )
 def test_time_to_first_token_lies_inside_the_call(value: float, ttft: float | None) -> None:
     call = one({"gen_ai.response.time_to_first_chunk": value}, end_s=1.0)
@@ -404,6 +405,17 @@ def test_broken_stream_keeps_the_model_that_answered() -> None:
         "gen_ai.response.model": "gpt-4o-mini-2024-07-18",
     }
     assert one(answered, status=2)["response_model"] == "gpt-4o-mini-2024-07-18"
+
+
+def test_stream_of_anthropics_that_broke_off_counted_nothing_whatever_reason_was_made_up() -> None:
+    attributes: dict[str, object] = {
+        "gen_ai.provider.name": "anthropic",
+        "gen_ai.request.stream": True,
+        "gen_ai.response.finish_reasons": ["stop"],
+        "gen_ai.usage.output_tokens": 0,
+    }
+    assert one(attributes)["output_tokens"] is None
+    assert one({**attributes, "gen_ai.request.stream": False})["output_tokens"] == 0
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from tripswitch.otlp.reader import SpanEvent
 
 _STATUS_OK, _STATUS_ERROR = 1, 2
+# No model's first token comes sooner: the clock of who says so started with the answer.
+_SOONEST_S = 1e-3
 # In the year 2286: a larger count of time is in a smaller unit.
 _LATEST_S = 1e10
 # As in "OpenAI._prepare_chat"; "LM.__call__" is anybody's.
@@ -110,7 +112,7 @@ def call_facts(
     streaming = sketch.streaming
     if streaming is None and b"tream" in name and says_stream(name.decode("utf-8", "replace")):
         streaming = True
-    read_usage(facts, call)
+    read_usage(facts, call, sketch.context.provider)
     if told or plan.shows_ttft:
         _read_times(facts, call, streaming, told, start, end)
     else:
@@ -140,7 +142,7 @@ def _telling(events: Sequence[SpanEvent]) -> Sequence[SpanEvent]:
 
 def _read_content(facts: SpanFacts, call: CallFacts, words: list[str]) -> list[str]:
     """Read the answer's content; return the finish reasons in it, ``words`` where it has none."""
-    for value in facts.values("output_content"):
+    for value in facts.answers():
         answer = answer_in(value)
         call.refuses = call.refuses or answer.refuses
         if len(answer.finish_reasons) > len(words) or words == ["completed"]:
@@ -202,7 +204,7 @@ def _believable(facts: SpanFacts, value: float, duration_s: float) -> float:
 
     One that is the whole call was made up.
     """
-    if 0 < value < duration_s:
+    if _SOONEST_S <= value < duration_s:
         return value
     if value == value and value != duration_s:
         facts.reject("ttft")

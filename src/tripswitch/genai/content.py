@@ -3,12 +3,14 @@
 Read are finish reasons and whether a part of the answer is marked as a refusal, in the shapes that
 providers answer in and instrumentations copy: OpenAI Chat Completions (whole and in chunks) and
 Responses, Anthropic messages, Gemini candidates, Bedrock Converse, Cohere, Ollama, LangChain's
-generations, the conventions' output messages, and an event's message. The text is not looked at,
-and nothing of it is returned: reasons come back in our words, whatever stood there.
+generations, LlamaIndex's responses, the conventions' output messages, and an event's message; and
+objects as Python's repr() writes them: `ChatMessage(_meta={'finish_reason': 'stop'})`. The text is
+not looked at, and nothing of it is returned: reasons come back in our words, whatever stood there.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tripswitch.genai.coercion import MAX_ITEMS, MAX_JSON_CHARS, opened, text
@@ -32,8 +34,30 @@ _TELLING: Final = (
 # Under which names providers and SDKs say why an answer ended.
 _REASON_KEYS: Final = ("finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason")
 # Where a structured answer may stand inside what a library wrote down.
-_WRAPPERS: Final = ("response", "result", "output", "raw_response", "lc_kwargs", "kwargs", "value")
+_WRAPPERS: Final = (
+    "response",
+    "result",
+    "output",
+    "raw_response",
+    "lc_kwargs",
+    "kwargs",
+    "value",
+    "replies",
+)
 _MAX_WRAPPED: Final = 3
+# How repr() of an object begins, or str() of a Pydantic one.
+_WRITTEN_OBJECT: Final = re.compile(r"[A-Za-z_][\w.]{0,99}(?:\(|=(?!=))")
+# In what repr() writes: a field or a member with a text, an enumeration's too; else a whole text,
+# which may say anything. One that was cut reaches to the end.
+_WRITTEN_FACT: Final = re.compile(
+    r"""(?:(?P<quote>['"])(?P<member>finish_reason|stop_reason|refusal)(?P=quote):\ ?
+        |(?<![\w.'"])(?P<field>finish_reason|stop_reason|refusal)=)
+        (?:<[\w.]{1,99}:\ )?
+        (?:'(?P<said>(?:[^'\\]|\\.)*)(?:'|\Z)|"(?P<doubly>(?:[^"\\]|\\.)*)(?:"|\Z))
+    |'(?:[^'\\]|\\.)*(?:'|\Z)
+    |"(?:[^"\\]|\\.)*(?:"|\Z)""",
+    re.VERBOSE | re.DOTALL,
+)
 
 
 class OutputFacts(NamedTuple):
@@ -56,14 +80,21 @@ def answer_in(content: Value) -> OutputFacts:
     Text above `tripswitch.genai.coercion.MAX_JSON_CHARS` is not opened.
     """
     if isinstance(content, str):
-        if len(content) > MAX_JSON_CHARS or not any(word in content for word in _TELLING):
+        if not tells(content):
             return NOTHING
-        content = opened(content)
-        if isinstance(content, str):
-            content = opened(content)
+        whole = opened(content)
+        if isinstance(whole, str):
+            # Written down twice.
+            content, whole = whole, opened(whole)
+        content = content if whole is None else whole
     found = _Found()
     found.look_at(content, _MAX_WRAPPED)
     return OutputFacts(found.reasons, found.refuses, found.calls_tool)
+
+
+def tells(written: str) -> bool:
+    """Return whether text may hold a fact, so that it is worth opening."""
+    return len(written) <= MAX_JSON_CHARS and any(word in written for word in _TELLING)
 
 
 class _Found:
@@ -76,9 +107,13 @@ class _Found:
 
     def look_at(self, content: Any, depth: int) -> None:
         """Look for an answer of a known shape."""
-        if isinstance(content, list):
+        if isinstance(content, str):
+            self._written(content)
+        elif isinstance(content, list):
             for message in content[:MAX_ITEMS]:
-                if isinstance(message, dict):
+                if isinstance(message, str):
+                    self._written(message)
+                elif isinstance(message, dict):
                     if depth and (
                         message.keys() & {"choices", "candidates"}
                         or isinstance(message.get("output"), list)
@@ -88,7 +123,7 @@ class _Found:
                     else:
                         self._message(message)
         elif isinstance(content, dict):
-            self._look_into(content, depth)
+            self._look_into(_provider_answer(content), depth)
 
     def _look_into(self, content: dict[str, Any], depth: int) -> None:
         choices = content.get("choices", content.get("candidates"))
@@ -193,10 +228,31 @@ class _Found:
                 if isinstance(kwargs, dict):
                     self.refuses = self.refuses or _refuses(kwargs)
 
+    def _written(self, source: str) -> None:
+        """Look at an object that repr() wrote; text of any other kind says nothing."""
+        if len(source) > MAX_JSON_CHARS or _WRITTEN_OBJECT.match(source) is None:
+            return
+        for match in _WRITTEN_FACT.finditer(source):
+            said = match["said"] or match["doubly"]
+            if not said:
+                continue
+            if "refusal" in (match["member"], match["field"]):
+                self.refuses = True
+            else:
+                self._reason(said)
+
     def _reason(self, reason: Any) -> None:
         found = text(reason)
         if found is not None and len(self.reasons) < MAX_ITEMS:
             self.reasons.append(finish_reason(found))
+
+
+def _provider_answer(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the provider's answer that LlamaIndex keeps beside its message, else ``content``."""
+    raw = content.get("raw")
+    if isinstance(raw, dict) and raw and content.keys() & {"message", "text"}:
+        return raw
+    return content
 
 
 def _reason_of(part: dict[str, Any]) -> Any:

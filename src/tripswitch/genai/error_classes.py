@@ -99,7 +99,9 @@ _PATTERNS: Final[tuple[tuple[ErrorClass, re.Pattern[str]], ...]] = (
 )
 
 # Words for "it failed" that leave open whose fault it was: anything else that is said tells more.
-_VAGUE: Final[dict[str, ErrorClass]] = {"api_error": "provider", "ai_api_call_error": "provider"}
+_VAGUE: Final[dict[str, ErrorClass]] = dict.fromkeys(
+    ("api_error", "ai_api_call_error", "model_provider_error", "provider_error"), "provider"
+)
 
 _STATUSES: Final[dict[int, ErrorClass]] = {
     408: "timeout",
@@ -167,6 +169,7 @@ _MAX_NAMES: Final = 8
 _MAX_CLASSES_WITHIN: Final = 300
 _LONGEST_NAME: Final = 256
 _LONGEST_PHRASE: Final = 40
+_MAX_PHRASES: Final = 3
 
 
 def error_name(text: str) -> str:
@@ -216,7 +219,8 @@ def names_in_message(message: str) -> list[str]:
     """Return the names of an error that its message holds: a provider's own, a status, a class.
 
     Only what stands where a code does is taken, from the beginning of the message; the rest may be
-    anybody's text. A message of few words is a name itself: "Request timed out.".
+    anybody's text. A message of few words is a name itself: "Request timed out.". So is each of the
+    first parts of a longer one, "Failed to connect to the model: Request timed out.".
 
     >>> names_in_message("Error code: 400 - {'error': {'code': 'content_filter', 'param': None}}")
     ['content_filter', '400']
@@ -233,8 +237,10 @@ def names_in_message(message: str) -> list[str]:
     names += _SYSTEM_CODE.findall(message[:_MAX_CLASSES_WITHIN])[:1]
     if not names:
         names += _PHRASE_IN_MESSAGE.findall(message[:_MAX_CLASSES_WITHIN])[:1]
-    if not names and 0 < len(message.strip()) <= _LONGEST_PHRASE:
-        names.append(message.strip())
+    if not names:
+        phrases = [message, *message[:_MAX_CLASSES_WITHIN].split(": ")[:_MAX_PHRASES]]
+        phrases = [phrase.strip() for phrase in phrases]
+        names += dict.fromkeys(said for said in phrases if 0 < len(said) <= _LONGEST_PHRASE)
     return names
 
 

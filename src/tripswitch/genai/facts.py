@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tripswitch.genai import coercion
+from tripswitch.genai.content import tells
 from tripswitch.genai.model_names import kind_by_model, split_prefix
 from tripswitch.genai.rows import Row
 from tripswitch.genai.sightings import Context, Ranked
@@ -156,9 +157,29 @@ class SpanFacts:
         found = [self._value(row) for row in self._rows.get(fact, ())]
         return [value for value in found if value is not None]
 
+    def answers(self) -> list[Value]:
+        """Return what was answered, opened where it may tell something.
+
+        Other facts may stand in the same text, which is opened once.
+        """
+        found: list[Value] = []
+        for row in self._rows.get("output_content", ()):
+            value = self._value(row)
+            if row.member is None and isinstance(value, str) and tells(value):
+                whole = self._open(row.key, value)
+                value = value if whole is None else whole
+            if value is not None:
+                found.append(value)
+        return found
+
     def has(self, fact: str) -> bool:
         """Return whether a row of ``fact`` is present."""
         return fact in self._rows
+
+    def key_of(self, fact: str) -> str | None:
+        """Return the attribute that a text fact was found under."""
+        rows = self._rows.get(fact, ())
+        return next((row.key for row in rows if coercion.text(self._value(row))), None)
 
     def raw(self, key: str) -> Value:
         """Return the value under an attribute's name."""
@@ -312,9 +333,15 @@ class SpanFacts:
             value = self._on_resource.get(row.key)
         if row.member is None or value is None:
             return value
+        whole = self._open(row.key, value)
+        if row.without is not None and coercion.at_path(whole, row.without) is not None:
+            return None
+        return coercion.at_path(whole, row.member)
+
+    def _open(self, key: str, value: Value) -> Any:
         opened = self._opened
         if opened is None:
             opened = self._opened = {}
-        if row.key not in opened:
-            opened[row.key] = coercion.opened(value)
-        return coercion.at_path(opened[row.key], row.member)
+        if key not in opened:
+            opened[key] = coercion.opened(value)
+        return opened[key]

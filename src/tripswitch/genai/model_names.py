@@ -43,6 +43,14 @@ def tell_models_apart(facts: SpanFacts, call: CallFacts) -> None:
             call.request_model = call.response_model
         if call.request_model == call.response_model:
             call.response_model = None
+    elif (
+        call.request_model is not None
+        and call.request_model == call.response_model
+        and call.is_chat
+        and facts.key_of("request_model") == facts.key_of("response_model")
+    ):
+        # One name, read as both.
+        call.request_model = None
 
 
 def has_answered(call: CallFacts) -> bool:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 CALL_KINDS: Final = frozenset({"chat", "embedding", "rerank"})
 
+# How long after a framework opened a stream the SDK below it may have begun to tell of it.
+_OPENED_NS: Final = 100_000_000
 # How many more facts an inner span must state than the outer one of the same call to be it.
 _CLEARLY_MORE: Final = 3
 
@@ -65,7 +67,7 @@ def mark_repeats(
             earlier, later = sorted((first, span), key=lambda item: (item.start, item.span_id))
             kept = _keep_richer(later, earlier, tally)
             answers[call.response_id] = kept
-    for first, second in _twins(candidates):
+    for first, second in _twins(candidates, chains):
         _keep_richer(second, first, tally)
 
 
@@ -113,11 +115,15 @@ def _is_beginning(span: Sighting, ending: Sighting) -> bool:
     )
 
 
-def _twins(candidates: Sequence[Sighting]) -> Iterable[tuple[Sighting, Sighting]]:
+def _twins(
+    candidates: Sequence[Sighting], chains: Mapping[str, list[Sighting]]
+) -> Iterable[tuple[Sighting, Sighting]]:
     """Yield pairs of spans side by side in which two instrumentations saw one call.
 
     They are under one parent, by different writers, of the same model, one inside the other's time,
-    and contradict each other nowhere.
+    and contradict each other nowhere. A framework's listener hangs its span below others of its
+    own, and nothing below that: then the SDK's is under one of the spans above, and has to agree.
+    One that ends when a stream is opened is followed by the SDK's, which begins to be read then.
     """
     left = [span for span in candidates if not span.settled]
     if len({span.context.writer for span in left if span.context is not None}) < 2:
@@ -125,10 +131,36 @@ def _twins(candidates: Sequence[Sighting]) -> Iterable[tuple[Sighting, Sighting]
     left.sort(key=lambda span: (span.start, -span.end, span.span_id))
     for place, first in enumerate(left):
         for second in left[place + 1 :]:
-            if second.start >= first.end:
+            is_next = second.start >= first.end
+            if second.start >= first.end + _OPENED_NS:
                 break
-            if not first.settled and not second.settled and _are_twins(first, second):
+            if first.settled or second.settled or not _are_twins(first, second):
+                continue
+            if is_next and not (first.call and first.call.streaming):
+                continue
+            if first.parent_span_id == second.parent_span_id or (
+                not is_next
+                and any(a.span_id == second.parent_span_id for a in chains[first.span_id][1:])
+                and _agree(first, second)
+            ):
                 yield first, second
+
+
+def _agree(first: Sighting, second: Sighting) -> bool:
+    """Return whether two spans that contradict each other nowhere tell the same of one call.
+
+    That is, the same usage; or none, and the same failure over most of the time.
+    """
+    one, other = first.call, second.call
+    assert one is not None
+    assert other is not None
+    if one.input_tokens == one.input_tokens:
+        return other.input_tokens == other.input_tokens
+    return (
+        other.input_tokens != other.input_tokens
+        and one.error_class == other.error_class
+        and 2 * (second.end - second.start) >= first.end - first.start
+    )
 
 
 def _are_twins(first: Sighting, second: Sighting) -> bool:
@@ -138,12 +170,11 @@ def _are_twins(first: Sighting, second: Sighting) -> bool:
     assert first.context is not None
     assert second.context is not None
     return (
-        first.parent_span_id == second.parent_span_id
-        and first.context.writer != second.context.writer
+        first.context.writer != second.context.writer
         and one.request_model == other.request_model
         and one.is_chat == other.is_chat
         and one.response_id in (None, other.response_id)
-        and second.end <= first.end
+        and (second.end <= first.end or second.start >= first.end)
         # A difference of one is a placeholder that a stream counted twice.
         and not abs(one.input_tokens - other.input_tokens) > 1
         and not abs(one.output_tokens - other.output_tokens) > 1
@@ -178,11 +209,14 @@ def _keep_richer(inner: Sighting, outer: Sighting, tally: Tally) -> Sighting:
     The outer one encloses retries and is what the application asked for, so the inner one must say
     clearly more.
     """
-    if _richness(outer) + _CLEARLY_MORE > _richness(inner):
-        _repeat(inner, outer, tally)
-        return outer
-    _repeat(outer, inner, tally)
-    return inner
+    kept, other = outer, inner
+    if _richness(outer) + _CLEARLY_MORE <= _richness(inner):
+        kept, other = inner, outer
+    _repeat(other, kept, tally)
+    if inner.start >= outer.end:
+        # The outer one ended when its stream was opened.
+        kept.end = inner.end
+    return kept
 
 
 def _repeat(span: Sighting, of: Sighting | None, tally: Tally) -> None:

@@ -33,7 +33,8 @@ class Row:
     ``order`` breaks ties within a fact: rows of a lower one are tried first, whatever their
     dialect. ``anywhere`` looks among the resource attributes too, after the span's. A row with
     ``own_spans`` counts only on spans that are recognised as its dialect's: the key means
-    something else elsewhere.
+    something else elsewhere. ``without`` is another member, and where the value has it too it is
+    about something else.
     """
 
     fact: str
@@ -44,6 +45,7 @@ class Row:
     order: int = 0
     anywhere: bool = False
     own_spans: bool = False
+    without: str | None = None
     dialect: str = ""
     standing: int = KNOWN
     rank: int = 0

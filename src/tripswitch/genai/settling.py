@@ -190,21 +190,30 @@ def owner_of(
 def add_tools(calls: Sequence[Settling], spans: Mapping[str, Sighting]) -> None:
     """Give each tool run to the call above it, else to the one that asked for it.
 
-    ``calls`` are all of the trace, in the order of their ends.
+    ``calls`` are all of the trace, in the order of their ends. Where two instrumentations saw one
+    run the outer span counts; it failed if the last one inside it did, though what went around it
+    made an answer of the error.
     """
     tools = [
         span
         for span in spans.values()
         if span.context is not None and span.context.kind == "tool" and not span.settled
     ]
-    for span in sorted(tools, key=lambda item: (item.start, item.span_id)):
+    tools.sort(key=lambda item: (item.start, item.span_id))
+    runs = []
+    failed_within: dict[str, bool] = {}
+    for span in tools:
         context = span.context
         assert context is not None
         span.settled = True
         name = context.tool_name or _tool_name(span.name)
         chain = chain_of(span, spans)
-        if any(_is_same_tool(above, name) for above in chain[1:]):
-            continue
+        outer = [above for above in chain[1:] if _is_same_tool(above, name)]
+        if outer:
+            failed_within[outer[-1].span_id] = span.failed
+        else:
+            runs.append((span, name, chain))
+    for span, name, chain in runs:
         owner = next((call for above in chain for call in calls if call.span is above), None)
         if owner is None:
             entry = entry_of(chain)
@@ -213,7 +222,8 @@ def add_tools(calls: Sequence[Settling], spans: Mapping[str, Sighting]) -> None:
             owner = before[-1] if before else mine[0]
         if len(owner.tools) < _MAX_LISTED and not owner.is_handed_on:
             latency_s = (span.end - span.start) / 1e9
-            owner.tools = [*owner.tools, ToolExecution(name, span.failed, latency_s)]
+            failed = span.failed or failed_within.get(span.span_id, False)
+            owner.tools = [*owner.tools, ToolExecution(name, failed, latency_s)]
 
 
 def add_guardrails(calls: Sequence[Settling], spans: Mapping[str, Sighting]) -> int:

@@ -157,12 +157,20 @@ class CallFacts:
                 setattr(self, name, getattr(other, name))
         if self.response_id is None:
             self.response_id = other.response_id
-        if self.request_model is None:
-            self.request_model = other.request_model
+        asked = other.request_model
+        if self.request_model is None or (asked and self.request_model.startswith(f"{asked}-")):
+            # The alias that was asked for, not what somebody took it to stand for.
+            self.request_model = asked
         if self.response_model is None:
             self.response_model = other.response_model
-        if self.streaming is None:
+        if not self.streaming and other.streaming is not None:
+            # Who is nearer to the provider knows of the stream that others only hand on whole.
             self.streaming = other.streaming
+        if self.error_class is not None and other.error_class is not None:
+            # Some only pass on what the failure said.
+            self.error_type = self.error_type or other.error_type
+            if self.error_class == "unknown":
+                self.error_class = other.error_class
         if len(other.finish_reasons) > len(self.finish_reasons) and not self.is_estimated:
             self.finish_reasons = other.finish_reasons
         self.refuses = self.refuses or other.refuses

@@ -8,6 +8,7 @@ from the spans above it is decided when its trace is put together, in `tripswitc
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any
 
 from tripswitch.genai import judgements
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tripswitch.config.read_section import Read
-    from tripswitch.otlp.attributes import Marks
+    from tripswitch.otlp.attributes import Marks, Value
     from tripswitch.otlp.reader import SpanRow
 
 DEFAULT_COHORTS = ("control", "canary")
@@ -41,7 +42,12 @@ _MAX_DURATION_NS = 24 * 3600 * 10**9
 _MAX_STATUS_BYTES = 2_000
 # A server's span, and a consumer's.
 _ENTRY_KINDS = frozenset({2, 5})
+_CLIENT = 3
 _ERROR = 2
+# What the conventions have writers call the span of a call.
+_CALL_NAME = re.compile(
+    rb"(chat|text_completion|generate_content|embeddings) ([A-Za-z0-9][\w./:@+-]{0,200})"
+)
 
 
 class Understanding:
@@ -149,6 +155,9 @@ class Understanding:
             # An unbelievable duration is made 0: the end decides the minute.
             rejected["duration"] = rejected.get("duration", 0) + 1
             start = end
+        if status_code == _ERROR and kind == _CLIENT and not attributes:
+            row = self._told_by_name(row)
+            attributes, marks = row[12], row[13]
         sketch = self._sketches.get((marks, resource_marks, scope_name, status_code))
         if sketch is None or ((events or message) and not sketch.is_steady):
             sketch = self._sketch(row, rejected)
@@ -156,8 +165,7 @@ class Understanding:
             # A start marker of Logfire's: the span itself comes when it ends.
             return None
         sighting = Sighting(trace_id, span_id, parent_span_id, start, end)
-        if kind in _ENTRY_KINDS:
-            sighting.is_entry = True
+        sighting.is_entry = kind in _ENTRY_KINDS
         if sketch.is_bare and not events:
             sighting.failed = status_code == _ERROR
             return sighting
@@ -188,6 +196,22 @@ class Understanding:
             sighting.name = name.decode("utf-8", "replace")[:MAX_TEXT]
             judgements.of_span(sighting, facts, events, links)
         return sighting
+
+    def _told_by_name(self, row: SpanRow) -> SpanRow:
+        """Return a failed span without attributes with what its name says of the call it was.
+
+        Some instrumentations write everything at the end of a call that went well, and of one that
+        did not only how its span is called, by the conventions. Others' spans have any name.
+        """
+        match = _CALL_NAME.fullmatch(row[3])
+        if match is None or self._vocabulary.dialect_of(set(), row[11]) == "semconv":
+            return row
+        operation, model = (part.decode("ascii") for part in match.groups())
+        said: dict[str, Value] = {
+            "gen_ai.operation.name": operation,
+            "gen_ai.request.model": model,
+        }
+        return (*row[:12], said, (None,), *row[14:])
 
     def _sketch(self, row: SpanRow, rejected: dict[str, int]) -> Sketch:
         """Return what the span has in common with those that are alike, worked out from it."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tripswitch.genai.sketches import Sketch
 
 
-def read_usage(facts: SpanFacts, call: CallFacts) -> None:
+def read_usage(facts: SpanFacts, call: CallFacts, provider: str | None) -> None:
     """Put the token counts and the reported cost into ``call``, NaN where nothing is said."""
     rows, apart = facts.plan.rows, facts.plan.counts_apart
     # What is not there is NaN already.
@@ -35,7 +35,7 @@ def read_usage(facts: SpanFacts, call: CallFacts) -> None:
         total = facts.tokens("total_tokens")
         if math.isnan(call.input_tokens) and total >= call.output_tokens:
             call.input_tokens = total - call.output_tokens
-        _add_parts(call, total)
+        _add_parts(call, total, thinks_apart=(provider or "").startswith("gcp."))
     if facts.plan.shows_cost:
         call.cost_usd = facts.cost_usd()
     _drop_empty_counts(call)
@@ -43,10 +43,11 @@ def read_usage(facts: SpanFacts, call: CallFacts) -> None:
         _drop_estimate(facts, call)
 
 
-def _add_parts(call: CallFacts, total: float) -> None:
+def _add_parts(call: CallFacts, total: float, *, thinks_apart: bool) -> None:
     """Add what was cached to the input and what was thought to the output, if ``total`` says so.
 
-    A total that only adds up with them says that they are counted apart.
+    A total that only adds up with them says that they are counted apart. Google's models count
+    apart what they think (``thinks_apart``), and some pass on the total alone.
     """
     missing = total - call.input_tokens - call.output_tokens
     if not missing > 0:
@@ -58,6 +59,8 @@ def _add_parts(call: CallFacts, total: float) -> None:
             call.input_tokens += more_in
             call.output_tokens += more_out
             return
+    if thinks_apart and call.is_chat and math.isnan(call.reasoning_tokens):
+        call.output_tokens += missing
 
 
 def _drop_empty_counts(call: CallFacts) -> None:
@@ -88,12 +91,9 @@ def drop_made_up_usage(facts: SpanFacts, sketch: Sketch, call: CallFacts) -> Non
     if facts.plan.lacks_proof and call.is_chat:
         # The library counted the text it saw.
         _forget_usage(facts, call)
-    if (
-        call.output_tokens == 1
-        and not call.finish_reasons
-        and sketch.context.provider == "anthropic"
-    ):
-        # Its streams begin with a count of 1, and this one broke off before the real one came.
+    # Its streams begin with a count of 0 or 1, and this one broke off before the real one came.
+    least = 0 if call.finish_reasons else 1
+    if call.output_tokens <= least and sketch.context.provider == "anthropic":
         call.output_tokens = math.nan
 
 

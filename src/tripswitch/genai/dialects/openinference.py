@@ -25,6 +25,8 @@ OPENINFERENCE = Dialect(
             member="model",
             order=-1,
             own_spans=True,
+            # With an id they are the answer's: its model too.
+            without="id",
         ),
         Row(
             "request_model",
@@ -43,11 +45,32 @@ OPENINFERENCE = Dialect(
         Row("response_model", "reranker.model_name"),
         Row("input_tokens", "llm.token_count.prompt", "number"),
         Row("output_tokens", "llm.token_count.completion", "number"),
+        # Of embeddings some only have what was answered.
+        *(
+            Row(fact, "output.value", "number", member=f"{where}{name}", order=8)
+            for where in ("usage.", "meta.usage.")
+            for fact, name in (
+                ("input_tokens", "prompt_tokens"),
+                ("input_tokens", "input_tokens"),
+                ("output_tokens", "completion_tokens"),
+                ("output_tokens", "output_tokens"),
+            )
+        ),
         Row("total_tokens", "llm.token_count.total", "number"),
         Row("cached_tokens", "llm.token_count.prompt_details.cache_read", "number"),
         Row("cache_write_tokens", "llm.token_count.prompt_details.cache_write", "number"),
         Row("cache_write_tokens", "llm.token_count.prompt_details.cache_creation", "number"),
         Row("reasoning_tokens", "llm.token_count.completion_details.reasoning", "number"),
+        # What has no key may stand in the provider's own answer.
+        *(
+            Row(fact, "output.value", "number", member=f"usage.{name}", order=8, own_spans=True)
+            for fact, name in (
+                ("cached_tokens", "prompt_tokens_details.cached_tokens"),
+                ("cached_tokens", "input_tokens_details.cached_tokens"),
+                ("reasoning_tokens", "completion_tokens_details.reasoning_tokens"),
+                ("reasoning_tokens", "output_tokens_details.reasoning_tokens"),
+            )
+        ),
         Row("cost_usd", "llm.cost.total", "number"),
         Row("cost_input_usd", "llm.cost.prompt", "number"),
         Row("cost_output_usd", "llm.cost.completion", "number"),

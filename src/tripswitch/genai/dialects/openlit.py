@@ -12,6 +12,8 @@ OPENLIT = Dialect(
     "openlit",
     scopes=("openlit",),
     markers=("gen_ai.environment", "gen_ai.application_name"),
+    # Anthropic does not count what it has in its cache, and this copies its numbers.
+    apart=("openlit.instrumentation.anthropic",),
     proofs={
         "openlit.instrumentation.openai": (
             "gen_ai.usage.cache_read.input_tokens",

@@ -38,6 +38,7 @@ OPENLLMETRY = Dialect(
         Row("finish_reasons", "llm.response.stop_reason", "list"),
         Row("finish_reasons", "gen_ai.completion.#.finish_reason", "list"),
         Row("streaming", "llm.is_streaming", "flag"),
+        Row("output_content", "traceloop.entity.output", "content", order=5),
         Row("guardrail_name", "gen_ai.guardrail.name"),
         Row("guardrail_verdict", "gen_ai.guardrail.status", "content"),
         # Of Azure's and of Bedrock's own filters.

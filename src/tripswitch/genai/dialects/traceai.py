@@ -12,6 +12,8 @@ TRACEAI = Dialect(
     "traceai",
     scopes=("traceai_",),
     markers=("gen_ai.span.kind", "fi.span.kind"),
+    # Anthropic does not count what it has in its cache, and these copy its numbers.
+    apart=("traceai_anthropic",),
     rows=(
         Row("operation", "gen_ai.span.kind"),
         Row("operation", "fi.span.kind"),
@@ -22,9 +24,35 @@ TRACEAI = Dialect(
         Row("cost_input_usd", "gen_ai.cost.input", "number"),
         Row("cost_output_usd", "gen_ai.cost.output", "number"),
         # It writes the response's model under the request's key and keeps the request here.
-        Row("request_model", "gen_ai.request.parameters", member="model", order=-1, own_spans=True),
+        # With an id they are the answer's: its model too.
+        Row(
+            "request_model",
+            "gen_ai.request.parameters",
+            member="model",
+            order=-1,
+            own_spans=True,
+            without="id",
+        ),
+        Row("request_model", "embedding.model_name", order=9, own_spans=True),
         Row("response_model", "gen_ai.request.model", own_spans=True),
         *LANGCHAIN_ANSWER,
+        # Anthropic's answers, as they came.
+        Row(
+            "cached_tokens",
+            "output.value",
+            "number",
+            member="usage.cache_read_input_tokens",
+            order=8,
+            own_spans=True,
+        ),
+        Row(
+            "cache_write_tokens",
+            "output.value",
+            "number",
+            member="usage.cache_creation_input_tokens",
+            order=8,
+            own_spans=True,
+        ),
         Row("streaming", "gen_ai.request.parameters", "flag", member="stream"),
         # The name may be the template's text: what metadata says comes first.
         Row("prompt_name", "gen_ai.prompt.template.name", order=6),
