@@ -136,6 +136,20 @@ def test_span_that_ends_when_a_stream_is_opened_goes_on_in_the_sdks(
         assert (found[0]["span_id"], found[0]["latency"]) == (span_hex(2), 2.0)
 
 
+@pytest.mark.parametrize("parent", [1, 2])
+def test_next_call_is_none_of_a_stream_that_the_sdk_told_of(parent: int) -> None:
+    stream = {**UNPAID, "gen_ai.request.stream": True}
+    spans = [
+        (LISTENER, SpanOf(stream, span=2, parent=1, start_s=0, end_s=1)),
+        (SDK, SpanOf(stream, span=3, parent=parent, start_s=0.1, end_s=0.9)),
+        (SDK, SpanOf(stream, span=4, parent=1, start_s=1.01, end_s=2)),
+    ]
+    assert len(calls_of(*spans)) == 2
+    # Nor is what comes after the one that goes on with it.
+    spans[1] = (SDK, SpanOf(stream, span=3, parent=1, start_s=1.001, end_s=1.005))
+    assert len(calls_of(*spans)) == 2
+
+
 def test_what_the_inner_span_knows_better_is_taken_from_it() -> None:
     failure = {"gen_ai.response.id": "r1"}
     outer: dict[str, object] = {

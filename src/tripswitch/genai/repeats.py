@@ -67,7 +67,7 @@ def mark_repeats(
             earlier, later = sorted((first, span), key=lambda item: (item.start, item.span_id))
             kept = _keep_richer(later, earlier, tally)
             answers[call.response_id] = kept
-    for first, second in _twins(candidates, chains):
+    for first, second in _twins(candidates, chains, below):
         _keep_richer(second, first, tally)
 
 
@@ -116,27 +116,30 @@ def _is_beginning(span: Sighting, ending: Sighting) -> bool:
 
 
 def _twins(
-    candidates: Sequence[Sighting], chains: Mapping[str, list[Sighting]]
+    candidates: Sequence[Sighting],
+    chains: Mapping[str, list[Sighting]],
+    below: Mapping[str, list[Sighting]],
 ) -> Iterable[tuple[Sighting, Sighting]]:
     """Yield pairs of spans side by side in which two instrumentations saw one call.
 
     They are under one parent, by different writers, of the same model, one inside the other's time,
     and contradict each other nowhere. A framework's listener hangs its span below others of its
     own, and nothing below that: then the SDK's is under one of the spans above, and has to agree.
-    One that ends when a stream is opened is followed by the SDK's, which begins to be read then.
+    One that ends when a stream is opened is followed by the SDK's, which begins to be read then;
+    ``below`` holds the calls below each, of which such a one has none.
     """
     left = [span for span in candidates if not span.settled]
     if len({span.context.writer for span in left if span.context is not None}) < 2:
         return
     left.sort(key=lambda span: (span.start, -span.end, span.span_id))
     for place, first in enumerate(left):
+        end = first.end
+        is_open = first.call is not None and first.call.streaming and first.span_id not in below
         for second in left[place + 1 :]:
-            is_next = second.start >= first.end
-            if second.start >= first.end + _OPENED_NS:
+            is_next = second.start >= end
+            if second.start >= end + _OPENED_NS or (is_next and not is_open):
                 break
             if first.settled or second.settled or not _are_twins(first, second):
-                continue
-            if is_next and not (first.call and first.call.streaming):
                 continue
             if first.parent_span_id == second.parent_span_id or (
                 not is_next
@@ -144,6 +147,7 @@ def _twins(
                 and _agree(first, second)
             ):
                 yield first, second
+                is_open = False
 
 
 def _agree(first: Sighting, second: Sighting) -> bool:
