@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -244,4 +245,6 @@ def test_on_a_terminal_it_is_live_until_q_or_ctrl_c(end: bytes) -> None:
 def _take_terminal(descriptor: int) -> None:
     import fcntl
 
+    # What a shell runs in the background ignores it, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     fcntl.ioctl(descriptor, termios.TIOCSCTTY, struct.pack("i", 0))
