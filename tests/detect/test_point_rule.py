@@ -77,6 +77,49 @@ def test_a_mean_is_read_with_its_error(xs: list[float], ys: list[float], effect:
     assert base.usual_samples[0] == 900
 
 
+@pytest.mark.parametrize("events", [1, 2, 3, 5])
+def test_events_are_as_many_as_there_were(events: int) -> None:
+    for size in range(events, 400):
+        happened = np.zeros(size)
+        happened[:events] = 1.0
+        rings = rings_with({0: happened, 1: 1.0 - happened})
+        for row, mirrored in ((0, NO), (1, YES)):
+            found = read_means(rings, "15m", np.array([row]), against(), mirrored, ONE)
+            assert found.events[0] == events
+
+
+def test_what_is_rare_is_looked_for_alike_in_few_rows_and_in_many() -> None:
+    rng = np.random.default_rng(5)
+    rings, rows = Rings(2048), np.arange(1200)
+    rings.advance(MINUTE * NS_PER_MINUTE)
+    for ago in (1100, 250, 50, 5, 0):
+        rings.advance((MINUTE + 1200 - ago) * NS_PER_MINUTE)
+        n, leaks = rng.integers(1, 30, len(rows)), rng.integers(0, 2, len(rows))
+        values = np.zeros(n.sum())
+        values[np.cumsum(n)[leaks > 0] - 1] = 1.0
+        minutes = np.full(len(values), rings.now_minute)
+        rings.add(np.repeat(rows, n), minutes, values)
+    fewest, events = rng.integers(1, 80, len(rows)), rng.integers(0, 4, len(rows))
+
+    def chosen(some: Rows) -> list[list[float]]:
+        none = np.zeros(len(some))
+
+        def read(window: str, at: Rows) -> Reading:
+            reference = Reference(np.full(len(at), -1), none[at], none[at], none[at])
+            no, one = np.zeros(len(at), dtype=np.bool_), np.ones(len(at))
+            return read_means(rings, window, some[at], reference, no, one)
+
+        found, window = choose_window(
+            read, fewest[some].astype(float), none > 0, events[some].astype(float)
+        )
+        return [window.tolist(), found.samples.tolist(), found.events.tolist()]
+
+    pieces = [chosen(some) for some in np.split(rows, 12)]
+    together = [[value for piece in pieces for value in piece[column]] for column in range(3)]
+    assert chosen(rows) == together
+    assert set(together[0]) == {-1, 0, 1, 2, 3}
+
+
 def test_a_mirrored_rate_is_worse_when_it_falls() -> None:
     rings = rings_with({0: np.array([0.0] * 9 + [1.0])})
     found = read_means(rings, "15m", np.array([0]), against(mean=0.3, samples=900), YES, ONE)
