@@ -8,7 +8,8 @@ import pytest
 
 from tripswitch.config.read_section import FACTS
 from tripswitch.genai.dialects import DIALECTS
-from tripswitch.genai.vocabulary import COMMON_FACTS, Vocabulary, usual_key
+from tripswitch.genai.plan import COMMON_FACTS
+from tripswitch.genai.vocabulary import Vocabulary, usual_key
 
 ROWS = [row for dialect in DIALECTS for row in dialect.rows]
 

@@ -93,30 +93,21 @@ def call_facts(
     """
     call = alike.copy()
     plan = facts.plan
-    rows = plan.rows
-    told = _telling(events) if events else events
-    if "response_id" in rows:
+    told = []
+    for event in events:
+        if event.name in _TELLING:
+            told.append(event)  # noqa: PERF401 - of few, a list is made faster like this
+    if plan.has_response_id:
         call.response_id = facts.text("response_id")
     words = sketch.words
-    if plan.raw and sketch.context.kind == "raw":
-        _read_raw(facts, call)
-    elif content_facts and "output_content" in rows:
-        words = _read_content(facts, call, words)
-    if "refusal_text" in rows and any(facts.values("refusal_text")):
-        call.refuses = True
-    if told:
-        _read_choices(call, told)
-    reasons = [*sketch.reasons] if words is sketch.words else list(map(finish_reason, words))
-    if reasons:
-        call.finish_reasons = reasons
-    streaming = sketch.streaming
-    if streaming is None and b"tream" in name and says_stream(name.decode("utf-8", "replace")):
-        streaming = True
+    if told or plan.may_show_content:
+        words = _read_answer(facts, sketch, call, told, content_facts=content_facts)
+    # Asked whether bytes are in bytes, Python first makes an error of their being no number.
+    if call.streaming is None and name.find(b"tream") >= 0:
+        call.streaming = says_stream(name.decode("utf-8", "replace")) or None
     read_usage(facts, call, sketch.context.provider)
     if told or plan.shows_ttft:
-        _read_times(facts, call, streaming, told, start, end)
-    else:
-        call.streaming = streaming
+        _read_times(facts, call, told, start, end)
     if call.streaming:
         drop_made_up_usage(facts, sketch, call)
     # The conventions have writers fill in "error" where no reason came.
@@ -125,19 +116,38 @@ def call_facts(
         # Some set the status OK whatever happens: an exception and no answer is a failure.
         call.error_type = _raised(told)
         call.error_class = error_class(call.error_type, hints=_names_in_exception(told))
-    if b"._" in name and _is_step(call, name):
+    if name.find(b"._") >= 0 and _is_step(call, name):
         facts.reject("call")
         return None
     tell_models_apart(facts, call)
     return call
 
 
-def _telling(events: Sequence[SpanEvent]) -> Sequence[SpanEvent]:
-    told = []
-    for event in events:
-        if event.name in _TELLING:
-            told.append(event)  # noqa: PERF401 - of few, a list is made faster like this
-    return told
+def _read_answer(
+    facts: SpanFacts,
+    sketch: Sketch,
+    call: CallFacts,
+    told: Sequence[SpanEvent],
+    *,
+    content_facts: bool,
+) -> list[str]:
+    """Read what content and events tell of the answer; return its finish reasons as written."""
+    plan = facts.plan
+    reasons, call.finish_reasons = call.finish_reasons, []
+    words = sketch.words
+    if plan.raw and sketch.context.kind == "raw":
+        _read_raw(facts, call)
+    elif content_facts and facts.has("output_content"):
+        words = _read_content(facts, call, words)
+    if facts.has("refusal_text") and any(facts.values("refusal_text")):
+        call.refuses = True
+    if told:
+        _read_choices(call, told)
+    if words is not sketch.words:
+        reasons = list(map(finish_reason, words))
+    if reasons:
+        call.finish_reasons = reasons
+    return words
 
 
 def _read_content(facts: SpanFacts, call: CallFacts, words: list[str]) -> list[str]:
@@ -171,11 +181,11 @@ def _is_step(call: CallFacts, name: bytes) -> bool:
 def _read_times(
     facts: SpanFacts,
     call: CallFacts,
-    streaming: bool | None,
     events: Sequence[SpanEvent],
     start: int,
     end: int,
 ) -> None:
+    streaming = call.streaming
     duration_s = (end - start) / 1e9
     first_token_s = math.nan
     for event in events:

@@ -15,7 +15,7 @@ from tripswitch.genai.spellings import MOVING_LABELS, Kind, folded, provider
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tripswitch.genai.vocabulary import Plan
+    from tripswitch.genai.plan import Plan
     from tripswitch.otlp.attributes import Value
 
 # More tokens than any context window; more dollars than any call.
@@ -100,9 +100,11 @@ class SpanFacts:
     def ranked(self, fact: str) -> Ranked | None:
         """Return a text fact with the rank of the row it was found by."""
         for row in self._rows.get(fact, ()):
-            value = self._value(row)
-            if value is None:
-                continue
+            value = self._on_span.get(row.key)
+            if value is None or row.member is not None:
+                value = self._value(row)
+                if value is None:
+                    continue
             found = coercion.text(value)
             if found is not None:
                 if len(found) > coercion.MAX_TEXT:

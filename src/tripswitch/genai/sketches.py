@@ -34,7 +34,7 @@ class Sketch:
 
     ``is_start`` holds for the start marker of a span that is still to come. ``call`` is what their
     calls have in common, None when they are none; ``words`` are their finish reasons as they stand
-    there and ``reasons`` as they are meant, ``streaming`` whether they say that they streamed.
+    there.
     ``judges`` says that they may judge something without an event that says so; ``is_done`` that
     nothing is left to read from a span without events, ``is_bare`` that nothing is said at all.
     ``is_steady`` says that events and a status message change nothing of what they have in common:
@@ -54,8 +54,6 @@ class Sketch:
         "is_steady",
         "judges",
         "plan",
-        "reasons",
-        "streaming",
         "words",
     )
 
@@ -73,8 +71,6 @@ class Sketch:
         self.context = context
         self.call: CallFacts | None = None
         self.words: list[str] = []
-        self.reasons: list[str] = []
-        self.streaming: bool | None = None
         self.is_start = context.kind == "other" and facts.text("span_type") == "pending_span"
         self.is_steady = self.is_start
         if self.is_start:
@@ -110,13 +106,13 @@ class Sketch:
         words = [word for word in facts.texts("finish_reasons") if word not in _NO_REASON]
         status = facts.text("response_status") if facts.has("response_status") else None
         self.words = words or ([] if status is None else [status])
-        self.reasons = [finish_reason(word) for word in self.words]
-        self.streaming = facts.flag("streaming")
+        call.finish_reasons = [finish_reason(word) for word in self.words]
+        call.streaming = facts.flag("streaming")
         # A place in an object may be empty.
         said_at = any(row.member is None for row in facts.plan.rows.get("first_token_at", ()))
-        if self.streaming is None and (facts.has("streams") or said_at):
-            self.streaming = True
-        if self.streaming is None and any(
+        if call.streaming is None and (facts.has("streams") or said_at):
+            call.streaming = True
+        if call.streaming is None and any(
             says_stream(facts.text(fact) or "") for fact in ("operation", "method")
         ):
-            self.streaming = True
+            call.streaming = True

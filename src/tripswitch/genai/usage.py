@@ -13,6 +13,19 @@ if TYPE_CHECKING:
 
 def read_usage(facts: SpanFacts, call: CallFacts, provider: str | None) -> None:
     """Put the token counts and the reported cost into ``call``, NaN where nothing is said."""
+    if facts.plan.shows_plain_usage:
+        call.input_tokens = facts.tokens("input_tokens")
+        call.output_tokens = facts.tokens("output_tokens")
+    else:
+        _read_parts(facts, call, provider)
+    if not (call.is_chat and call.input_tokens > 0):
+        _drop_empty_counts(call)
+    if facts.has("counted_text_tokens"):
+        _drop_estimate(facts, call)
+
+
+def _read_parts(facts: SpanFacts, call: CallFacts, provider: str | None) -> None:
+    """Read token counts of which some are parts of others, and the cost."""
     rows, apart = facts.plan.rows, facts.plan.counts_apart
     # What is not there is NaN already.
     if "cached_tokens" in rows:
@@ -38,9 +51,6 @@ def read_usage(facts: SpanFacts, call: CallFacts, provider: str | None) -> None:
         _add_parts(call, total, thinks_apart=(provider or "").startswith("gcp."))
     if facts.plan.shows_cost:
         call.cost_usd = facts.cost_usd()
-    _drop_empty_counts(call)
-    if "counted_text_tokens" in rows:
-        _drop_estimate(facts, call)
 
 
 def _add_parts(call: CallFacts, total: float, *, thinks_apart: bool) -> None:

@@ -107,7 +107,8 @@ class SpanReader:
                 scope_name = scope_spans.scope.name.decode("utf-8", "replace")
                 spans = scope_spans.spans
                 self.read += len(spans)
-                for span in spans:
+                # A slice of them is a list, whose end costs nothing; theirs is an error.
+                for span in spans[:]:
                     trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_span_id
                     if trace_id != last_trace_id:
                         # Most spans of a trace stand together, and share one text then.
@@ -151,7 +152,7 @@ class SpanReader:
 
     def _events(self, events: Any) -> Sequence[SpanEvent]:
         found = []
-        for event in events:
+        for event in events[:]:
             name = self._event_names.get(event.name)
             if name is not None:
                 attributes, _, bad = self._attributes.read_marked(event.attributes)
