@@ -148,15 +148,21 @@ class AttributeReader:
         attributes, _, unreadable = self.read_marked(raw_entries)
         return attributes, unreadable
 
-    def read_marked(self, raw_entries: Any) -> tuple[dict[str, Value], Marks, int]:
-        """Return the wanted attributes as `read` does, the marks of their entries, and the same."""
+    def read_marked(
+        self, raw_entries: Any, *, are_short: bool = False
+    ) -> tuple[dict[str, Value], Marks, int]:
+        """Return the wanted attributes as `read` does, the marks of their entries, and the same.
+
+        ``are_short`` says that the entries hardly are too long to be remembered: then it costs less
+        not to look how long each is.
+        """
         attributes: dict[str, Value] = {}
         marks: list[Mark] = []
         unreadable = 0
-        known = self._remembered.get
+        known = self._remembered.get if are_short else self._known_if_short
         # The message class hands out a whole slice for less than its items one by one.
         for raw in raw_entries[:]:
-            entry = known(raw) if len(raw) <= _MAX_REMEMBERED_BYTES else None
+            entry = known(raw)
             if entry is None:
                 try:
                     entry = self._open(raw)
@@ -171,6 +177,10 @@ class AttributeReader:
                 attributes.pop(name, None)
                 marks.append(mark)
         return attributes, tuple(marks), unreadable
+
+    def _known_if_short(self, raw: bytes) -> Entry | None:
+        # A long one is in no dict, and to look for it is to go over all of it.
+        return self._remembered.get(raw) if len(raw) <= _MAX_REMEMBERED_BYTES else None
 
     def _open(self, raw: bytes) -> Entry:
         size = len(raw)

@@ -23,6 +23,8 @@ _NO_TRACE_ID = bytes(16)
 _NO_SPAN_ID = bytes(8)
 _PARENT_BYTES: Final = frozenset({0, 8})
 _MAX_TIME_NS = (1 << 63) - 1
+# Spans that have fewer bytes on average carry no content.
+_SHORT_SPAN_BYTES: Final = 2_000
 # An evaluator links to what it evaluated; a hub of a queue may link to thousands.
 _MAX_LINKS = 8
 # What a named tuple's class does when called, without the call in between.
@@ -107,6 +109,7 @@ class SpanReader:
                 scope_name = scope_spans.scope.name.decode("utf-8", "replace")
                 spans = scope_spans.spans
                 self.read += len(spans)
+                are_short = len(request) < _SHORT_SPAN_BYTES * len(spans)
                 # A slice of them is a list, whose end costs nothing; theirs is an error.
                 for span in spans[:]:
                     trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_span_id
@@ -123,7 +126,7 @@ class SpanReader:
                     ):
                         self.bad_ids += 1
                         continue
-                    attributes, marks, bad = read_marked(span.attributes)
+                    attributes, marks, bad = read_marked(span.attributes, are_short=are_short)
                     if bad:
                         self.bad_attributes += bad
                     start, end = span.start_time_unix_nano, span.end_time_unix_nano
@@ -146,16 +149,18 @@ class SpanReader:
                         scope_name,
                         attributes,
                         marks,
-                        self._events(events) if events else (),
+                        self._events(events, are_short=are_short) if events else (),
                         _links(links) if links else (),
                     )
 
-    def _events(self, events: Any) -> Sequence[SpanEvent]:
+    def _events(self, events: Any, *, are_short: bool) -> Sequence[SpanEvent]:
         found = []
         for event in events[:]:
             name = self._event_names.get(event.name)
             if name is not None:
-                attributes, _, bad = self._attributes.read_marked(event.attributes)
+                attributes, _, bad = self._attributes.read_marked(
+                    event.attributes, are_short=are_short
+                )
                 self.bad_attributes += bad
                 time_ns = event.time_unix_nano
                 if time_ns > _MAX_TIME_NS:
