@@ -153,7 +153,7 @@ class _Own:
         if not len(active):
             return []
         found = self if len(active) == len(n) else self._some(active)
-        n, s, means = n[active], total[1:].take(found.first), found.means
+        n, s, means = n.take(active), total[1:].take(found.first), found.means
         increments = np.empty((2, len(active), BETS))
         if means:
             q = total[2:].take(found.first[:means])
@@ -235,74 +235,99 @@ class _Pairs:
 
     def weighed(self, roster: Roster, rings: Rings, fresh: Floats) -> _Step:
         """Return the step of all rows; what found nothing to be paired with waits on."""
+        # All slots at once, and those of a row side by side.
         strata = roster.pending.transpose(2, 1, 3, 0).reshape(STRATA + 1, -1)
-        waiting: dict[int, Floats] = {}
-        for slot in rings.taken_slots:
-            waiting[slot] = strata[slot].take(self.pending)
-            waiting[slot] += fresh[slot].reshape(-1).take(self.first)
-        self._close_stratum(waiting, strata, (rings.now_minute + 1) % STRATA)
+        slots = list(rings.taken_slots)
+        oldest = (rings.now_minute + 1) % STRATA
+        is_left = oldest not in slots and bool(strata[oldest].any())
+        if is_left:
+            slots = sorted([*slots, oldest])
+        waiting, places = self._waiting(strata, fresh, slots)
+        if oldest in slots:
+            unpaired = self._unpaired(waiting, slots.index(oldest))
+            if len(unpaired):
+                if STRATA not in slots:
+                    slots.append(STRATA)
+                    carried, of_carry = self._waiting(strata, fresh, [STRATA])
+                    waiting = np.concatenate([waiting, carried], axis=2)
+                    places = np.concatenate([places, of_carry], axis=2)
+                # What stayed unpaired for two minutes is carried on, before its slot is used again.
+                left = waiting[:, :, slots.index(oldest)]
+                waiting[:, unpaired, slots.index(STRATA)] += left[:, unpaired]
+                left[:, unpaired] = 0.0
+            elif is_left and not rings.taken_slots:
+                slots = []
         gain = np.zeros((2, len(self.rows), BETS))
-        if waiting:
-            n, s = roster.control_n.take(self.rows), roster.control_s.take(self.rows)
-            for slot in sorted(waiting):
-                self._pair(waiting[slot], n, s, gain)
-                strata[slot].put(self.pending, waiting[slot])
-            full = n > _CONTROL_MEMORY
-            roster.control_n[self.rows] = np.where(full, n / 2, n)
-            roster.control_s[self.rows] = np.where(full, s / 2, s)
+        if slots:
+            self._pair(roster, waiting, gain)
+            strata.put(places, waiting)
             gain /= self.effect
         return _Step(self.places, gain, self.inject, self.cap)
 
-    def _close_stratum(self, waiting: dict[int, Floats], strata: Floats, oldest: int) -> None:
-        """Move what stayed unpaired for two minutes to the carry, before its slot is used again.
+    def _waiting(self, strata: Floats, fresh: Floats, slots: list[int]) -> tuple[Floats, Rows]:
+        """Return what waits to be paired, (6, N, slots), and where it lies in ``strata``."""
+        at = np.array(slots, dtype=np.int64)
+        places = self.pending[:, :, None] + strata.shape[1] * at
+        waiting = strata.take(places)
+        waiting += fresh.reshape(-1).take(self.first[:, :, None] + fresh[0].size * at)
+        return waiting, places
 
-        The slot of the minute that will open next is the one of the oldest open minute.
+    @staticmethod
+    def _unpaired(waiting: Floats, at: int) -> Rows:
+        """Return of which rows only one of both is there in the slot ``at``."""
+        return np.asarray(((waiting[0, :, at] > 0) != (waiting[3, :, at] > 0)).nonzero()[0])
+
+    def _pair(self, roster: Roster, waiting: Floats, gain: Floats) -> None:
+        """Weigh what is there of both, and take it out; note what the control did.
+
+        A slot is weighed against what the control did before it, in those before it too.
         """
-        left = waiting.get(oldest)
-        if left is None:
-            if not strata[oldest].any():
-                return
-            left = strata[oldest].take(self.pending)
-        unpaired = ((left[0] > 0) != (left[3] > 0)).nonzero()[0]
-        if len(unpaired):
-            if STRATA not in waiting:
-                waiting[STRATA] = strata[STRATA].take(self.pending)
-            waiting[STRATA][:, unpaired] += left[:, unpaired]
-            left[:, unpaired] = 0.0
-            waiting[oldest] = left
-
-    def _pair(self, waiting: Floats, n: Floats, s: Floats, gain: Floats) -> None:
-        """Weigh what of a stratum is there of both, and take it out; note what the control did."""
-        paired = ((waiting[0] > 0) & (waiting[3] > 0)).nonzero()[0]
-        for first in range(0, len(paired), _BLOCK):
-            at = paired[first : first + _BLOCK]
-            means = int(at.searchsorted(self.means))
-            of_means, of_rates = at[:means], at[means:]
-            pairs, known_n = waiting.take(at, axis=1), n.take(at)
-            centre = np.where(known_n > 0, s.take(at) / np.maximum(known_n, 1.0), 0.5)
+        slots = waiting.shape[2]
+        both = (waiting[0] > 0) & (waiting[3] > 0)
+        known = np.empty((2, len(self.rows), slots + 1))
+        known[0, :, 0] = roster.control_n.take(self.rows)
+        known[1, :, 0] = roster.control_s.take(self.rows)
+        np.multiply(waiting[3:5], both, out=known[:, :, 1:])
+        np.add.accumulate(known, axis=2, out=known)
+        is_full = known[0, :, -1] > _CONTROL_MEMORY
+        known[:, is_full, -1] /= 2
+        roster.control_n[self.rows], roster.control_s[self.rows] = known[:, :, -1]
+        n, s = known[:, :, :-1].reshape(2, -1)
+        flat, of_means = waiting.reshape(6, -1), self.means * slots
+        for first in range(0, len(self.rows), _BLOCK):
+            last = min(first + _BLOCK, len(self.rows))
+            at = both[first:last].reshape(-1).nonzero()[0] + first * slots
+            pairs, known_n = flat.take(at, axis=1), n.take(at)
+            centre = s.take(at)
+            centre /= np.maximum(known_n, 1.0)
+            centre[known_n <= 0] = 0.5
+            means = int(at.searchsorted(of_means))
+            each = np.zeros((2, (last - first) * slots, BETS))
+            into, row = at - first * slots, at // slots if slots > 1 else at
             if means:
-                middle = centre[:means]
-                tolerance = np.zeros((2, means))
-                tolerance[0] = np.where(
-                    self.is_ratio.take(of_means), TOKEN_TOLERANCE * middle, SCORE_TOLERANCE
-                )
-                x, y = pairs[:3, :means], pairs[3:, :means]
-                gain[:, of_means] += mean_of_pairs(x, y, middle, tolerance)
+                each[:, into[:means]] = self._of_means(pairs[:, :means], centre[:means], row[:means])
             if means < len(at):
-                own = of_rates - self.means
-                mirrored = self.mirrored.take(own)
-                nx, sx, _, ny, sy, _ = pairs[:, means:]
-                gain[:, of_rates] += rate_of_pairs(
-                    nx,
-                    events_of(nx, sx, mirrored),
-                    ny,
-                    events_of(ny, sy, mirrored),
-                    np.where(mirrored, 1 - centre[means:], centre[means:]),
-                    odds=self.odds.take(own, axis=0),
-                )
-            n[at] = known_n + pairs[3]
-            s[at] += pairs[4]
-        waiting[:, paired] = 0.0
+                each[:, into[means:]] = self._of_rates(pairs[:, means:], centre[means:], row[means:])
+            by_slot = each.reshape(2, -1, slots, BETS)
+            found = gain[:, first:last]
+            for slot in range(slots):
+                found += by_slot[:, :, slot]
+        waiting *= ~both
+
+    def _of_means(self, pairs: Floats, centre: Floats, row: Rows) -> Floats:
+        tolerance = np.zeros((2, len(row)))
+        tolerance[0] = np.where(
+            self.is_ratio.take(row), TOKEN_TOLERANCE * centre, SCORE_TOLERANCE
+        )
+        n, s, q = pairs.reshape(2, 3, -1).transpose(1, 0, 2)
+        return mean_of_pairs(n, s, q, centre, tolerance)
+
+    def _of_rates(self, pairs: Floats, centre: Floats, row: Rows) -> Floats:
+        at = row - self.means
+        mirrored = self.mirrored.take(at)
+        n, s, _ = pairs.reshape(2, 3, -1).transpose(1, 0, 2)
+        usual = np.where(mirrored, 1 - centre, centre)
+        return rate_of_pairs(n, events_of(n, s, mirrored), usual, odds=self.odds.take(at, axis=0))
 
 
 def _budgets(
