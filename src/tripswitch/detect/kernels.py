@@ -152,7 +152,7 @@ def mean_of_pairs(n: Floats, s: Floats, q: Floats, centre: Floats, tolerance: Fl
     level *= weight
     bound = np.maximum(level[0], level[1])
     np.maximum(bound, _SMALLEST, out=bound)
-    bet = np.minimum(LAMBDAS, (_SAFE_BET / bound)[..., None])
+    bet: Floats = np.minimum(LAMBDAS, (_SAFE_BET / bound)[..., None])
     penalty = psi(bet * bound[..., None])
     bound *= bound
     penalty /= bound[..., None]

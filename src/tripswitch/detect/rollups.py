@@ -128,21 +128,28 @@ class Rollups:
 
     def feed(self, fresh: Floats) -> None:
         """Add what arrived in members, ``fresh`` of the rings, to their roll-ups, there too."""
-        if not len(self._from):
+        rings = self.scopes.rings
+        slots = np.array(rings.taken_slots, dtype=np.int64)
+        if not len(self._from) or not len(slots):
             return
-        arrived, rings = by_slot(fresh), self.scopes.rings
-        n = sum(arrived[slot, :, 0].take(self._from) for slot in rings.taken_slots)
-        came = np.flatnonzero(n)
-        rows, to = self._from[came], self._to[came]
+        flat = by_slot(fresh).reshape(-1, 3)
+        # Slots lie behind one another, each with all series.
+        firsts = slots[:, None] * fresh.shape[0]
+        each = flat.take(firsts + self._from, axis=0)
+        came = np.add.reduce(each[:, :, 0], axis=0).nonzero()[0]
+        if not len(came):
+            return
+        to = self._to.take(came)
         # Members follow each other by roll-up row, so that each is one stretch.
-        starts = np.flatnonzero(np.diff(to, prepend=-1))
-        if not len(starts):
-            return
-        into = to[starts]
-        for slot in rings.taken_slots:
-            block = arrived[slot]
-            block[into] += np.add.reduceat(block.take(rows, axis=0), starts, axis=0)
-            rings.add_fresh(into, slot, block.take(into, axis=0))
+        is_first = np.empty(len(to), dtype=np.bool_)
+        is_first[0] = True
+        np.not_equal(to[1:], to[:-1], out=is_first[1:])
+        starts = is_first.nonzero()[0]
+        into = firsts + to.take(starts)
+        found = np.add.reduceat(each.take(came, axis=1), starts, axis=1)
+        found += flat.take(into, axis=0)
+        flat[into] = found
+        rings.add_fresh(into[0] - firsts[0], slots, found)
 
     def compare(self, rows: Rows, samples: Floats, usual: Floats) -> None:
         """Take what is usual for each of ``rows`` from now on, and the samples it stands on."""

@@ -305,9 +305,13 @@ class _Pairs:
             each = np.zeros((2, (last - first) * slots, BETS))
             into, row = at - first * slots, at // slots if slots > 1 else at
             if means:
-                each[:, into[:means]] = self._of_means(pairs[:, :means], centre[:means], row[:means])
+                each[:, into[:means]] = self._of_means(
+                    pairs[:, :means], centre[:means], row[:means]
+                )
             if means < len(at):
-                each[:, into[means:]] = self._of_rates(pairs[:, means:], centre[means:], row[means:])
+                each[:, into[means:]] = self._of_rates(
+                    pairs[:, means:], centre[means:], row[means:]
+                )
             by_slot = each.reshape(2, -1, slots, BETS)
             found = gain[:, first:last]
             for slot in range(slots):
@@ -316,9 +320,7 @@ class _Pairs:
 
     def _of_means(self, pairs: Floats, centre: Floats, row: Rows) -> Floats:
         tolerance = np.zeros((2, len(row)))
-        tolerance[0] = np.where(
-            self.is_ratio.take(row), TOKEN_TOLERANCE * centre, SCORE_TOLERANCE
-        )
+        tolerance[0] = np.where(self.is_ratio.take(row), TOKEN_TOLERANCE * centre, SCORE_TOLERANCE)
         n, s, q = pairs.reshape(2, 3, -1).transpose(1, 0, 2)
         return mean_of_pairs(n, s, q, centre, tolerance)
 

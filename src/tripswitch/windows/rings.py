@@ -212,17 +212,21 @@ class Rings:
         slots *= 3
         add_in_order(self._slots.reshape(-1), slots, np.array([n, s, q]))
 
-    def add_fresh(self, rows: Rows, slot: int, added: Floats) -> None:
-        """Add to each of ``rows``, all different, what arrived elsewhere in one slot of `fresh`.
+    def add_fresh(self, rows: Rows, slots: Rows, added: Floats) -> None:
+        """Add to each of ``rows``, all different, what arrived elsewhere in ``slots`` of `fresh`.
 
-        ``added`` is of shape (len(rows), 3) and stays out of `fresh`. Of the carry it is not known
-        in which minute it ended; it counts before the open ones.
+        ``added`` is of shape (len(slots), len(rows), 3) and stays out of `fresh`. Of the carry it
+        is not known in which minute it ended; it counts before the open ones.
         """
         first = self.now_minute - (STRATA - 1)
-        minute = first - 1 if slot == STRATA else first + (slot - first) % STRATA
-        self.minute[rows, minute % MINUTES] += added
-        self.quarter[rows, minute // 15 % QUARTERS] += added
-        self.hour[rows, minute // 60 % HOURS] += added
+        minutes = np.where(slots == STRATA, first - 1, first + (slots - first) % STRATA)
+        into = np.array([minutes, minutes // 15, minutes // 60])
+        into %= LENGTHS[:-1]
+        into += FIRSTS[:-1]
+        into *= self.capacity
+        places = 3 * (into[:, :, None] + rows)
+        # Slots of minutes are mostly of one quarter: they are added one after the other.
+        add_in_order(self._slots.reshape(-1), places.reshape(len(into), -1), added.reshape(-1, 3).T)
         self._sums.clear()
 
     def take_fresh(self) -> Floats:
