@@ -25,7 +25,7 @@ from tripswitch.detect.signals import ABSOLUTE, CALLS, SIGNALS, Rule, kinds_of
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE
 from tripswitch.model.scope import Scope
 from tripswitch.model.snapshot import Snapshot
-from tripswitch.windows.rings import Floats, Rows, by_slot
+from tripswitch.windows.rings import WIDE, Floats, Rows, by_slot
 from tripswitch.windows.scopes import OVERFLOW, Measure, ScopeRecord, Scopes
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class Rollups:
         self._usual: Floats = np.zeros(0)
         self._from: Rows = np.zeros(0, dtype=np.int64)
         self._to: Rows = np.zeros(0, dtype=np.int64)
+        self._stretches = _stretches(self._to)
 
     def refresh(self, now_ns: int, detect: Detect) -> None:
         """Choose the roll-ups and their members; nothing when that was done in this minute."""
@@ -139,17 +140,17 @@ class Rollups:
         came = np.add.reduce(each[:, :, 0], axis=0).nonzero()[0]
         if not len(came):
             return
-        to = self._to.take(came)
-        # Members follow each other by roll-up row, so that each is one stretch.
-        is_first = np.empty(len(to), dtype=np.bool_)
-        is_first[0] = True
-        np.not_equal(to[1:], to[:-1], out=is_first[1:])
-        starts = is_first.nonzero()[0]
-        into = firsts + to.take(starts)
-        found = np.add.reduceat(each.take(came, axis=1), starts, axis=1)
+        if len(came) == len(self._from):
+            rows, starts = self._stretches
+        else:
+            rows, starts = _stretches(self._to.take(came))
+            each = each.take(came, axis=1)
+        found = np.add.reduceat(each, starts, axis=1)
+        into = firsts + rows
         found += flat.take(into, axis=0)
-        flat[into] = found
-        rings.add_fresh(into[0] - firsts[0], slots, found)
+        # A row of numbers is written at once, which is some times faster than one by one.
+        flat.view(WIDE).put(into, found.view(WIDE))
+        rings.add_fresh(rows, slots, found)
 
     def compare(self, rows: Rows, samples: Floats, usual: Floats) -> None:
         """Take what is usual for each of ``rows`` from now on, and the samples it stands on."""
@@ -341,6 +342,7 @@ class Rollups:
         both = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), dtype=np.int64)
         order = np.argsort(both[1], kind="stable")
         self._from, self._to = both[0][order], both[1][order]
+        self._stretches = _stretches(self._to)
 
 
 def _has_provider(family: Family) -> bool:
@@ -380,6 +382,12 @@ def _pairs(member: ScopeRecord, rollup: Rollup) -> Rows:
         if measure in into and rollup.takes(measure)
     ]
     return np.array(found, dtype=np.int64).reshape(-1, 2).T
+
+
+def _stretches(to: Rows) -> tuple[Rows, Rows]:
+    """Return the rows that follow each other in ``to``, and where each begins there."""
+    starts = np.flatnonzero(np.diff(to, prepend=-1))
+    return to[starts], starts
 
 
 def _texts(scope: Scope) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from tripswitch.windows.layout import (
     MOMENT_COLUMNS,
     QUARTERS,
     STRATA,
+    WIDE,
     Floats,
     Rows,
     add_in_order,
@@ -44,7 +45,7 @@ from tripswitch.windows.layout import (
     summed_moments,
 )
 
-__all__ = ["HOURS", "MINUTES", "QUARTERS", "STRATA", "Floats", "Rings", "Rows", "by_slot"]
+__all__ = ["HOURS", "MINUTES", "QUARTERS", "STRATA", "WIDE", "Floats", "Rings", "Rows", "by_slot"]
 
 # Half-life of about six hours: long enough to hold thousands of samples, short enough that
 # yesterday's model does not define today's normal. Same-hour history is kept in `by_hour`.
@@ -219,14 +220,20 @@ class Rings:
         is not known in which minute it ended; it counts before the open ones.
         """
         first = self.now_minute - (STRATA - 1)
-        minutes = np.where(slots == STRATA, first - 1, first + (slots - first) % STRATA)
-        into = np.array([minutes, minutes // 15, minutes // 60])
-        into %= LENGTHS[:-1]
-        into += FIRSTS[:-1]
-        into *= self.capacity
-        places = 3 * (into[:, :, None] + rows)
-        # Slots of minutes are mostly of one quarter: they are added one after the other.
-        add_in_order(self._slots.reshape(-1), places.reshape(len(into), -1), added.reshape(-1, 3).T)
+        flat = self._slots.reshape(-1, 3)
+        wide = flat.view(WIDE)
+        # One slot after the other: slots of minutes are mostly of one quarter.
+        for slot, some in zip(slots.tolist(), added, strict=True):
+            minute = first - 1 if slot == STRATA else first + (slot - first) % STRATA
+            of_rings = (
+                minute % MINUTES,
+                MINUTES + minute // 15 % QUARTERS,
+                MINUTES + QUARTERS + minute // 60 % HOURS,
+            )
+            into = np.array([[slot * self.capacity] for slot in of_rings]) + rows
+            held = flat.take(into, axis=0)
+            held += some
+            wide.put(into, held.view(WIDE))
         self._sums.clear()
 
     def take_fresh(self) -> Floats:
