@@ -124,7 +124,7 @@ def test_what_is_rare_is_looked_for_alike_in_few_rows_and_in_many() -> None:
 
     def chosen(some: Rows) -> list[list[float]]:
         none = np.full(len(some), -1)
-        found = reader(rings, some, none, fewest[some], events[some]).choose()
+        found = reader(rings, some, none, 1.0 * fewest[some], 1.0 * events[some]).choose()
         return [
             found.window.tolist(),
             found.reading.samples.tolist(),

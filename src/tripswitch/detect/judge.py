@@ -82,11 +82,12 @@ class Judge:
         self._terms = Terms.of(self, rows, base, detect)
         # What is too little to judge a member by is enough to see which of them changed.
         before = roster.previous_samples[rows]
-        choices = [base.samples > 0, before > own.samples]
+        is_based, is_longer = base.samples > 0, before > own.samples
+        of_before = roster.previous_mean[rows]
         self.comparisons.rollups.compare(
             rows,
-            np.select(choices, [base.samples, before], own.samples),
-            np.select(choices, [base.mean, roster.previous_mean[rows]], own.mean),
+            np.where(is_based, base.samples, np.where(is_longer, before, own.samples)),
+            np.where(is_based, base.mean, np.where(is_longer, of_before, own.mean)),
         )
         return self._terms
 

@@ -210,7 +210,7 @@ def rate_of_pairs(n: Floats, k: Floats, control_rate: Floats, *, odds: Floats) -
     said[:, 0] *= k[:, :, None]
     said[:, 1] *= (n - k)[:, :, None]
     # One after the other, as a sum along the first axis is made.
-    return np.asarray(np.add.reduce(said.reshape(-1, *pooled.shape), axis=0))
+    return np.asarray(np.add.reduce(said.reshape(4, *pooled.shape), axis=0))
 
 
 def _odds_shift(p: Floats, odds: Floats) -> Floats:
