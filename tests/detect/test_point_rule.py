@@ -120,11 +120,12 @@ def test_what_is_rare_is_looked_for_alike_in_few_rows_and_in_many() -> None:
         values[np.cumsum(n)[leaks > 0] - 1] = 1.0
         minutes = np.full(len(values), rings.now_minute)
         rings.add(np.repeat(rows, n), minutes, values)
-    fewest, events = rng.integers(1, 80, len(rows)), rng.integers(0, 4, len(rows))
+    fewest = rng.integers(1, 80, len(rows)).astype(np.float64)
+    events = rng.integers(0, 4, len(rows)).astype(np.float64)
 
     def chosen(some: Rows) -> list[list[float]]:
         none = np.full(len(some), -1)
-        found = reader(rings, some, none, 1.0 * fewest[some], 1.0 * events[some]).choose()
+        found = reader(rings, some, none, fewest[some], events[some]).choose()
         return [
             found.window.tolist(),
             found.reading.samples.tolist(),

@@ -187,6 +187,38 @@ class _Own:
         )
 
 
+class _PairTerms(NamedTuple):
+    """By what some pairs are weighed, the first M of N of means.
+
+    The tolerance of means is a ``share`` (2, M) of what is usual and so many ``points`` (2, M).
+    """
+
+    share: Floats
+    points: Floats
+    mirrored: npt.NDArray[np.bool_]
+    odds: Floats
+
+    @classmethod
+    def of(cls, roster: Roster, rows: Rows, means: int) -> _PairTerms:
+        rule = rules_of(roster.kind[rows])
+        is_ratio, none = _IS_RATIO[rule[:means]], np.zeros(means)
+        return cls(
+            share=np.array([np.where(is_ratio, TOKEN_TOLERANCE, 0.0), none]),
+            points=np.array([np.where(is_ratio, 0.0, SCORE_TOLERANCE), none]),
+            mirrored=roster.mirrored[rows[means:]],
+            odds=ODDS_OF_RULE[rule[means:]],
+        )
+
+    def at(self, of_means: Rows, of_rates: Rows) -> _PairTerms:
+        """Return those of some of the pairs."""
+        return _PairTerms(
+            self.share.take(of_means, axis=1),
+            self.points.take(of_means, axis=1),
+            self.mirrored.take(of_rates),
+            self.odds.take(of_rates, axis=0),
+        )
+
+
 @dataclass(slots=True)
 class _Pairs:
     """The rows weighed against a control, N of them, the first M of means.
@@ -199,9 +231,7 @@ class _Pairs:
     means: int
     first: Rows
     pending: Rows
-    is_ratio: npt.NDArray[np.bool_]
-    odds: Floats
-    mirrored: npt.NDArray[np.bool_]
+    terms: _PairTerms
     effect: Floats
     places: Rows
     inject: Floats
@@ -224,9 +254,7 @@ class _Pairs:
                 [3 * roster.series[rows] + columns, 3 * roster.control[rows] + columns]
             ),
             pending=np.arange(6)[:, None] * len(roster.pending) + rows,
-            is_ratio=_IS_RATIO[rule[:means]],
-            odds=ODDS_OF_RULE[rule[means:]],
-            mirrored=roster.mirrored[rows[means:]],
+            terms=_PairTerms.of(roster, rows, means),
             effect=effect[:, None],
             places=_places(roster, ("page_control", "look_control"), rows),
             inject=inject,
@@ -257,11 +285,11 @@ class _Pairs:
                 left[:, unpaired] = 0.0
             elif is_left and not rings.taken_slots:
                 slots = []
-        gain = np.zeros((2, len(self.rows), BETS))
-        if slots:
-            self._pair(roster, waiting, gain)
-            strata.put(places, waiting)
-            gain /= self.effect
+        if not slots:
+            return _Step(self.places, np.zeros((2, len(self.rows), BETS)), self.inject, self.cap)
+        gain = self._pair(roster, waiting)
+        gain /= self.effect
+        strata.put(places, waiting)
         return _Step(self.places, gain, self.inject, self.cap)
 
     def _waiting(self, strata: Floats, fresh: Floats, slots: list[int]) -> tuple[Floats, Rows]:
@@ -277,59 +305,76 @@ class _Pairs:
         """Return of which rows only one of both is there in the slot ``at``."""
         return np.asarray(((waiting[0, :, at] > 0) != (waiting[3, :, at] > 0)).nonzero()[0])
 
-    def _pair(self, roster: Roster, waiting: Floats, gain: Floats) -> None:
-        """Weigh what is there of both, and take it out; note what the control did.
+    def _pair(self, roster: Roster, waiting: Floats) -> Floats:
+        """Weigh what is there of both, (2, N, K), and take it out; note what the control did.
 
         A slot is weighed against what the control did before it, in those before it too.
         """
-        slots = waiting.shape[2]
-        both = (waiting[0] > 0) & (waiting[3] > 0)
-        known = np.empty((2, len(self.rows), slots + 1))
+        size, slots = waiting.shape[1:]
+        n, s = waiting[::3] > 0
+        both = n & s
+        known = np.empty((2, size, slots + 1))
         known[0, :, 0] = roster.control_n.take(self.rows)
         known[1, :, 0] = roster.control_s.take(self.rows)
         np.multiply(waiting[3:5], both, out=known[:, :, 1:])
         np.add.accumulate(known, axis=2, out=known)
-        is_full = known[0, :, -1] > _CONTROL_MEMORY
-        known[:, is_full, -1] /= 2
-        roster.control_n[self.rows], roster.control_s[self.rows] = known[:, :, -1]
-        n, s = known[:, :, :-1].reshape(2, -1)
-        flat, of_means = waiting.reshape(6, -1), self.means * slots
-        for first in range(0, len(self.rows), _BLOCK):
-            last = min(first + _BLOCK, len(self.rows))
-            at = both[first:last].reshape(-1).nonzero()[0] + first * slots
-            pairs, known_n = flat.take(at, axis=1), n.take(at)
-            centre = s.take(at)
-            centre /= np.maximum(known_n, 1.0)
-            centre[known_n <= 0] = 0.5
-            means = int(at.searchsorted(of_means))
-            each = np.zeros((2, (last - first) * slots, BETS))
-            into, row = at - first * slots, at // slots if slots > 1 else at
-            if means:
-                each[:, into[:means]] = self._of_means(
-                    pairs[:, :means], centre[:means], row[:means]
-                )
-            if means < len(at):
-                each[:, into[means:]] = self._of_rates(
-                    pairs[:, means:], centre[means:], row[means:]
-                )
+        n, s = known[:, :, -1] * np.where(known[0, :, -1] > _CONTROL_MEMORY, 0.5, 1.0)
+        roster.control_n.put(self.rows, n)
+        roster.control_s.put(self.rows, s)
+        flat, (n, s) = waiting.reshape(6, -1), known[:, :, :-1].reshape(2, -1)
+        paired = both.reshape(-1)
+        gain = np.empty((2, size, BETS))
+        for first in range(0, size, _BLOCK):
+            some = slice(first * slots, (first + _BLOCK) * slots)
+            each = self._weighed_pairs(first, slots, flat[:, some], n[some], s[some], paired[some])
             by_slot = each.reshape(2, -1, slots, BETS)
-            found = gain[:, first:last]
-            for slot in range(slots):
+            found = gain[:, first : first + _BLOCK]
+            found[:] = by_slot[:, :, 0]
+            for slot in range(1, slots):
                 found += by_slot[:, :, slot]
         waiting *= ~both
+        return gain
 
-    def _of_means(self, pairs: Floats, centre: Floats, row: Rows) -> Floats:
-        tolerance = np.zeros((2, len(row)))
-        tolerance[0] = np.where(self.is_ratio.take(row), TOKEN_TOLERANCE * centre, SCORE_TOLERANCE)
+    def _weighed_pairs(
+        self,
+        first: int,
+        slots: int,
+        pairs: Floats,
+        n: Floats,
+        s: Floats,
+        paired: npt.NDArray[np.bool_],
+    ) -> Floats:
+        """Return the increments of the rows from ``first`` on, each in all ``slots``, (2, B, K).
+
+        ``pairs`` (6, B) are what waits, ``n`` and ``s`` what the control had before.
+        """
+        at, terms = paired.nonzero()[0], self.terms
+        means, is_whole = self.means * slots, len(at) == len(paired)
+        if not is_whole:
+            pairs, n, s = pairs.take(at, axis=1), n.take(at), s.take(at)
+        if len(at) < len(self.rows) or slots > 1:
+            row = first + at // slots
+            means = int(row.searchsorted(self.means))
+            terms = terms.at(row[:means], row[means:] - self.means)
+        centre = np.where(n > 0, s / np.maximum(n, 1.0), 0.5)
+        found = np.empty((2, len(centre), BETS))
         n, s, q = pairs.reshape(2, 3, -1).transpose(1, 0, 2)
-        return mean_of_pairs(n, s, q, centre, tolerance)
-
-    def _of_rates(self, pairs: Floats, centre: Floats, row: Rows) -> Floats:
-        at = row - self.means
-        mirrored = self.mirrored.take(at)
-        n, s, _ = pairs.reshape(2, 3, -1).transpose(1, 0, 2)
-        usual = np.where(mirrored, 1 - centre, centre)
-        return rate_of_pairs(n, events_of(n, s, mirrored), usual, odds=self.odds.take(at, axis=0))
+        if means:
+            middle = centre[:means]
+            tolerance = terms.share * middle
+            tolerance += terms.points
+            of_means = n[:, :means], s[:, :means], q[:, :means]
+            found[:, :means] = mean_of_pairs(*of_means, middle, tolerance)
+        if means < len(centre):
+            n, middle = n[:, means:], centre[means:]
+            events = events_of(n, s[:, means:], terms.mirrored)
+            usual = np.where(terms.mirrored, 1 - middle, middle)
+            found[:, means:] = rate_of_pairs(n, events, usual, odds=terms.odds)
+        if is_whole:
+            return found
+        each = np.zeros((2, len(paired), BETS))
+        each[:, at] = found
+        return each
 
 
 def _budgets(
