@@ -204,7 +204,7 @@ def read_means(
 ) -> Reading:
     """Return the reading of plain means: scores and rates. ``effect`` is the design effect."""
     means = Means.of(rows, reference, mirrored, effect)
-    return means.read(*rings.window_columns(means.series, window))
+    return means.read(*rings.window(means.series, window).T)
 
 
 def read_ratios(
@@ -218,8 +218,8 @@ def read_ratios(
 ) -> Reading:
     """Return the reading of a ratio of sums; -1 stands for a row that is not there."""
     ratios = Ratios.of((raw, of_success, control_raw, control_of_success), reference)
-    columns = rings.window_columns(ratios.series.reshape(-1), window)
-    return ratios.read(*(column.reshape(4, -1) for column in columns))
+    columns = rings.window(ratios.series.reshape(-1), window).T
+    return ratios.read(*columns.reshape(3, 4, -1))
 
 
 def whole_window(age_minutes: Rows) -> Rows:

@@ -22,6 +22,7 @@ from tripswitch.config.detect_sections import Detect
 from tripswitch.detect.families import Family
 from tripswitch.detect.roster import Roster
 from tripswitch.detect.signals import ABSOLUTE, CALLS, SIGNALS, Rule, kinds_of
+from tripswitch.detect.steps import is_same
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE
 from tripswitch.model.scope import Scope
 from tripswitch.model.snapshot import Snapshot
@@ -97,6 +98,7 @@ class Rollups:
         self._from: Rows = np.zeros(0, dtype=np.int64)
         self._to: Rows = np.zeros(0, dtype=np.int64)
         self._stretches = _stretches(self._to)
+        self._pipes: list[Rows] = []
 
     def refresh(self, now_ns: int, detect: Detect) -> None:
         """Choose the roll-ups and their members; nothing when that was done in this minute."""
@@ -339,6 +341,9 @@ class Rollups:
             for member in rollup.members
             for known in (rollup.pairs.get(member.id),)
         ]
+        if is_same(self._pipes, pairs):
+            return
+        self._pipes = pairs
         both = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), dtype=np.int64)
         order = np.argsort(both[1], kind="stable")
         self._from, self._to = both[0][order], both[1][order]

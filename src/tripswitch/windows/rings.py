@@ -268,15 +268,6 @@ class Rings:
             return known.reshape(-1).take(3 * rows)
         return self.window(rows, name)[:, 0]
 
-    def window_columns(self, rows: Rows, name: str) -> tuple[Floats, Floats, Floats]:
-        """Return n, s and q of a `window` as columns."""
-        known = self._window_of_all(name, len(rows))
-        if known is None:
-            n, s, q = np.ascontiguousarray(self.window(rows, name).T)
-            return n, s, q
-        flat, first = known.reshape(-1), 3 * rows
-        return flat.take(first), flat[1:].take(first), flat[2:].take(first)
-
     def _window_of_all(self, name: str, wanted: int) -> Floats | None:
         """Return a window of all series, None where it is not known and worth its sums."""
         known = self._sums.get(name)
