@@ -164,8 +164,9 @@ def decide(judge: Judge, terms: Terms, detect: Detect, *, minute_crossed: bool) 
     chosen = read.choose()
     readable = terms.is_comparable & (chosen.window >= 0)
     if minute_crossed:
+        recent = read.recent(chosen)
         estimate = np.where(readable, chosen.reading.estimate, 0.0)
-        _count_minutes(judge, rows, readable, estimate, read("5m", np.arange(len(rows))))
+        _count_minutes(judge, rows, readable, estimate, recent)
     found, size = roster.evidence.evidence(terms.evidence), len(rows)
     decision = Decision(
         level=np.full(size, NOTHING),

@@ -54,6 +54,10 @@ class Reading:
         """Return the reading of some of the rows."""
         return Reading(*(getattr(self, name)[rows] for name in _COLUMNS))
 
+    def one(self, number: int) -> Reading:
+        """Return one of several windows."""
+        return Reading(*(getattr(self, name)[number] for name in _COLUMNS))
+
 
 _COLUMNS: Final = tuple(column.name for column in fields(Reading))
 

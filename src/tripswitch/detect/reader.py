@@ -41,13 +41,13 @@ class _Part:
         return np.asarray(np.logical_and.reduce(enough, axis=-2))
 
     def read(self, numbers: Floats) -> Reading:
-        """Return the reading of ``numbers`` (K, 3)."""
-        columns = np.ascontiguousarray(numbers.T)
+        """Return the reading of ``numbers`` (..., K, 3), as columns (..., N)."""
+        columns = np.ascontiguousarray(np.moveaxis(numbers, -1, 0))
         size = len(self.means.series)
-        reading = self.means.read(*columns[:, :size])
+        reading = self.means.read(*columns[..., :size])
         if self.ratios is not None:
-            of_ratios = columns[:, size:].reshape(3, 4, -1)
-            reading.put(self.spent, self.ratios.read(*of_ratios))
+            of_ratios = columns[..., size:].reshape(*columns.shape[:-1], 4, -1)
+            reading.put((..., self.spent), self.ratios.read(*of_ratios))
         return reading
 
 
@@ -82,6 +82,14 @@ class Chosen:
                 self._reading.put(at, of_some.read(held))
             self._taken = []
         return self._reading
+
+    def beside(self, part: _Part, numbers: Floats) -> Reading:
+        """Return the reading of other ``numbers`` of all rows, made in one with this."""
+        if self._reading is not None or len(self._taken) > 1:
+            return part.read(numbers)
+        both = part.read(np.array([self._taken[0].numbers, numbers]))
+        self._reading, other = both.one(0), both.one(1)
+        return other
 
     def take(self, at: Rows, part: _Part, numbers: Floats) -> None:
         """Let rows be read from these ``numbers`` of theirs."""
@@ -133,6 +141,10 @@ class Reader:
         """Return the reading of one window for the rows at some positions."""
         part = self._part(at)
         return part.read(self._rings.window(part.series, window))
+
+    def recent(self, chosen: Chosen) -> Reading:
+        """Return what the last five minutes show of all rows, for which a window is ``chosen``."""
+        return chosen.beside(self._all, self._rings.window(self._all.series, "5m"))
 
     def choose(self) -> Chosen:
         """Choose the smallest window of each row that holds enough.

@@ -53,17 +53,31 @@ class Weighing:
         self._roster = roster
         self._rings = rings
         self._last: _Joined | None = None
+        self._hangs_on = _hangs_on(roster, rows, base)
+        self._detect = detect
         self._tick_minutes = detect.tick * NS_PER_S / NS_PER_MINUTE
         judged, has_control = roster.judged[rows], roster.control[rows] != NONE
         # What must be rare is weighed by itself too: that the control leaks as much is no comfort.
         weighed = ((base.samples > 0) & ~has_control) | roster.is_absolute[rows]
         alone = _means_first(roster, rows, weighed & judged)
         self._own = _Own.of(roster, rows, alone, base, detect) if len(alone) else None
-        compared = _means_first(roster, rows, has_control & judged)
+        self._compared = compared = _means_first(roster, rows, has_control & judged)
         self._pairs = None
         if len(compared):
             effect = control_effect[compared]
             self._pairs = Pairs.of(roster, rows[compared], effect, detect)
+
+    def renew(
+        self, rows: Rows, base: Baseline, control_effect: Floats, detect: Detect
+    ) -> Weighing | None:
+        """Return this with other numbers of the same references, None where any is another."""
+        if detect is not self._detect or _hangs_on(self._roster, rows, base) != self._hangs_on:
+            return None
+        if self._own is not None:
+            self._own.renew(self._roster, base)
+        if self._pairs is not None:
+            self._pairs.effect = control_effect[self._compared][:, None]
+        return self
 
     def step(self, fresh: Floats, now_ns: int) -> None:
         """Weigh one tick's arrivals, ``fresh`` (5, S, 3) as the rings hold them by slot."""
@@ -106,14 +120,18 @@ class Weighing:
 class _Own:
     """The rows weighed against a baseline or what is usual, N of them, the first M of means.
 
-    ``first`` are places in the arrivals of all series on one axis, ``mean`` (2, M) and ``rate``
-    (2, N - M) the nulls, ``mirrored`` (N - M) says of rates where what did not happen counts.
+    ``at`` are the positions of their baselines, ``first`` places in the arrivals of all series on
+    one axis, ``mean`` (2, M) and ``rate`` (2, N - M) the nulls, ``mirrored`` (N - M) says of rates
+    where what did not happen counts.
     """
 
+    rows: Rows
+    at: Rows
     means: int
     first: Rows
     mean: MeanNull
     rate: RateNull
+    odds: Floats
     mirrored: npt.NDArray[np.bool_]
     effect: Floats
     places: Rows
@@ -124,28 +142,40 @@ class _Own:
     def of(cls, roster: Roster, all_rows: Rows, at: Rows, base: Baseline, detect: Detect) -> _Own:
         """Return those at the positions ``at`` of ``all_rows``, which ``base`` is of."""
         rows = all_rows[at]
-        kept = base.at(at)
-        kind, rule = roster.kind[rows], rules_of(roster.kind[rows])
+        rule = rules_of(roster.kind[rows])
         means = int(np.count_nonzero(IS_MEAN[rule]))
-        nulls = np.array(null_means(kind, kept, roster.usual_share[rows]))
         is_new = roster.own_mode[rows] == PREVIOUS
         spans = detect.bad_minutes
         bad_minutes = np.where(is_new, spans.previous_version, spans.own_history)
         is_previous = roster.seen_start[rows] & is_new
         share = np.where(is_previous, roster.previous_share[rows], 0.0)
         inject, cap = budgets(roster, rows, share, detect, (bad_minutes, bad_minutes))
-        of_rates = np.minimum(nulls[:, means:], 1 - 1e-6)
-        return cls(
+        none = np.zeros(0)
+        found = cls(
+            rows=rows,
+            at=at,
             means=means,
             first=3 * roster.series[rows],
-            mean=MeanNull.of(nulls[:, :means]),
-            rate=RateNull.of(of_rates, ODDS_OF_RULE[rule[means:]]),
+            mean=MeanNull.of(none),
+            rate=RateNull.of(none),
+            odds=ODDS_OF_RULE[rule[means:]],
             mirrored=roster.mirrored[rows[means:]],
-            effect=kept.design_effect[:, None],
+            effect=none,
             places=places(roster, ("page_own", "look_own"), rows),
             inject=inject,
             cap=cap,
         )
+        found.renew(roster, base)
+        return found
+
+    def renew(self, roster: Roster, base: Baseline) -> None:
+        """Take other numbers of the same baselines."""
+        kept, means = base.at(self.at), self.means
+        usual_share = roster.usual_share[self.rows]
+        nulls = np.array(null_means(roster.kind[self.rows], kept, usual_share))
+        self.mean = MeanNull.of(nulls[:, :means])
+        self.rate = RateNull.of(np.minimum(nulls[:, means:], 1 - 1e-6), self.odds)
+        self.effect = kept.design_effect[:, None]
 
     def weighed(self, total: Floats) -> list[Step]:
         """Return the step of those that anything arrived for, none where nothing did."""
@@ -170,6 +200,8 @@ class _Own:
         means = int(at.searchsorted(self.means))
         of_means, of_rates = at[:means], at[means:] - self.means
         return _Own(
+            rows=self.rows.take(at),
+            at=self.at.take(at),
             means=means,
             first=self.first.take(at),
             mean=MeanNull(
@@ -180,12 +212,32 @@ class _Own:
             rate=RateNull(
                 self.rate.event.take(of_rates, axis=1), self.rate.other.take(of_rates, axis=1)
             ),
+            odds=self.odds.take(of_rates, axis=0),
             mirrored=self.mirrored.take(of_rates),
             effect=self.effect.take(at, axis=0),
             places=self.places.take(at, axis=1),
             inject=self.inject.take(at, axis=1),
             cap=self.cap.take(at, axis=1),
         )
+
+
+def _hangs_on(roster: Roster, rows: Rows, base: Baseline) -> list[bytes]:
+    """Return all that decides how rows are weighed, but for the numbers of what is usual."""
+    columns = (
+        roster.kind,
+        roster.series,
+        roster.control,
+        roster.own_mode,
+        roster.control_share,
+        roster.previous_share,
+        roster.fewest_events,
+        roster.judged,
+        roster.mirrored,
+        roster.two_sided,
+        roster.is_absolute,
+        roster.seen_start,
+    )
+    return [column.tobytes() for column in (rows, base.samples > 0, *columns)]
 
 
 def _means_first(roster: Roster, rows: Rows, wanted: npt.NDArray[np.bool_]) -> Rows:
