@@ -67,6 +67,8 @@ class Decision:
     is_control: Flags
     is_previous: Flags
     is_comparable: Flags
+    is_quiet: bool = True
+    """Nothing was decided of any row."""
 
     @property
     def reading(self) -> Reading:
@@ -207,10 +209,12 @@ def _act(
     curious = curious[over]
     if len(curious):
         looked = curious[_look(seen, curious)]
+        decision.is_quiet &= not len(looked)
         decision.level[looked] = LOOK
         decision.evidence[looked] = evidence[1, looked]
     if len(suspects):
         paged = suspects[_page(seen, suspects)]
+        decision.is_quiet &= not len(paged)
         decision.level[paged] = PAGE
         decision.evidence[paged] = evidence[0, paged]
 

@@ -104,7 +104,7 @@ class Judge:
         rollups, roster = self.comparisons.rollups, self.roster
         if not rollups.known:
             return
-        for index in np.flatnonzero(decision.level > NOTHING).tolist():
+        for index in [] if decision.is_quiet else np.flatnonzero(decision.level > NOTHING).tolist():
             row = int(rows[index])
             rollup = rollups.of(roster.scopes[row])
             if rollup is None:

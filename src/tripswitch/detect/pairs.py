@@ -163,7 +163,7 @@ class Pairs:
         A slot is weighed against what the control did before it, in those before it too.
         """
         size, slots = waiting.shape[1:]
-        both = np.logical_and.reduce(waiting[::3] > 0, axis=0)
+        both = np.minimum(waiting[0], waiting[3]) > 0
         known = np.empty((2, size, slots + 1))
         known[0, :, 0] = roster.control_n.take(self.rows)
         known[1, :, 0] = roster.control_s.take(self.rows)
@@ -174,17 +174,13 @@ class Pairs:
         roster.control_s.put(self.rows, s)
         flat, (n, s) = waiting.reshape(6, -1), known[:, :, :-1].reshape(2, -1)
         paired = both.reshape(-1)
-        gain = np.empty((2, size, BETS))
+        gains = []
         for first in range(0, size, _BLOCK):
             some = slice(first * slots, (first + _BLOCK) * slots)
             each = self._weighed_pairs(first, slots, flat[:, some], n[some], s[some], paired[some])
-            by_slot = each.reshape(2, -1, slots, BETS)
-            found = gain[:, first : first + _BLOCK]
-            found[:] = by_slot[:, :, 0]
-            for slot in range(1, slots):
-                found += by_slot[:, :, slot]
+            gains.append(each if slots == 1 else _over_slots(each, slots))
         waiting *= ~both
-        return gain
+        return gains[0] if len(gains) == 1 else np.concatenate(gains, axis=1)
 
     def _weighed_pairs(
         self,
@@ -226,3 +222,12 @@ class Pairs:
         each = np.zeros((2, len(paired), BETS))
         each[:, at] = found
         return each
+
+
+def _over_slots(each: Floats, slots: int) -> Floats:
+    """Return the sums of what each row gains in each slot, one slot after the other."""
+    by_slot = each.reshape(2, -1, slots, BETS)
+    gain = by_slot[:, :, 0] + by_slot[:, :, 1]
+    for slot in range(2, slots):
+        gain += by_slot[:, :, slot]
+    return gain
