@@ -21,18 +21,17 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tripswitch.config.detect_sections import Detect
-from tripswitch.detect.baseline import Baseline
 from tripswitch.detect.nulls import SLOW_MULTIPLE
 from tripswitch.detect.point_rule import (
     Flags,
     Reading,
-    Reference,
     sure_window,
     whole_window,
 )
-from tripswitch.detect.reader import Chosen, Reader
-from tripswitch.detect.roster import DETECTORS, NONE, Roster
+from tripswitch.detect.reader import Chosen
+from tripswitch.detect.roster import NONE, Roster
 from tripswitch.detect.signals import Rule, among, rules_of
+from tripswitch.detect.terms import Terms
 from tripswitch.model.clocktext import NS_PER_MINUTE
 from tripswitch.windows.rings import Floats, Rows
 
@@ -47,7 +46,6 @@ _RECENT_SAMPLES: Final = 10.0
 _FAST_LINES: Final = 2.0
 
 _IS_SCORE: Final = among(Rule.SCORE)
-_IS_RATIO: Final = among(Rule.RATIO)
 _IS_SLOW: Final = among(Rule.SLOW)
 _IS_ERRORS: Final = among(Rule.ERRORS)
 _IS_ABOUT_REFUSALS: Final = among(Rule.RISE, Rule.FALL)
@@ -79,58 +77,6 @@ class Decision:
     def window(self) -> Rows:
         """Return by row which window decided."""
         return self.chosen.window
-
-
-@dataclass(slots=True)
-class Terms:
-    """What the rows are decided by, for as long as they and their references stay what they are.
-
-    ``evidence`` are places in the evidence of all detectors: of the evidence of each row that may
-    page, of that which may ask for a look, and of what must be ``rare`` and has a control against
-    that. ``rare`` are the positions of these.
-    """
-
-    rows: Rows
-    base: Baseline
-    reader: Reader
-    line_look: Floats
-    is_control: Flags
-    by_control: Flags
-    is_previous: Flags
-    is_comparable: Flags
-    evidence: Rows
-    rare: Rows
-
-    @classmethod
-    def of(cls, judge: Judge, rows: Rows, base: Baseline, detect: Detect) -> Terms:
-        """Return the terms of all ``rows``, with the baseline of each."""
-        roster = judge.roster
-        is_control, is_absolute = roster.control[rows] != NONE, roster.is_absolute[rows]
-        # What must be rare pages by itself; its control is blamed only where it is proven better.
-        by_control = is_control & ~is_absolute
-        rare = (is_control & is_absolute).nonzero()[0]
-        page_control, page_own, look_control, look_own = (
-            rows + DETECTORS.index(name) * len(roster.kind)
-            for name in ("page_control", "page_own", "look_control", "look_own")
-        )
-        return cls(
-            rows=rows,
-            base=base,
-            reader=reader_of(judge, rows, base, detect),
-            line_look=roster.line_look[rows],
-            is_control=is_control,
-            by_control=by_control,
-            is_previous=judge.has_previous(rows, detect) & ~is_absolute,
-            is_comparable=(is_control | (base.samples > 0) | is_absolute) & roster.judged[rows],
-            evidence=np.concatenate(
-                [
-                    np.where(by_control, page_control, page_own),
-                    np.where(by_control, look_control, look_own),
-                    page_control[rare],
-                ]
-            ),
-            rare=rare,
-        )
 
 
 @dataclass(slots=True)
@@ -283,35 +229,6 @@ def whole_windows(judge: Judge, rows: Rows) -> Rows:
     roster, now_minute = judge.roster, judge.scopes.rings.now_minute
     ages = [now_minute - roster.first_seen_ns[row] // NS_PER_MINUTE for row in rows.tolist()]
     return np.where(roster.seen_start[rows], whole_window(np.array(ages, dtype=np.int64)), NONE)
-
-
-def reader_of(judge: Judge, rows: Rows, base: Baseline, detect: Detect) -> Reader:
-    """Return what reads a window for some of ``rows``, by their positions."""
-    roster = judge.roster
-    control, is_absolute = roster.control[rows], roster.is_absolute[rows]
-    control_effect = judge.control_effect if len(judge.control_effect) == len(rows) else 1.0
-    ratio, ratio_error = judge.ratio_baseline(rows, detect)
-    return Reader(
-        judge.scopes.rings,
-        series=roster.series[rows],
-        means=Reference(control, base.mean, base.standard_error, base.samples),
-        mirrored=roster.mirrored[rows],
-        effect=np.where(control != NONE, control_effect, base.design_effect),
-        is_ratio=_IS_RATIO[rules_of(roster.kind[rows])],
-        of_ratios=tuple(
-            column[rows]
-            for column in (
-                roster.raw,
-                roster.of_success,
-                roster.control_raw,
-                roster.control_of_success,
-            )
-        ),
-        ratios=Reference(control, ratio, ratio_error, base.samples),
-        fewest=roster.fewest[rows],
-        fewest_events=np.where(is_absolute, roster.fewest_events[rows], 0.0),
-        by_control=(control != NONE) & ~is_absolute,
-    )
 
 
 def _count_minutes(

@@ -32,11 +32,15 @@ _LOWEST_INCREMENT: Final = -700.0
 # Rows stepped at a time, so that what is between two arrays stays in the cache.
 _BLOCK: Final = 4096
 _WIDE: Final = np.dtype((np.void, 8 * BETS))
+# The number of each array of a detector among its planes.
 _PLANES: Final[Rows] = np.arange(7)[:, None]
 
 
 class EDetector:
-    """One e-detector a row, all rows of one kind side by side; arrays (R, K) of float64."""
+    """One e-detector a row, all rows of one kind side by side; arrays (R, K) of float64.
+
+    ``planes`` (7, R, K) are all of them, one behind the other.
+    """
 
     _COLUMNS: Final = (
         "bets",

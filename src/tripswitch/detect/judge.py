@@ -14,9 +14,10 @@ import numpy.typing as npt
 from tripswitch.config.detect_sections import Detect
 from tripswitch.detect.baseline import Baseline, from_moments, own_history, ratio_of
 from tripswitch.detect.comparison import Comparisons
-from tripswitch.detect.decision import NOTHING, PAGE, Decision, Terms, decide
+from tripswitch.detect.decision import NOTHING, PAGE, Decision, decide
 from tripswitch.detect.point_rule import WINDOWS
 from tripswitch.detect.roster import NONE, SUSPICIOUS, Roster
+from tripswitch.detect.terms import Terms
 from tripswitch.detect.weighing import OWN, PREVIOUS, Weighing
 from tripswitch.model.clocktext import NS_PER_HOUR
 from tripswitch.windows.rings import Floats, Rows, by_slot
@@ -82,7 +83,7 @@ class Judge:
                 return self._terms
         base = self.baseline(rows, detect)
         self._terms_from = roster.revision, own, detect
-        self._terms = Terms.of(self, rows, base, detect)
+        self._terms = Terms.of(self, rows, base, detect, self._terms)
         # What is too little to judge a member by is enough to see which of them changed.
         before = roster.previous_samples[rows]
         is_based, is_longer = base.samples > 0, before > own.samples

@@ -122,6 +122,12 @@ class Means:
             mirrored=mirrored,
         )
 
+    def renewed(self, reference: Reference, effect: Floats) -> Means:
+        """Return the same rows with other numbers of the same references."""
+        effect = np.concatenate([effect, effect[self.compared]])
+        numbers = reference.mean, reference.standard_error**2, reference.samples
+        return Means(self.series, self.compared, effect, *numbers, self.sign, self.mirrored)
+
     def read(self, n: Floats, s: Floats, q: Floats) -> Reading:
         """Return the reading of windows of all `series`, shape (..., len(series))."""
         safe = np.where(n > 0, n, 1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -135,6 +135,17 @@ class Reader:
         self._by_control = by_control
         self._every = np.arange(len(series))
         self._all = self._some(None)
+        self._last = (self._every, self._all)
+
+    def renew(self, means: Reference, effect: Floats, ratios: Reference) -> None:
+        """Take other numbers of the same references; what was chosen before keeps the old ones."""
+        self._means, self._effect, self._ratios = means, effect, ratios
+        part = self._all
+        self._all = replace(part, means=part.means.renewed(means, effect))
+        if part.ratios is not None:
+            self._all.ratios = Ratios.of(
+                [column[part.spent] for column in self._of_ratios], ratios.at(part.spent)
+            )
         self._last = (self._every, self._all)
 
     def __call__(self, window: str, at: Rows) -> Reading:
