@@ -12,12 +12,12 @@ from tripswitch.detect.point_rule import (
     Read,
     Reading,
     Reference,
-    choose_window,
     read_means,
     read_ratios,
     sure_window,
     whole_window,
 )
+from tripswitch.detect.reader import Reader
 from tripswitch.model.clocktext import NS_PER_MINUTE
 from tripswitch.windows.rings import Floats, Rings, Rows
 
@@ -43,6 +43,27 @@ def reading(estimate: float, error: float, samples: float, usual_samples: float 
     zero = np.zeros(1)
     return Reading(
         ONE * estimate, ONE * error, zero, zero, ONE * samples, zero, ONE * usual_samples
+    )
+
+
+def reader(
+    rings: Rings, rows: Rows, control: Rows, fewest: Floats, fewest_events: Floats
+) -> Reader:
+    """Return what reads plain means, against ``control`` or a large baseline where that is -1."""
+    no, one = np.zeros(len(rows), dtype=np.bool_), np.ones(len(rows))
+    reference = Reference(control, 0 * one, 0 * one, 10_000 * one)
+    return Reader(
+        rings,
+        series=rows,
+        means=reference,
+        mirrored=no,
+        effect=one,
+        is_ratio=no,
+        of_ratios=[],
+        ratios=reference,
+        fewest=fewest,
+        fewest_events=fewest_events,
+        by_control=control >= 0,
     )
 
 
@@ -99,20 +120,17 @@ def test_what_is_rare_is_looked_for_alike_in_few_rows_and_in_many() -> None:
         values[np.cumsum(n)[leaks > 0] - 1] = 1.0
         minutes = np.full(len(values), rings.now_minute)
         rings.add(np.repeat(rows, n), minutes, values)
-    fewest, events = rng.integers(1, 80, len(rows)), rng.integers(0, 4, len(rows))
+    fewest = rng.integers(1, 80, len(rows)).astype(np.float64)
+    events = rng.integers(0, 4, len(rows)).astype(np.float64)
 
     def chosen(some: Rows) -> list[list[float]]:
-        none = np.zeros(len(some))
-
-        def read(window: str, at: Rows) -> Reading:
-            reference = Reference(np.full(len(at), -1), none[at], none[at], none[at])
-            no, one = np.zeros(len(at), dtype=np.bool_), np.ones(len(at))
-            return read_means(rings, window, some[at], reference, no, one)
-
-        found, window = choose_window(
-            read, fewest[some].astype(float), none > 0, events[some].astype(float)
-        )
-        return [window.tolist(), found.samples.tolist(), found.events.tolist()]
+        none = np.full(len(some), -1)
+        found = reader(rings, some, none, fewest[some], events[some]).choose()
+        return [
+            found.window.tolist(),
+            found.reading.samples.tolist(),
+            found.reading.events.tolist(),
+        ]
 
     pieces = [chosen(some) for some in np.split(rows, 12)]
     together = [[value for piece in pieces for value in piece[column]] for column in range(3)]
@@ -168,7 +186,6 @@ def test_the_smallest_window_with_enough_samples_is_chosen() -> None:
     for minute in range(0, 600, 5):
         rings.advance((MINUTE + minute) * NS_PER_MINUTE)
         rings.add(np.array([0, 1, 1]), np.full(3, MINUTE + minute), np.zeros(3))
-    rows = np.array([0])
     for control, fewest, wanted in (
         (-1, 3, 0),
         (-1, 9, 1),
@@ -179,10 +196,8 @@ def test_the_smallest_window_with_enough_samples_is_chosen() -> None:
         # The control holds none at all.
         (2, 3, -1),
     ):
-        reference = against(control, samples=10_000)
-        readings = [read_means(rings, name, rows, reference, NO, ONE) for name in WINDOWS]
-        _, index = choose_window(reads(readings), ONE * fewest, reference.is_control)
-        assert index[0] == wanted, (control, fewest)
+        found = reader(rings, np.array([0]), np.array([control]), ONE * fewest, 0 * ONE).choose()
+        assert found.window[0] == wanted, (control, fewest)
 
 
 @pytest.mark.parametrize(

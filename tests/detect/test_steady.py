@@ -10,6 +10,7 @@ from tripswitch.detect import family_yardsticks
 from tripswitch.detect.comparison import Comparisons
 from tripswitch.detect.lines import Lines
 from tripswitch.detect.signals import SLOW
+from tripswitch.detect.yardsticks import Bounds
 from tripswitch.windows.rings import Rows
 from tripswitch.windows.scopes import Measure
 
@@ -134,8 +135,8 @@ def test_what_is_left_alone_would_have_been_chosen_again(monkeypatch: pytest.Mon
     chosen_of_some = len(refreshed)
     refreshed.clear()
 
-    def everything(_: object, __: object, multiples: Rows, ___: object) -> Rows:
-        return np.arange(len(multiples))
+    def everything(bounds: Bounds) -> Rows:
+        return np.arange(len(bounds.moved))
 
     monkeypatch.setattr(family_yardsticks, "unsettled", everything)
     assert played(Stand(), always_all=True) == some

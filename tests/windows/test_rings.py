@@ -324,7 +324,7 @@ def test_windows_of_many_rows_are_those_of_each_to_the_byte(name: str) -> None:
         assert rings.counts(np.array([row]), name)[0] == sums[0]
     for some in (rows, rows[:1]):
         rings._sums.clear()
-        columns = np.array(rings.window_columns(some, name))
+        columns = rings.window(some, name).T
         assert columns.T.tobytes() == together[: len(some)].tobytes()
     # One after the other, in the order of the slots.
     row = int(rows[0])

@@ -16,6 +16,7 @@ from tripswitch.model.incident import Severity, Shape
 from tripswitch.model.scope import Scope
 from tripswitch.model.snapshot import Snapshot
 from tripswitch.model.verdict import Comparison, Finding, Verdict
+from tripswitch.windows.rings import Rows
 from tripswitch.windows.scopes import OVERFLOW, Scopes
 
 # Calls become known some time after they ended.
@@ -33,6 +34,7 @@ class Coming:
         self.traffic = TrafficWatch(scopes.max_scopes)
         self.told: list[Verdict] = []
         self._marked: set[int] = set()
+        self._series: tuple[int, Rows, Rows] | None = None
 
     @property
     def due_minute(self) -> int:
@@ -91,6 +93,7 @@ class Coming:
         if kept is not None:
             self.arrivals.restore(kept)
         self._marked = set(snapshot.facts.get("coming.marked", ()))
+        self._series = None
         self.traffic.restore(snapshot)
 
     def good_minutes(self, verdict: Verdict) -> int:
@@ -101,6 +104,22 @@ class Coming:
         return 0 if row is None else int(self.traffic.good_minutes[row])
 
     def _count(self, minute: int, detect: Detect, *, is_marked: bool) -> None:
+        families, series = self._series_of_calls()
+        rings = self.scopes.rings
+        slot = minute % rings.minute.shape[1]
+        counts = rings.minute[series, slot, 0]
+        calls = np.zeros(len(self.traffic.table))
+        np.add.at(calls, families, counts)
+        self.traffic.pass_minute(minute, calls, is_marked=is_marked, alpha=detect.alpha_page)
+
+    def _series_of_calls(self) -> tuple[Rows, Rows]:
+        """Return the traffic row of each arm, and the series of its calls.
+
+        They are the same while no scope is new and none is gone.
+        """
+        if self._series is not None and self._series[0] == self.scopes.revision:
+            return self._series[1:]
+        refused = self.traffic.refused
         families, series = [], []
         for scope, family in self.comparisons.families.items():
             row = None if scope.route == OVERFLOW.route else self.traffic.row(scope)
@@ -111,16 +130,14 @@ class Coming:
                 if of_calls is not None:
                     families.append(row)
                     series.append(of_calls)
-        for gone in [
-            scope for scope in self.traffic.rows if scope not in self.comparisons.families
-        ]:
-            self.traffic.forget(gone)
-        rings = self.scopes.rings
-        slot = minute % rings.minute.shape[1]
-        counts = rings.minute[np.array(series, dtype=np.int64), slot, 0]
-        calls = np.zeros(len(self.traffic.table))
-        np.add.at(calls, np.array(families, dtype=np.int64), counts)
-        self.traffic.pass_minute(minute, calls, is_marked=is_marked, alpha=detect.alpha_page)
+        gone = [scope for scope in self.traffic.rows if scope not in self.comparisons.families]
+        for scope in gone:
+            self.traffic.forget(scope)
+        found = np.array(families, dtype=np.int64), np.array(series, dtype=np.int64)
+        # A family that was refused asks again, and is counted again, at every minute.
+        is_settled = not gone and self.traffic.refused == refused
+        self._series = (self.scopes.revision, *found) if is_settled else None
+        return found
 
     def _drops(self, minute: int, detect: Detect) -> list[Verdict]:
         widest = max(

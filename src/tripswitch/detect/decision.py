@@ -21,20 +21,17 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tripswitch.config.detect_sections import Detect
-from tripswitch.detect.baseline import Baseline
 from tripswitch.detect.nulls import SLOW_MULTIPLE
 from tripswitch.detect.point_rule import (
     Flags,
-    Read,
     Reading,
-    Reference,
-    choose_window,
     sure_window,
     whole_window,
 )
-from tripswitch.detect.reader import Reader
-from tripswitch.detect.roster import DETECTORS, NONE, Roster
+from tripswitch.detect.reader import Chosen
+from tripswitch.detect.roster import NONE, Roster
 from tripswitch.detect.signals import Rule, among, rules_of
+from tripswitch.detect.terms import Terms
 from tripswitch.model.clocktext import NS_PER_MINUTE
 from tripswitch.windows.rings import Floats, Rows
 
@@ -49,7 +46,6 @@ _RECENT_SAMPLES: Final = 10.0
 _FAST_LINES: Final = 2.0
 
 _IS_SCORE: Final = among(Rule.SCORE)
-_IS_RATIO: Final = among(Rule.RATIO)
 _IS_SLOW: Final = among(Rule.SLOW)
 _IS_ERRORS: Final = among(Rule.ERRORS)
 _IS_ABOUT_REFUSALS: Final = among(Rule.RISE, Rule.FALL)
@@ -64,67 +60,23 @@ class Decision:
     """
 
     level: Rows
-    reading: Reading
-    window: Rows
+    chosen: Chosen
     evidence: Floats
     is_control: Flags
     is_previous: Flags
     is_comparable: Flags
+    is_quiet: bool = True
+    """Nothing was decided of any row."""
 
+    @property
+    def reading(self) -> Reading:
+        """Return what the windows show that decided."""
+        return self.chosen.reading
 
-@dataclass(slots=True)
-class Terms:
-    """What the rows are decided by, for as long as they and their references stay what they are.
-
-    ``page`` and ``look`` are places in the evidence of all detectors, of the evidence that may
-    page and of that which may ask for a look; ``rare`` are the positions of what must be rare and
-    has a control, ``rare_control`` the places of its evidence against that.
-    """
-
-    rows: Rows
-    base: Baseline
-    reader: Reader
-    fewest: Floats
-    fewest_events: Floats
-    line_look: Floats
-    is_control: Flags
-    by_control: Flags
-    is_previous: Flags
-    is_comparable: Flags
-    page: Rows
-    look: Rows
-    rare: Rows
-    rare_control: Rows
-
-    @classmethod
-    def of(cls, judge: Judge, rows: Rows, base: Baseline, detect: Detect) -> Terms:
-        """Return the terms of all ``rows``, with the baseline of each."""
-        roster = judge.roster
-        is_control, is_absolute = roster.control[rows] != NONE, roster.is_absolute[rows]
-        # What must be rare pages by itself; its control is blamed only where it is proven better.
-        by_control = is_control & ~is_absolute
-        rare = (is_control & is_absolute).nonzero()[0]
-        page_control, page_own, look_control, look_own = (
-            rows + DETECTORS.index(name) * len(roster.kind)
-            for name in ("page_control", "page_own", "look_control", "look_own")
-        )
-        return cls(
-            rows=rows,
-            base=base,
-            reader=reader_of(judge, rows, base, detect),
-            fewest=roster.fewest[rows],
-            # What is rare is looked for until there are events enough.
-            fewest_events=np.where(is_absolute, roster.fewest_events[rows], 0.0),
-            line_look=roster.line_look[rows],
-            is_control=is_control,
-            by_control=by_control,
-            is_previous=judge.has_previous(rows, detect) & ~is_absolute,
-            is_comparable=(is_control | (base.samples > 0) | is_absolute) & roster.judged[rows],
-            page=np.where(by_control, page_control, page_own),
-            look=np.where(by_control, look_control, look_own),
-            rare=rare,
-            rare_control=page_control[rare],
-        )
+    @property
+    def window(self) -> Rows:
+        """Return by row which window decided."""
+        return self.chosen.window
 
 
 @dataclass(slots=True)
@@ -133,12 +85,15 @@ class _Seen:
 
     judge: Judge
     detect: Detect
-    rows: Rows
-    read: Read
+    terms: Terms
     chosen: Reading
     window: Rows
-    is_control: Flags
     page_evidence: Floats
+
+    @property
+    def rows(self) -> Rows:
+        """Return all rows."""
+        return self.terms.rows
 
     def enough(self, at: Rows) -> Flags:
         """Return which of some rows stand on enough samples and events."""
@@ -154,42 +109,60 @@ def decide(judge: Judge, terms: Terms, detect: Detect, *, minute_crossed: bool) 
     Most rows have no evidence, and then nothing more is read.
     """
     roster, rows, read = judge.roster, terms.rows, terms.reader
-    chosen, window = choose_window(
-        read, terms.fewest, terms.by_control, terms.fewest_events, read.several
-    )
-    readable = terms.is_comparable & (window >= 0)
-    estimate = np.where(readable, chosen.estimate, 0.0)
+    chosen = read.choose()
+    readable = terms.is_comparable & (chosen.window >= 0)
     if minute_crossed:
-        _count_minutes(judge, rows, readable, estimate, read("5m", np.arange(len(rows))))
-
-    page_evidence = roster.evidence.evidence(terms.page)
-    look_evidence = roster.evidence.evidence(terms.look)
-    is_blamed = terms.by_control
-    if len(terms.rare):
-        is_blamed = is_blamed.copy()
-        is_blamed[terms.rare] = roster.evidence.evidence(terms.rare_control) >= 1
-    seen = _Seen(judge, detect, rows, read, chosen, window, terms.is_control, page_evidence)
-    level = np.full(len(rows), NOTHING)
-    evidence = page_evidence.copy()
-    curious = (readable & (look_evidence >= 1) & (estimate >= terms.line_look)).nonzero()[0]
-    if len(curious):
-        looked = curious[_look(seen, curious)]
-        level[looked] = LOOK
-        evidence[looked] = look_evidence[looked]
-    suspects = (readable & (page_evidence >= 1)).nonzero()[0]
-    if len(suspects):
-        paged = suspects[_page(seen, suspects)]
-        level[paged] = PAGE
-        evidence[paged] = page_evidence[paged]
-    return Decision(
-        level=level,
-        reading=chosen,
-        window=window,
-        evidence=evidence,
-        is_control=is_blamed,
+        recent = read.recent(chosen)
+        estimate = np.where(readable, chosen.reading.estimate, 0.0)
+        _count_minutes(judge, rows, readable, estimate, recent)
+    found, size = roster.evidence.evidence(terms.evidence), len(rows)
+    decision = Decision(
+        level=np.full(size, NOTHING),
+        chosen=chosen,
+        evidence=found[:size].copy(),
+        is_control=terms.by_control,
         is_previous=terms.is_previous,
         is_comparable=terms.is_comparable,
     )
+    loud = found >= 1
+    if loud.any():
+        if len(terms.rare):
+            decision.is_control = terms.by_control.copy()
+            decision.is_control[terms.rare] = loud[2 * size :]
+        suspects = (readable & loud[:size]).nonzero()[0]
+        curious = (readable & loud[size : 2 * size]).nonzero()[0]
+        _act(judge, terms, detect, decision, suspects, curious, found[: 2 * size].reshape(2, -1))
+    return decision
+
+
+def _act(
+    judge: Judge,
+    terms: Terms,
+    detect: Detect,
+    decision: Decision,
+    suspects: Rows,
+    curious: Rows,
+    evidence: Floats,
+) -> None:
+    """Decide the rows that have evidence, ``suspects`` of a page and ``curious`` of a look.
+
+    ``evidence`` (2, N) is of all rows, of the page and of the look.
+    """
+    if not len(suspects) and not len(curious):
+        return
+    seen = _Seen(judge, detect, terms, decision.reading, decision.window, evidence[0])
+    over = decision.reading.estimate[curious] >= terms.line_look[curious]
+    curious = curious[over]
+    if len(curious):
+        looked = curious[_look(seen, curious)]
+        decision.is_quiet &= not len(looked)
+        decision.level[looked] = LOOK
+        decision.evidence[looked] = evidence[1, looked]
+    if len(suspects):
+        paged = suspects[_page(seen, suspects)]
+        decision.is_quiet &= not len(paged)
+        decision.level[paged] = PAGE
+        decision.evidence[paged] = evidence[0, paged]
 
 
 def _look(seen: _Seen, at: Rows) -> Flags:
@@ -208,10 +181,10 @@ def _page(seen: _Seen, at: Rows) -> Flags:
     Where a sure window decided, the reading and its window become those.
     """
     roster, rows = seen.judge.roster, seen.rows[at]
-    is_control, is_rate = seen.is_control[at], roster.is_rate[rows]
+    is_control, is_rate = seen.terms.is_control[at], roster.is_rate[rows]
     page_line, look_line = roster.line_page[rows], roster.line_look[rows]
     reading = seen.chosen.at(at)
-    recent = seen.read("5m", at)
+    recent = seen.terms.reader("5m", at)
     # With too few of either arm in five minutes nothing says that it is over.
     unknown = (recent.samples < _RECENT_SAMPLES) | (
         is_control & (recent.usual_samples < _RECENT_SAMPLES)
@@ -219,7 +192,7 @@ def _page(seen: _Seen, at: Rows) -> Flags:
     still = (recent.estimate >= page_line / 2) | unknown
 
     firm, surest = sure_window(
-        lambda window, some: seen.read(window, at[some]),
+        lambda window, some: seen.terms.reader(window, at[some]),
         page_line,
         roster.fewest[rows],
         is_control,
@@ -256,32 +229,6 @@ def whole_windows(judge: Judge, rows: Rows) -> Rows:
     roster, now_minute = judge.roster, judge.scopes.rings.now_minute
     ages = [now_minute - roster.first_seen_ns[row] // NS_PER_MINUTE for row in rows.tolist()]
     return np.where(roster.seen_start[rows], whole_window(np.array(ages, dtype=np.int64)), NONE)
-
-
-def reader_of(judge: Judge, rows: Rows, base: Baseline, detect: Detect) -> Reader:
-    """Return what reads a window for some of ``rows``, by their positions."""
-    roster = judge.roster
-    control = roster.control[rows]
-    control_effect = judge.control_effect if len(judge.control_effect) == len(rows) else 1.0
-    ratio, ratio_error = judge.ratio_baseline(rows, detect)
-    return Reader(
-        judge.scopes.rings,
-        series=roster.series[rows],
-        means=Reference(control, base.mean, base.standard_error, base.samples),
-        mirrored=roster.mirrored[rows],
-        effect=np.where(control != NONE, control_effect, base.design_effect),
-        is_ratio=_IS_RATIO[rules_of(roster.kind[rows])],
-        of_ratios=tuple(
-            column[rows]
-            for column in (
-                roster.raw,
-                roster.of_success,
-                roster.control_raw,
-                roster.control_of_success,
-            )
-        ),
-        ratios=Reference(control, ratio, ratio_error, base.samples),
-    )
 
 
 def _count_minutes(

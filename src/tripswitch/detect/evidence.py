@@ -18,7 +18,7 @@ Source: Shin, Ramdas, Rinaldo, *E-detectors* (NEJSDS 2023).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -32,10 +32,15 @@ _LOWEST_INCREMENT: Final = -700.0
 # Rows stepped at a time, so that what is between two arrays stays in the cache.
 _BLOCK: Final = 4096
 _WIDE: Final = np.dtype((np.void, 8 * BETS))
+# The number of each array of a detector among its planes.
+_PLANES: Final[Rows] = np.arange(7)[:, None]
 
 
 class EDetector:
-    """One e-detector a row, all rows of one kind side by side; arrays (R, K) of float64."""
+    """One e-detector a row, all rows of one kind side by side; arrays (R, K) of float64.
+
+    ``planes`` (7, R, K) are all of them, one behind the other.
+    """
 
     _COLUMNS: Final = (
         "bets",
@@ -48,6 +53,7 @@ class EDetector:
     )
 
     def __init__(self) -> None:
+        self.planes: Floats
         self.bets: Floats
         self._minute_sum: Floats
         self._minute_low: Floats
@@ -55,7 +61,7 @@ class EDetector:
         self._path: Floats
         self._path_minimum: Floats
         self._path_minimum_ns: npt.NDArray[np.int64]
-        self.hold({name: self._none(name, 0) for name in self._COLUMNS})
+        self.hold(_planes(0))
 
     @classmethod
     def side_by_side(cls, parts: Sequence[EDetector], rows: int) -> EDetector:
@@ -66,33 +72,26 @@ class EDetector:
         whole = cls()
         whole.reserve(len(parts) * rows)
         for number, part in enumerate(parts):
-            columns = {}
-            for name in cls._COLUMNS:
-                old = getattr(part, name)
-                columns[name] = getattr(whole, name)[number * rows : (number + 1) * rows]
-                columns[name][: len(old)] = old
-            part.hold(columns)
+            planes = whole.planes[:, number * rows : (number + 1) * rows]
+            planes[:, : len(part.bets)] = part.planes
+            part.hold(planes)
         return whole
 
     def reserve(self, rows: int) -> None:
         """Grow to at least ``rows`` rows."""
-        if rows <= len(self.bets):
+        size = len(self.bets)
+        if rows <= size:
             return
-        grown = {name: self._none(name, rows) for name in self._COLUMNS}
-        for name, column in grown.items():
-            old = getattr(self, name)
-            column[: len(old)] = old
+        grown = _planes(rows)
+        grown[:, :size] = self.planes
         self.hold(grown)
 
-    def _none(self, name: str, rows: int) -> Any:
-        return np.zeros((rows, BETS), dtype=np.int64 if name.endswith("_ns") else np.float64)
-
-    def hold(self, columns: dict[str, Any]) -> None:
-        """Have ``columns`` for its arrays, by their names."""
-        for name, column in columns.items():
-            setattr(self, name, column)
-        # The bets of a row are written at once, which is some times faster than one by one.
-        self._wide = {name: column.view(_WIDE).reshape(-1) for name, column in columns.items()}
+    def hold(self, planes: Floats) -> None:
+        """Have ``planes`` (7, R, K) for its arrays, in the order of their names."""
+        self.planes = planes
+        for name, plane in zip(self._COLUMNS, planes, strict=True):
+            # Nanoseconds need all bits of an integer.
+            setattr(self, name, plane.view(np.int64) if name.endswith("_ns") else plane)
 
     def start(self, row: int, budget: float, now_ns: int) -> None:
         """Begin anew at ``row`` with a start budget (0 for a scope found running)."""
@@ -121,33 +120,24 @@ class EDetector:
             self._step(rows[some], increments[some], fed[some, None], cap[some, None], now_ns)
 
     def _step(self, rows: Rows, increments: Floats, fed: Floats, cap: Floats, now_ns: int) -> None:
-        # Taking is some times faster than indexing with rows, and putting than assigning to them.
-        summed = self._minute_sum.take(rows, axis=0)
+        # All columns are taken and put at once: taking is some times faster than indexing with
+        # rows, and the bets of a row are written as one.
+        places = _PLANES * len(self.bets) + rows
+        found = self.planes.reshape(-1, BETS).take(places, axis=0)
+        bets, summed, lowest, applied, path, path_lowest, since = found
         summed += increments
-        self._put("_minute_sum", rows, summed)
-        lowest = self._minute_low.take(rows, axis=0)
         np.minimum(lowest, summed, out=lowest)
-        self._put("_minute_low", rows, lowest)
-        lowest += cap
-        allowed = np.minimum(summed, lowest, out=summed)
-        gain = allowed - self._applied.take(rows, axis=0)
+        allowed = np.minimum(summed, lowest + cap)
+        gain = allowed - applied
         np.maximum(gain, _LOWEST_INCREMENT, out=gain)
-        self._put("_applied", rows, allowed)
-        bets = self.bets.take(rows, axis=0)
+        applied[:] = allowed
         bets += fed
-        bets *= np.exp(gain)
-        self._put("bets", rows, np.minimum(bets, _CEILING, out=bets))
-        path = self._path.take(rows, axis=0)
         path += gain
-        self._put("_path", rows, path)
-        lowest = self._path_minimum.take(rows, axis=0)
-        since_ns = self._path_minimum_ns.take(rows, axis=0)
-        np.copyto(since_ns, now_ns, where=path <= lowest)
-        self._put("_path_minimum_ns", rows, since_ns)
-        self._put("_path_minimum", rows, np.minimum(path, lowest, out=lowest))
-
-    def _put(self, name: str, rows: Rows, values: Floats | npt.NDArray[np.int64]) -> None:
-        self._wide[name].put(rows, values.view(_WIDE))
+        bets *= np.exp(gain, out=gain)
+        np.minimum(bets, _CEILING, out=bets)
+        np.copyto(since.view(np.int64), now_ns, where=path <= path_lowest)
+        np.minimum(path, path_lowest, out=path_lowest)
+        self.planes.view(_WIDE).put(places, found.view(_WIDE))
 
     def close_minute(self) -> None:
         """Let the cap's minute end."""
@@ -157,12 +147,9 @@ class EDetector:
 
     def evidence(self, rows: Rows) -> Floats:
         """Return E of ``rows``; E >= 1 is a crossing."""
-        # Six columns one after the other are faster than sums along so short an axis.
-        bets = self.bets.take(rows, axis=0)
-        total = bets[:, 0].copy()
-        for column in range(1, BETS):
-            total += bets[:, column]
-        return np.asarray(total / BETS)
+        # Along the first axis the columns are added one after the other.
+        bets = np.ascontiguousarray(self.bets.take(rows, axis=0).T)
+        return np.asarray(np.add.reduce(bets, axis=0) / BETS)
 
     def lower(self, rows: Rows, factor: float) -> None:
         """Let the evidence of ``rows`` be what a budget of ``factor`` times, below 1, had given.
@@ -180,3 +167,7 @@ class EDetector:
         """Return the last tick at which the best bet's running sum was at its minimum."""
         best = int(np.argmax(self.bets[row]))
         return int(self._path_minimum_ns[row, best])
+
+
+def _planes(rows: int) -> Floats:
+    return np.zeros((len(_PLANES), rows, BETS))

@@ -13,8 +13,10 @@ from tripswitch.detect.families import Family, Traffic
 from tripswitch.detect.roster import SUSPICIOUS, Roster
 from tripswitch.detect.signals import COST, RATIOS, SLOW, TOKENS, TTFT, kinds_of, tool_measures
 from tripswitch.detect.yardsticks import (
+    Bounds,
     Measured,
     Wanted,
+    bounds_of,
     has_moved,
     measure,
     place_of,
@@ -60,6 +62,7 @@ class _Table:
         self.owners = [one.family for one in asked for _ in one.wanted]
         self.wanted = [item for one in asked for item in one.wanted]
         self._limits = np.full(len(self.wanted), np.nan)
+        self._bounds: Bounds | None = None
         self._spans: dict[int, tuple[int, int]] = {}
         first = 0
         for one in asked:
@@ -77,6 +80,7 @@ class _Table:
 
     def note(self, family: Family) -> None:
         """Take the limits of a family as they are now."""
+        self._bounds = None
         first, end = self._spans[id(family)]
         for position in range(first, end):
             known = family.yardsticks.get(self.wanted[position].measure)
@@ -90,7 +94,9 @@ class _Table:
 
     def unsettled(self, scopes: Scopes) -> list[int]:
         """Return the positions of those that are not known, or may have moved."""
-        found: list[int] = unsettled(scopes, self._places, self._multiples, self._limits).tolist()
+        if self._bounds is None:
+            self._bounds = bounds_of(scopes, self._places, self._multiples, self._limits)
+        found: list[int] = unsettled(self._bounds).tolist()
         return found
 
 

@@ -41,7 +41,7 @@ class Findings:
         self, rows: Rows, decision: Decision, detect: Detect, now_ns: int, *, is_lossy: bool
     ) -> list[Verdict]:
         """Return the verdicts that act, in an order that does not depend on how rows were made."""
-        if is_lossy:
+        if is_lossy or decision.is_quiet:
             return []
         hot = [
             int(index)

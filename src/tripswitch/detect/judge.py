@@ -14,9 +14,10 @@ import numpy.typing as npt
 from tripswitch.config.detect_sections import Detect
 from tripswitch.detect.baseline import Baseline, from_moments, own_history, ratio_of
 from tripswitch.detect.comparison import Comparisons
-from tripswitch.detect.decision import NOTHING, PAGE, Decision, Terms, decide
+from tripswitch.detect.decision import NOTHING, PAGE, Decision, decide
 from tripswitch.detect.point_rule import WINDOWS
 from tripswitch.detect.roster import NONE, SUSPICIOUS, Roster
+from tripswitch.detect.terms import Terms
 from tripswitch.detect.weighing import OWN, PREVIOUS, Weighing
 from tripswitch.model.clocktext import NS_PER_HOUR
 from tripswitch.windows.rings import Floats, Rows, by_slot
@@ -37,6 +38,7 @@ class Judge:
         self.incident_rows: set[int] = set()
         self._terms: Terms | None = None
         self._weighing: Weighing | None = None
+        self._weighed_by: Terms | None = None
         self._terms_from: tuple[int, Baseline, Detect] | None = None
 
     def tick(
@@ -57,12 +59,14 @@ class Judge:
             self._refresh(rows, now_ns, detect)
         terms = self._terms_of(rows, detect)
         if not is_lossy and len(rows):
-            if self._weighing is None:
+            weighing = self._weighing
+            if weighing is None or self._weighed_by is not terms:
                 self._restart_changed(rows, terms.base, now_ns, detect)
-                self._weighing = Weighing(
-                    roster, rings, rows, terms.base, self.control_effect, detect
-                )
-            self._weighing.step(by_slot(fresh), now_ns)
+                given = rows, terms.base, self.control_effect, detect
+                weighing = weighing and weighing.renew(*given)
+                self._weighing = weighing = weighing or Weighing(roster, rings, *given)
+                self._weighed_by = terms
+            weighing.step(by_slot(fresh), now_ns)
         if minute_crossed:
             # What came in before the boundary belongs to the minute that ends there.
             roster.evidence.close_minute()
@@ -78,15 +82,16 @@ class Judge:
             if revision == roster.revision and of_own is own and by_detect is detect:
                 return self._terms
         base = self.baseline(rows, detect)
-        self._terms_from, self._weighing = (roster.revision, own, detect), None
-        self._terms = Terms.of(self, rows, base, detect)
+        self._terms_from = roster.revision, own, detect
+        self._terms = Terms.of(self, rows, base, detect, self._terms)
         # What is too little to judge a member by is enough to see which of them changed.
         before = roster.previous_samples[rows]
-        choices = [base.samples > 0, before > own.samples]
+        is_based, is_longer = base.samples > 0, before > own.samples
+        of_before = roster.previous_mean[rows]
         self.comparisons.rollups.compare(
             rows,
-            np.select(choices, [base.samples, before], own.samples),
-            np.select(choices, [base.mean, roster.previous_mean[rows]], own.mean),
+            np.where(is_based, base.samples, np.where(is_longer, before, own.samples)),
+            np.where(is_based, base.mean, np.where(is_longer, of_before, own.mean)),
         )
         return self._terms
 
@@ -100,7 +105,7 @@ class Judge:
         rollups, roster = self.comparisons.rollups, self.roster
         if not rollups.known:
             return
-        for index in np.flatnonzero(decision.level > NOTHING).tolist():
+        for index in [] if decision.is_quiet else np.flatnonzero(decision.level > NOTHING).tolist():
             row = int(rows[index])
             rollup = rollups.of(roster.scopes[row])
             if rollup is None:
@@ -112,11 +117,14 @@ class Judge:
                 decision.level[index] = NOTHING
         if not minute_crossed:
             return
-        over = decision.reading.estimate < np.minimum(roster.line_look, roster.line_page)[rows] / 2
         for name in ("page_own", "look_own"):
             detector = roster.detectors[name]
-            for index in np.flatnonzero(over & (detector.evidence(rows) >= 1)).tolist():
-                row = int(rows[index])
+            loud = (detector.evidence(rows) >= 1).nonzero()[0]
+            if not len(loud):
+                continue
+            lines = np.minimum(roster.line_look, roster.line_page)[rows[loud]]
+            over = loud[decision.reading.estimate[loud] < lines / 2]
+            for row in rows[over].tolist():
                 if rollups.of(roster.scopes[row]) is not None:
                     detector.start(row, 0.0, now_ns)
 
@@ -171,9 +179,9 @@ class Judge:
     def _freeze(self, rows: Rows) -> None:
         """Stop suspect series from teaching their own baseline."""
         roster, rings = self.roster, self.scopes.rings
-        suspicious = np.zeros(len(rows), dtype=np.bool_)
-        for detector in roster.detectors.values():
-            suspicious |= detector.evidence(rows) >= SUSPICIOUS
+        places = np.arange(len(roster.detectors))[:, None] * len(roster.kind) + rows
+        evidence = roster.evidence.evidence(places.reshape(-1)).reshape(places.shape)
+        suspicious = np.logical_or.reduce(evidence >= SUSPICIOUS, axis=0)
         if self.incident_rows:
             suspicious |= np.isin(rows, np.fromiter(self.incident_rows, dtype=np.int64))
         rings.frozen[:] = False

@@ -13,7 +13,6 @@ the k-sample e-variables of Bernoulli streams.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -35,7 +34,8 @@ _RATE_LIMIT: Final = 1e-6
 
 def psi(x: Floats) -> Floats:
     """Return ``-ln(1 - x) - x``, the empirical-Bernstein penalty, for 0 <= x < 1."""
-    return -np.log1p(-x) - x
+    opposite = np.negative(x)
+    return np.asarray(opposite - np.log1p(opposite))
 
 
 class MeanNull(NamedTuple):
@@ -58,9 +58,12 @@ class MeanNull(NamedTuple):
     def increments(self, n: Floats, s: Floats, q: Floats) -> Floats:
         """Return the log-increments against it, shape (..., B, K)."""
         m0 = self.m0
-        excess = s - n * m0
-        spread = np.maximum(q - 2 * m0 * s + n * m0 * m0, 0.0)
-        against = self.bet * excess[..., None]
+        usual = n * m0
+        against = self.bet * (s - usual)[..., None]
+        usual *= m0
+        spread = q - 2 * m0 * s
+        spread += usual
+        np.maximum(spread, 0.0, out=spread)
         against -= self.penalty * spread[..., None]
         return against
 
@@ -110,35 +113,50 @@ def mean_two_sample(
     """
     both = ((x[0] > 0) & (y[0] > 0)).nonzero()[0]
     increments = np.zeros((len(centre), BETS))
-    of_x, of_y = ([column[both] for column in arm] for arm in (x, y))
-    increments[both] = mean_of_pairs(of_x, of_y, centre[both], tolerance[both])
+    n, s, q = np.array([x, y])[:, :, both].transpose(1, 0, 2)
+    increments[both] = mean_of_pairs(n, s, q, centre[both], tolerance[both][None])[0]
     return increments
 
 
-def mean_of_pairs(
-    x: Sequence[Floats], y: Sequence[Floats], centre: Floats, tolerance: Floats
-) -> Floats:
-    """Return what `mean_two_sample` does where no arm is empty.
+def mean_of_pairs(n: Floats, s: Floats, q: Floats, centre: Floats, tolerance: Floats) -> Floats:
+    """Return what `mean_two_sample` does where no arm is empty, (T, B, K).
 
-    ``tolerance`` may have axes before that of the rows, and so has what is returned.
+    ``n``, ``s`` and ``q`` (2, B) are of the suspect and of the control, ``tolerance`` (T, B) are
+    those that are asked about side by side.
     """
-    nx, sx, qx = x
-    ny, sy, qy = y
-    total = nx + ny
-    ax, ay = ny / total, nx / total
-    shifted = np.minimum(np.maximum(centre + tolerance, 0.0), 1.0)
+    # Each operation is one for both arms: with few rows its cost is that it is made at all.
+    weight = n[::-1] / (n[0] + n[1])
+    level = np.empty((2, *tolerance.shape))
+    shifted = np.add(centre, tolerance, out=level[0])
+    np.maximum(shifted, 0.0, out=shifted)
+    np.minimum(shifted, 1.0, out=shifted)
     # With the shift clipped, the control's centre moves by the same amount, so that under H0 the
     # two centred means still sum to at most zero.
-    level = shifted - tolerance
-    excess = ax * (sx - nx * shifted) - ay * (sy - ny * level)
-    spread = ax**2 * (qx - 2 * shifted * sx + nx * shifted**2) + ay**2 * (
-        qy - 2 * level * sy + ny * level**2
-    )
-    bound = np.maximum(np.maximum(ax * shifted, ay * (1 - level)), _SMALLEST)
-    bet = np.minimum(LAMBDAS, (_SAFE_BET / bound)[..., None])
+    np.subtract(shifted, tolerance, out=level[1])
+    of_arm = weight[:, None], n[:, None], s[:, None], q[:, None]
+    weight, n, s, q = of_arm
+    apart = n * level
+    np.subtract(s, apart, out=apart)
+    apart *= weight
+    excess = apart[0] - apart[1]
+    spread = 2 * level
+    spread *= s
+    np.subtract(q, spread, out=spread)
+    np.multiply(level, level, out=apart)
+    apart *= n
+    spread += apart
+    spread *= weight * weight
+    spread = spread[0] + spread[1]
+    np.maximum(spread, 0.0, out=spread)
+    np.subtract(1, level[1], out=level[1])
+    level *= weight
+    bound = np.maximum(level[0], level[1])
+    np.maximum(bound, _SMALLEST, out=bound)
+    bet: Floats = np.minimum(LAMBDAS, (_SAFE_BET / bound)[..., None])
     penalty = psi(bet * bound[..., None])
-    penalty /= (bound * bound)[..., None]
-    penalty *= np.maximum(spread, 0.0)[..., None]
+    bound *= bound
+    penalty /= bound[..., None]
+    penalty *= spread[..., None]
     bet *= excess[..., None]
     bet -= penalty
     return bet
@@ -167,26 +185,32 @@ def rate_two_sample(
     """
     both = ((nx > 0) & (ny > 0)).nonzero()[0]
     increments = np.zeros((len(control_rate), BETS))
-    parts = [column[both] for column in (nx, kx, ny, ky, control_rate)]
-    increments[both] = rate_of_pairs(*parts, odds=odds if odds.ndim == 1 else odds[both])
+    n, k = np.array([[nx, ny], [kx, ky]])[:, :, both]
+    odds = odds if odds.ndim == 1 else odds[both]
+    increments[both] = rate_of_pairs(n, k, control_rate[both], odds=odds)
     return increments
 
 
-def rate_of_pairs(
-    nx: Floats, kx: Floats, ny: Floats, ky: Floats, control_rate: Floats, *, odds: Floats
-) -> Floats:
-    """Return what `rate_two_sample` does where no arm is empty."""
+def rate_of_pairs(n: Floats, k: Floats, control_rate: Floats, *, odds: Floats) -> Floats:
+    """Return what `rate_two_sample` does where no arm is empty.
+
+    ``n`` and ``k`` (2, B) are of the suspect and of the control.
+    """
+    rates = np.empty((2, len(control_rate), BETS))
     py = np.minimum(np.maximum(control_rate, 1e-5), 1 - 1e-5)[:, None]
-    px = _odds_shift(py, odds)
-    pooled = nx[:, None] * px
-    pooled += ny[:, None] * py
-    pooled /= (nx + ny)[:, None]
-    no_pooled = 1 - pooled
-    increments = kx[:, None] * np.log(px / pooled)
-    increments += (nx - kx)[:, None] * np.log((1 - px) / no_pooled)
-    increments += ky[:, None] * np.log(py / pooled)
-    increments += (ny - ky)[:, None] * np.log((1 - py) / no_pooled)
-    return increments
+    rates[0], rates[1] = _odds_shift(py, odds), py
+    weighed = n[:, :, None] * rates
+    pooled = weighed[0] + weighed[1]
+    pooled /= (n[0] + n[1])[:, None]
+    # By arm what one event says, and what one that is none does.
+    said = np.empty((2, 2, *pooled.shape))
+    np.divide(rates, pooled, out=said[:, 0])
+    np.divide(1 - rates, 1 - pooled, out=said[:, 1])
+    np.log(said, out=said)
+    said[:, 0] *= k[:, :, None]
+    said[:, 1] *= (n - k)[:, :, None]
+    # One after the other, as a sum along the first axis is made.
+    return np.asarray(np.add.reduce(said.reshape(4, *pooled.shape), axis=0))
 
 
 def _odds_shift(p: Floats, odds: Floats) -> Floats:

@@ -54,17 +54,15 @@ class Reading:
         """Return the reading of some of the rows."""
         return Reading(*(getattr(self, name)[rows] for name in _COLUMNS))
 
+    def one(self, number: int) -> Reading:
+        """Return one of several windows."""
+        return Reading(*(getattr(self, name)[number] for name in _COLUMNS))
+
 
 _COLUMNS: Final = tuple(column.name for column in fields(Reading))
 
 Read = Callable[[str, Rows], Reading]
 """Reads one window, by name, for some of the rows, by their positions."""
-
-ReadSeveral = Callable[[Sequence[str], Rows], Reading]
-"""Reads several windows at once; columns (windows, rows)."""
-
-# So few rows are read in all windows at once: that takes no longer than in one.
-_FEW_ROWS: Final = 512
 
 
 @dataclass(slots=True)
@@ -123,6 +121,12 @@ class Means:
             sign=np.where(mirrored, -1.0, 1.0),
             mirrored=mirrored,
         )
+
+    def renewed(self, reference: Reference, effect: Floats) -> Means:
+        """Return the same rows with other numbers of the same references."""
+        effect = np.concatenate([effect, effect[self.compared]])
+        numbers = reference.mean, reference.standard_error**2, reference.samples
+        return Means(self.series, self.compared, effect, *numbers, self.sign, self.mirrored)
 
     def read(self, n: Floats, s: Floats, q: Floats) -> Reading:
         """Return the reading of windows of all `series`, shape (..., len(series))."""
@@ -210,7 +214,7 @@ def read_means(
 ) -> Reading:
     """Return the reading of plain means: scores and rates. ``effect`` is the design effect."""
     means = Means.of(rows, reference, mirrored, effect)
-    return means.read(*rings.window_columns(means.series, window))
+    return means.read(*rings.window(means.series, window).T)
 
 
 def read_ratios(
@@ -224,87 +228,8 @@ def read_ratios(
 ) -> Reading:
     """Return the reading of a ratio of sums; -1 stands for a row that is not there."""
     ratios = Ratios.of((raw, of_success, control_raw, control_of_success), reference)
-    columns = rings.window_columns(ratios.series.reshape(-1), window)
-    return ratios.read(*(column.reshape(4, -1) for column in columns))
-
-
-def choose_window(
-    read: Read,
-    fewest: Floats,
-    is_control: Flags,
-    fewest_events: Floats | None = None,
-    read_several: ReadSeveral | None = None,
-) -> tuple[Reading, Rows]:
-    """Return the smallest window that holds enough samples (and events), and its index.
-
-    Where none does the largest is returned, with index -1. A window is read only where none before
-    it holds enough: most rows need no other than the first. Few rows are read in all at once. Where
-    the largest does not hold the events none does, for it holds all of the others.
-    """
-    index = np.full(len(fewest), -1, dtype=np.int64)
-    lacking = np.arange(len(fewest))
-    chosen = read(WINDOWS[0], lacking)
-    for position, window in enumerate(WINDOWS):
-        if position == 1 and read_several is not None and len(lacking) <= _FEW_ROWS:
-            wider = read_several(WINDOWS[1:], lacking)
-            index[lacking] = _choose_among(
-                wider, chosen, lacking, fewest, is_control, fewest_events
-            )
-            break
-        if position > 0:
-            chosen.put(lacking, read(window, lacking))
-        enough = _holds_enough(chosen, lacking, fewest, is_control)
-        if fewest_events is not None and position < len(WINDOWS) - 1:
-            enough &= chosen.events[lacking] >= fewest_events[lacking]
-        index[lacking[enough]] = position
-        lacking = lacking[~enough]
-        if position == 0 and fewest_events is not None and len(lacking) > _FEW_ROWS:
-            lacking = _without_rare(chosen, index, lacking, read, fewest, is_control, fewest_events)
-        if not len(lacking):
-            break
-    return chosen, index
-
-
-def _without_rare(
-    chosen: Reading,
-    index: Rows,
-    rows: Rows,
-    read: Read,
-    fewest: Floats,
-    is_control: Flags,
-    fewest_events: Floats,
-) -> Rows:
-    """Choose the largest window where it holds too few events; return the others of ``rows``."""
-    at = (fewest_events[rows] > 0).nonzero()[0]
-    if not len(at):
-        return rows
-    asked = rows[at]
-    widest = read(WINDOWS[-1], asked)
-    rare = widest.events < fewest_events[asked]
-    found = asked[rare]
-    chosen.put(found, widest.at(rare))
-    index[found[_holds_enough(chosen, found, fewest, is_control)]] = len(WINDOWS) - 1
-    return np.delete(rows, at[rare])
-
-
-def _choose_among(
-    wider: Reading,
-    chosen: Reading,
-    rows: Rows,
-    fewest: Floats,
-    is_control: Flags,
-    fewest_events: Floats | None,
-) -> Rows:
-    """Put the smallest of the wider windows that holds enough into ``chosen``; return which."""
-    least = fewest[rows]
-    enough = wider.samples >= least
-    enough &= ~is_control[rows] | (wider.usual_samples >= least)
-    if fewest_events is not None:
-        enough[:-1] &= wider.events[:-1] >= fewest_events[rows]
-    some, first = enough.any(axis=0), enough.argmax(axis=0)
-    found = np.where(some, first, len(enough) - 1)
-    chosen.put(rows, wider.at((found, np.arange(len(rows)))))
-    return np.asarray(np.where(some, first + 1, -1))
+    columns = rings.window(ratios.series.reshape(-1), window).T
+    return ratios.read(*columns.reshape(3, 4, -1))
 
 
 def whole_window(age_minutes: Rows) -> Rows:

@@ -22,10 +22,11 @@ from tripswitch.config.detect_sections import Detect
 from tripswitch.detect.families import Family
 from tripswitch.detect.roster import Roster
 from tripswitch.detect.signals import ABSOLUTE, CALLS, SIGNALS, Rule, kinds_of
+from tripswitch.detect.steps import is_same
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE
 from tripswitch.model.scope import Scope
 from tripswitch.model.snapshot import Snapshot
-from tripswitch.windows.rings import Floats, Rows, by_slot
+from tripswitch.windows.rings import WIDE, Floats, Rows, by_slot
 from tripswitch.windows.scopes import OVERFLOW, Measure, ScopeRecord, Scopes
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ class Rollups:
         self._usual: Floats = np.zeros(0)
         self._from: Rows = np.zeros(0, dtype=np.int64)
         self._to: Rows = np.zeros(0, dtype=np.int64)
+        self._stretches = _stretches(self._to)
+        self._pipes: list[Rows] = []
 
     def refresh(self, now_ns: int, detect: Detect) -> None:
         """Choose the roll-ups and their members; nothing when that was done in this minute."""
@@ -128,21 +131,28 @@ class Rollups:
 
     def feed(self, fresh: Floats) -> None:
         """Add what arrived in members, ``fresh`` of the rings, to their roll-ups, there too."""
-        if not len(self._from):
+        rings = self.scopes.rings
+        slots = np.array(rings.taken_slots, dtype=np.int64)
+        if not len(self._from) or not len(slots):
             return
-        arrived, rings = by_slot(fresh), self.scopes.rings
-        n = sum(arrived[slot, :, 0].take(self._from) for slot in rings.taken_slots)
-        came = np.flatnonzero(n)
-        rows, to = self._from[came], self._to[came]
-        # Members follow each other by roll-up row, so that each is one stretch.
-        starts = np.flatnonzero(np.diff(to, prepend=-1))
-        if not len(starts):
+        flat = by_slot(fresh).reshape(-1, 3)
+        # Slots lie behind one another, each with all series.
+        firsts = slots[:, None] * fresh.shape[0]
+        each = flat.take(firsts + self._from, axis=0)
+        came = np.add.reduce(each[:, :, 0], axis=0).nonzero()[0]
+        if not len(came):
             return
-        into = to[starts]
-        for slot in rings.taken_slots:
-            block = arrived[slot]
-            block[into] += np.add.reduceat(block.take(rows, axis=0), starts, axis=0)
-            rings.add_fresh(into, slot, block.take(into, axis=0))
+        if len(came) == len(self._from):
+            rows, starts = self._stretches
+        else:
+            rows, starts = _stretches(self._to.take(came))
+            each = each.take(came, axis=1)
+        found = np.add.reduceat(each, starts, axis=1)
+        into = firsts + rows
+        found += flat.take(into, axis=0)
+        # A row of numbers is written at once, which is some times faster than one by one.
+        flat.view(WIDE).put(into, found.view(WIDE))
+        rings.add_fresh(rows, slots, found)
 
     def compare(self, rows: Rows, samples: Floats, usual: Floats) -> None:
         """Take what is usual for each of ``rows`` from now on, and the samples it stands on."""
@@ -331,9 +341,13 @@ class Rollups:
             for member in rollup.members
             for known in (rollup.pairs.get(member.id),)
         ]
+        if is_same(self._pipes, pairs):
+            return
+        self._pipes = pairs
         both = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), dtype=np.int64)
         order = np.argsort(both[1], kind="stable")
         self._from, self._to = both[0][order], both[1][order]
+        self._stretches = _stretches(self._to)
 
 
 def _has_provider(family: Family) -> bool:
@@ -373,6 +387,12 @@ def _pairs(member: ScopeRecord, rollup: Rollup) -> Rows:
         if measure in into and rollup.takes(measure)
     ]
     return np.array(found, dtype=np.int64).reshape(-1, 2).T
+
+
+def _stretches(to: Rows) -> tuple[Rows, Rows]:
+    """Return the rows that follow each other in ``to``, and where each begins there."""
+    starts = np.flatnonzero(np.diff(to, prepend=-1))
+    return to[starts], starts
 
 
 def _texts(scope: Scope) -> tuple[str, ...]:

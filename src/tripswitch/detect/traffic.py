@@ -151,25 +151,37 @@ class TrafficWatch:
         state, taught = self._state, ~suspicious
         state[:, 0] += np.where(taught, calls, 0.0)
         state[:, 1] += taught
-        base = np.where(known, expected, 0.0)
+        likely = np.zeros(len(calls))
+        if known.any():
+            base = np.where(known, expected, 0.0)
+            likely = self._weigh(calls, base, known & taught, alpha)
+        # The onset is the last minute at which a bet's running sum was at its lowest.
+        path, lowest = self._path[:, 0], self._path[:, 1]
+        is_lowest = path <= lowest
+        np.copyto(lowest, path, where=is_lowest)
+        np.copyto(self._onset, minute, where=is_lowest)
+        self._recent[:, minute % _MINUTES_KEPT] = np.stack([calls, likely], axis=1)
+        last = self._recent[:, (minute - np.arange(_STILL_MINUTES)) % _MINUTES_KEPT].sum(axis=1)
+        is_low = last[:, 0] < NULL_SHARE * last[:, 1]
+        self.good_minutes = np.where(is_low, 0, self.good_minutes + 1)
+
+    def _weigh(
+        self, calls: Floats, base: Floats, learns: npt.NDArray[np.bool_], alpha: float
+    ) -> Floats:
+        """Weigh the calls of a minute against ``base``, what is usual; return what was likely."""
         # The level of the day and the over-dispersion are learnt only while nothing is suspect.
         # Both are taken before this minute: a centre that includes it biases towards alarms.
-        level = self._level(base)
-        likely = base * level
+        state, likely = self._state, base * self._level(base)
         spread = np.maximum(state[:, 4] / np.maximum(state[:, 5], 1.0), 1.0)
-        learns = known & taught
         state[:, 2:4] = np.where(
             learns[:, None], state[:, 2:4] * _DAY + np.stack([calls, base], axis=1), state[:, 2:4]
         )
         surprise = (calls - likely) ** 2 / np.maximum(likely, 1e-9)
         fresh = np.stack([surprise, np.ones(len(calls))], axis=1)
-        learns &= likely > 0
+        learns = learns & (likely > 0)
         state[:, 4:6] = np.where(learns[:, None], state[:, 4:6] * _DAY + fresh, state[:, 4:6])
-        self._bet(minute, calls, likely, spread, alpha)
-        self._recent[:, minute % _MINUTES_KEPT] = np.stack([calls, likely], axis=1)
-        last = self._recent[:, (minute - np.arange(_STILL_MINUTES)) % _MINUTES_KEPT].sum(axis=1)
-        is_low = last[:, 0] < NULL_SHARE * last[:, 1]
-        self.good_minutes = np.where(is_low, 0, self.good_minutes + 1)
+        self._bet(calls, likely, spread, alpha)
+        return likely
 
     def evidence(self) -> Floats:
         """Return E of every row; a crossing at 1."""
@@ -255,9 +267,7 @@ class TrafficWatch:
         calls, expected = self._recent[row, slots].sum(axis=0).tolist()
         return calls, expected
 
-    def _bet(
-        self, minute: int, calls: Floats, likely: Floats, spread: Floats, alpha: float
-    ) -> None:
+    def _bet(self, calls: Floats, likely: Floats, spread: Floats, alpha: float) -> None:
         some = (likely > 0) & (self._state[:, 5] >= FEWEST_SEEN)
         gain = (calls[:, None] * np.log(RHOS) + (1 - RHOS) * NULL_SHARE * likely[:, None]) / spread[
             :, None
@@ -266,12 +276,7 @@ class TrafficWatch:
         gain = np.clip(gain, -700.0, np.log(1 / inject) / _CAP_MINUTES)
         stepped = np.minimum((self._bets + inject) * np.exp(gain), _CEILING)
         self._bets = np.where(some[:, None], stepped, self._bets)
-        # The onset is the last minute at which a bet's running sum was at its lowest.
-        path = np.where(some[:, None], self._path[:, 0] + gain, self._path[:, 0])
-        is_lowest = path <= self._path[:, 1]
-        self._path[:, 1] = np.where(is_lowest, path, self._path[:, 1])
-        self._path[:, 0] = path
-        self._onset = np.where(is_lowest, minute, self._onset)
+        self._path[:, 0] += np.where(some[:, None], gain, 0.0)
 
     def _level(self, base: Floats) -> Floats:
         """Return how much of what was expected the last day brought, shrunk to 1 at its start."""

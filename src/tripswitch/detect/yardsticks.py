@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from tripswitch.detect.signals import COST, RATIOS, SLOW, TOKENS, TOOL_SLOW, TTFT
 from tripswitch.windows.histogram import Histogram
@@ -75,32 +76,59 @@ def measure(scopes: Scopes, wanted: Sequence[Wanted], fewest: int) -> list[Measu
         name, row = place_of(item)
         if row >= 0:
             places.setdefault(name, []).append((index, row))
-    by_success = _by_success(scopes, wanted) if wanted else []
+    by_success: list[float | None] | None = None
     for name, pairs in places.items():
         histogram: Histogram = getattr(scopes, name)
         rows = np.array([row for _, row in pairs], dtype=np.int64)
         totals = histogram.totals(rows)
         ready = (totals >= fewest).nonzero()[0]
+        if not len(ready):
+            continue
         p99s = histogram.quantiles(rows[ready], _SHARE).tolist()
         for number, p99 in zip(ready.tolist(), p99s, strict=True):
             index = pairs[number][0]
             item, values = wanted[index], float(totals[number])
             if item.measure not in RATIOS:
                 found[index] = Measured(Yardstick(p99, item.multiple * p99), values)
-            elif by_success[index] is not None:
-                found[index] = Measured(Yardstick(by_success[index] or 0.0, p99), values)
+                continue
+            if by_success is None:
+                by_success = _by_success(scopes, wanted)
+            usual = by_success[index]
+            if usual is not None:
+                found[index] = Measured(Yardstick(usual, p99), values)
     return found
 
 
-def unsettled(
+class _Within(NamedTuple):
+    """The cuts of one histogram that some yardsticks have not moved while they lie between them."""
+
+    histogram: Histogram
+    positions: Rows
+    rows: Rows
+    lowest: Rows
+    highest: Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Between which cuts each of some yardsticks may lie, for as long as no limit is another.
+
+    ``moved`` says by position which are not known, or surely have moved.
+    """
+
+    moved: npt.NDArray[np.bool_]
+    within: list[_Within]
+
+
+def bounds_of(
     scopes: Scopes, places: Mapping[str, tuple[Rows, Rows]], multiples: Floats, limits: Floats
-) -> Rows:
-    """Return which of some yardsticks may have moved, or are not known: the others have not.
+) -> Bounds:
+    """Return the bounds of some yardsticks.
 
     ``places`` are by histogram the positions of its yardsticks and their rows, ``multiples`` and
     the ``limits`` known so far are by position, NaN for none.
     """
-    moved = np.isnan(limits)
+    moved, found = np.isnan(limits), []
     width = _RESOLUTION - 1e-6
     for name, (all_of, rows) in places.items():
         histogram: Histogram = getattr(scopes, name)
@@ -117,8 +145,19 @@ def unsettled(
         moved[at] = True
         some = (lowest <= highest).nonzero()[0]
         some = some[wide[highest[some] + 1] == wide[lowest[some]]]
-        settled = histogram.surely_within(rows[known[some]], _SHARE, lowest[some], highest[some])
-        moved[at[some[settled]]] = False
+        if len(some):
+            found.append(
+                _Within(histogram, at[some], rows[known[some]], lowest[some], highest[some])
+            )
+    return Bounds(moved, found)
+
+
+def unsettled(bounds: Bounds) -> Rows:
+    """Return which of some yardsticks may have moved, or are not known: the others have not."""
+    moved = bounds.moved.copy()
+    for histogram, positions, rows, lowest, highest in bounds.within:
+        settled = histogram.surely_within(rows, _SHARE, lowest, highest)
+        moved[positions[settled]] = False
     return moved.nonzero()[0]
 
 

@@ -21,11 +21,12 @@ from typing import Final
 
 import numpy as np
 
-from tripswitch.detect.decision import Decision, reader_of, whole_windows
+from tripswitch.detect.decision import Decision, whole_windows
 from tripswitch.detect.evidence import MINUTES_A_MONTH
 from tripswitch.detect.nulls import SLOW_MULTIPLE
 from tripswitch.detect.point_rule import SURE_SHARE_OF_LINE, WINDOWS, firm_estimate
 from tripswitch.detect.signals import Kind, Rule, rules_of
+from tripswitch.detect.terms import reader_of
 from tripswitch.engine import Engine
 from tripswitch.model.incident import Incident
 from tripswitch.model.scope import Scope

@@ -25,6 +25,8 @@ LENGTHS: Final[Rows] = np.array([[MINUTES], [QUARTERS], [HOURS], [STRATA + 1]])
 
 FIRSTS: Final[Rows] = np.cumsum(np.concatenate([[[0]], LENGTHS[:-1]]), axis=0)
 ALL_SLOTS: Final = int(LENGTHS.sum())
+WIDE: Final = np.dtype((np.void, 3 * 8))
+"""The three numbers of a slot, to be written at once."""
 _COLUMN: Final[Rows] = np.arange(3)[:, None]
 # Values added at a time, so that what is around them stays in the cache.
 _BLOCK: Final = 1024

@@ -33,6 +33,7 @@ from tripswitch.windows.layout import (
     MOMENT_COLUMNS,
     QUARTERS,
     STRATA,
+    WIDE,
     Floats,
     Rows,
     add_in_order,
@@ -44,7 +45,7 @@ from tripswitch.windows.layout import (
     summed_moments,
 )
 
-__all__ = ["HOURS", "MINUTES", "QUARTERS", "STRATA", "Floats", "Rings", "Rows", "by_slot"]
+__all__ = ["HOURS", "MINUTES", "QUARTERS", "STRATA", "WIDE", "Floats", "Rings", "Rows", "by_slot"]
 
 # Half-life of about six hours: long enough to hold thousands of samples, short enough that
 # yesterday's model does not define today's normal. Same-hour history is kept in `by_hour`.
@@ -212,17 +213,27 @@ class Rings:
         slots *= 3
         add_in_order(self._slots.reshape(-1), slots, np.array([n, s, q]))
 
-    def add_fresh(self, rows: Rows, slot: int, added: Floats) -> None:
-        """Add to each of ``rows``, all different, what arrived elsewhere in one slot of `fresh`.
+    def add_fresh(self, rows: Rows, slots: Rows, added: Floats) -> None:
+        """Add to each of ``rows``, all different, what arrived elsewhere in ``slots`` of `fresh`.
 
-        ``added`` is of shape (len(rows), 3) and stays out of `fresh`. Of the carry it is not known
-        in which minute it ended; it counts before the open ones.
+        ``added`` is of shape (len(slots), len(rows), 3) and stays out of `fresh`. Of the carry it
+        is not known in which minute it ended; it counts before the open ones.
         """
         first = self.now_minute - (STRATA - 1)
-        minute = first - 1 if slot == STRATA else first + (slot - first) % STRATA
-        self.minute[rows, minute % MINUTES] += added
-        self.quarter[rows, minute // 15 % QUARTERS] += added
-        self.hour[rows, minute // 60 % HOURS] += added
+        flat = self._slots.reshape(-1, 3)
+        wide = flat.view(WIDE)
+        # One slot after the other: slots of minutes are mostly of one quarter.
+        for slot, some in zip(slots.tolist(), added, strict=True):
+            minute = first - 1 if slot == STRATA else first + (slot - first) % STRATA
+            of_rings = (
+                minute % MINUTES,
+                MINUTES + minute // 15 % QUARTERS,
+                MINUTES + QUARTERS + minute // 60 % HOURS,
+            )
+            into = np.array([[slot * self.capacity] for slot in of_rings]) + rows
+            held = flat.take(into, axis=0)
+            held += some
+            wide.put(into, held.view(WIDE))
         self._sums.clear()
 
     def take_fresh(self) -> Floats:
@@ -256,15 +267,6 @@ class Rings:
         if known is not None:
             return known.reshape(-1).take(3 * rows)
         return self.window(rows, name)[:, 0]
-
-    def window_columns(self, rows: Rows, name: str) -> tuple[Floats, Floats, Floats]:
-        """Return n, s and q of a `window` as columns."""
-        known = self._window_of_all(name, len(rows))
-        if known is None:
-            n, s, q = np.ascontiguousarray(self.window(rows, name).T)
-            return n, s, q
-        flat, first = known.reshape(-1), 3 * rows
-        return flat.take(first), flat[1:].take(first), flat[2:].take(first)
 
     def _window_of_all(self, name: str, wanted: int) -> Floats | None:
         """Return a window of all series, None where it is not known and worth its sums."""
