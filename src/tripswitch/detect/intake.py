@@ -141,7 +141,7 @@ class Intake:
         if len(calls.ttft):
             ttft = calls.ttft[rows[chosen]]
             said = (ttft >= 0).nonzero()[0]
-            _add_widely(self.scopes.first_tokens, ids[codes[chosen[said]]], ttft[said])
+            self.scopes.first_tokens.add_widely(ids[codes[chosen[said]]], ttft[said])
             _put_slow(TTFT, counted, chosen[said] + kind.start, ttft[said], values)
 
     def _take_requests(
@@ -156,7 +156,7 @@ class Intake:
         values.put(ERROR, np.arange(kind.start, kind.stop), error.astype(np.float64))
         answered = (~error).nonzero()[0]
         latency = requests.latency[rows[answered]]
-        _add_widely(self.scopes.latencies, of_each[answered], latency)
+        self.scopes.latencies.add_widely(of_each[answered], latency)
         _put_slow(SLOW, counted, answered + kind.start, latency, values)
 
         tokens = requests.tokens[rows]
@@ -305,12 +305,4 @@ def _put_spent(
 
 def _add_spent(histogram: Histogram, ids: IntColumn, spent: Floats) -> None:
     """Count in all its scopes what each request spent, where it did."""
-    some = (spent > 0).nonzero()[0]
-    _add_widely(histogram, ids[some], spent[some])
-
-
-def _add_widely(histogram: Histogram, ids: IntColumn, values: Floats) -> None:
-    """Count each of ``values`` in all its scopes; ``ids`` is of shape (N, WIDTHS)."""
-    flat = ids.ravel()
-    there = (flat != NOWHERE).nonzero()[0]
-    histogram.add(flat[there], values[there // WIDTHS])
+    histogram.add_widely(ids, np.where(spent > 0, spent, np.nan))
