@@ -53,6 +53,8 @@ class Leaks:
         detect: Detect,
     ) -> Named:
         """Return a value for the first hit of each trace, and keep the first of each arm."""
+        if "pii_leak" not in scores.signal:
+            return Named.nothing()
         index = []
         for number in (badness > 0.5).nonzero()[0].tolist():
             position = number + kind.start

@@ -45,7 +45,7 @@ def offers_of(
 def _of_requests(requests: Requests, counted: Counted, kind: slice) -> Offers:
     rows = counted.rows[kind]
     latency, tokens, cost = requests.latency[rows], requests.tokens[rows], requests.cost_usd[rows]
-    slow_s = counted.yardsticks(SLOW)[1][counted.codes[kind]]
+    slow_s = counted.limit(SLOW, kind)
     failed = np.array(requests.error, dtype=np.bool_)[rows].nonzero()[0]
     slow = ((latency > slow_s) & (latency > 0)).nonzero()[0]
     long = (tokens > 0).nonzero()[0]
@@ -85,7 +85,7 @@ def _of_calls(calls: Calls, counted: Counted, kind: slice) -> Offers:
     for sort, at in sorts.items():
         also(f"refusal_rate:{sort}", at, [1.0] * len(at))
     ttft = calls.ttft[rows] if len(calls.ttft) else np.full(len(rows), np.nan)
-    late = (ttft > counted.yardsticks(TTFT)[1][counted.codes[kind]]).nonzero()[0]
+    late = (ttft > counted.limit(TTFT, kind)).nonzero()[0]
     also("ttft_p99", late.tolist(), ttft[late].tolist())
     for position, row in enumerate(rows.tolist()) if any(calls.tools) else ():
         for tool in calls.tools[row]:
