@@ -52,7 +52,8 @@ class Counted:
     ``kinds`` are the parts of the columns that come from each kind of batch, and ``rows`` are
     positions in that batch. ``codes`` are positions in ``leaves``; a leaf without a row may be
     None. ``arrival`` and ``now_ns`` are those of the OTLP request, ``moment_ns`` is the row's end
-    as far as the rings reach: not after now, not before their first minute. ``refused`` says where
+    as far as the rings reach: not after now, not before their first minute. ``between_ns`` are the
+    first now and the last, of all OTLP requests that came together. ``refused`` says where
     the arm takes no more measures of this kind. ``usual`` and ``limits``, of shape
     (len(MEASURED), len(leaves)), are the yardsticks of a leaf's family, NaN where it has none.
     """
@@ -63,6 +64,7 @@ class Counted:
     arrival: IntColumn
     now_ns: IntColumn
     moment_ns: IntColumn
+    between_ns: tuple[int, int]
     scopes: list[Scope]
     refused: Flags
     leaves: list[Leaf | None] = field(default_factory=list)
@@ -150,7 +152,10 @@ def count(batches: list[Batch], now_ns: IntColumn, reach_ns: int) -> Counted:
     for kind, first in zip(kinds[1:], firsts[1:], strict=False):
         rows[kind] -= first
     refused = np.zeros(len(rows), dtype=np.bool_)
-    return Counted(kinds, rows, codes, arrival, now, moment_ns, column.distinct, refused)
+    between_ns = (int(now_ns[0]), int(now_ns[-1])) if len(now_ns) else (0, 0)
+    return Counted(
+        kinds, rows, codes, arrival, now, moment_ns, between_ns, column.distinct, refused
+    )
 
 
 def _yardsticks_of(leaves: list[Leaf | None]) -> Floats:
