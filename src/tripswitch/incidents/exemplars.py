@@ -38,6 +38,15 @@ _MOST_ROWS_WAITING: Final = 3_000
 _NO_BAR: Final = float("-inf")
 
 
+class _Candidate(NamedTuple):
+    """An exemplar, or the index of an offer as bad as this."""
+
+    badness: float
+    trace_id: str
+    exemplar: Exemplar | None
+    offer: int
+
+
 @dataclass(slots=True)
 class _Bucket:
     worst: list[Exemplar] = field(default_factory=list)
@@ -71,6 +80,22 @@ class _Bucket:
         # Ties go to the smaller trace id, so that the choice does not depend on arrival order.
         insort(self.worst, exemplar, key=_worst_first)
         del self.worst[_WORST:]
+
+    def keep_of(self, offers: Offers, indices: list[int], badness: list[float]) -> None:
+        """Keep those offers that `keep` would, were each an exemplar.
+
+        What most of them would say takes long to put together, and is displaced by the next.
+        """
+        worst = [_Candidate(one.badness, one.trace_id, one, -1) for one in self.worst]
+        least = self.least()
+        for index, how_bad in zip(indices, badness, strict=True):
+            # The bar rises with each that can.
+            if how_bad > least:
+                trace_id = offers.trace_id[int(offers.rows[index])]
+                insort(worst, _Candidate(how_bad, trace_id, None, index), key=_worst_first)
+                del worst[_WORST:]
+                least = worst[-1].badness if len(worst) >= _WORST else _NO_BAR
+        self.worst = [one.exemplar or offers.exemplar(one.offer) for one in worst]
 
 
 class _Group(NamedTuple):
@@ -182,15 +207,10 @@ class Exemplars:
         for group in groups:
             bucket = self._bucket(group.arm, *group.key)
             bucket.count(tenants[group.first : group.last])
-            least = bucket.least()
-            if not group.worst > least:
-                # Most groups have none that can displace what is there.
-                continue
-            for at, how_bad in enumerate(badness[group.first : group.last].tolist(), group.first):
-                # The bar rises with each that can.
-                if how_bad > least:
-                    bucket.keep(offers.exemplar(int(order[at])))
-                    least = bucket.least()
+            # Most groups have none that can displace what is there.
+            if group.worst > bucket.least():
+                some = slice(group.first, group.last)
+                bucket.keep_of(offers, order[some].tolist(), badness[some].tolist())
 
     def _bucket(self, arm: Scope, signal: str, number: int) -> _Bucket:
         buckets = self._kept.get(arm)
@@ -309,7 +329,7 @@ class Exemplars:
         self._arms.pop(arm, None)
 
 
-def _worst_first(exemplar: Exemplar) -> tuple[float, str]:
+def _worst_first(exemplar: Exemplar | _Candidate) -> tuple[float, str]:
     return -exemplar.badness, exemplar.trace_id
 
 
