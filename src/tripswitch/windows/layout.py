@@ -76,8 +76,7 @@ def add_in_order(slots: Floats, cells: Rows, n: Floats | float, s: Floats, q: Fl
         some = slice(first, first + _BLOCK)
         into = cells[:, some].reshape(-1)
         np.add.at(sums, into, pairs[:, some].reshape(-1))
-        added = n if isinstance(n, float) else np.broadcast_to(n[some], cells[:, some].shape)
-        np.add.at(counts, into, np.ravel(added))
+        np.add.at(counts, into, n if isinstance(n, float) else np.tile(n[some], len(cells)))
 
 
 def summed(blocks: Floats, slots: Sequence[int]) -> Floats:
