@@ -136,9 +136,11 @@ class Intake:
             _put_refusals_apart(calls, counted, kind, answered, refused, values)
         if len(calls.ttft):
             ttft = calls.ttft.take(rows)
-            ttft = np.where(answered & (ttft >= 0), ttft, np.nan)
-            self.scopes.first_tokens.add_widely(counted.ids(kind), ttft)
-            values[_TTFT, kind] = _above(ttft, counted.limit(TTFT, kind))
+            said = answered & (ttft >= 0)
+            if said.any():
+                ttft = np.where(said, ttft, np.nan)
+                self.scopes.first_tokens.add_widely(counted.ids(kind), ttft)
+                values[_TTFT, kind] = _above(ttft, counted.limit(TTFT, kind))
 
     def _take_requests(
         self, requests: Requests, counted: Counted, kind: slice, values: Floats
@@ -167,9 +169,10 @@ class Intake:
         # Of tokens without a price nobody knows what they cost, also when the request failed.
         unknown = unsaid[1] & (absurd[1] | ~unsaid[0])
         self.unpriced_requests += int(np.count_nonzero(unknown & ~absurd[1]))
-        some = np.where(spent > 0, spent, np.nan)
-        self.scopes.tokens.add_widely(ids, some[0])
-        self.scopes.costs.add_widely(ids, some[1])
+        for histogram, of_each in zip((self.scopes.tokens, self.scopes.costs), spent, strict=True):
+            some = of_each > 0
+            if some.any():
+                histogram.add_widely(ids, np.where(some, of_each, np.nan))
         # A failure spent nothing where it does not say; any other that did not say is left out.
         is_free = np.array([error, error & ~unknown])
         amount = np.where(unsaid & is_free, 0.0, spent)
@@ -206,10 +209,13 @@ class Intake:
         at = counted.rows[kind]
         if not len(at):
             return Named.nothing()
-        named = list(zip(scores.signal, scores.rubric, strict=True))
-        known = {name: Measure(name[0], name[1] or None) for name in dict.fromkeys(named)}
-        measures = [known[named[row]] for row in at.tolist()]
-        rows, refused = named_rows(self.leaves, counted, counted.codes[kind], measures, detect)
+        known: dict[tuple[str, str], int] = {}
+        names = zip(scores.signal, scores.rubric, strict=True)
+        numbers = np.array([known.setdefault(name, len(known)) for name in names], dtype=np.int64)
+        measures = [Measure(signal, rubric or None) for signal, rubric in known]
+        rows, refused = named_rows(
+            self.leaves, counted, counted.codes[kind], measures, numbers.take(at), detect
+        )
         self.refused_rubrics += refused
         counted.refused[kind] = rows[:, 0] == NOWHERE
         return Named(rows, np.arange(kind.start, kind.stop), 1.0 - scores.score.take(at))
