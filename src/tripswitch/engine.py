@@ -45,7 +45,7 @@ from tripswitch.incidents.follow import Follower
 from tripswitch.incidents.instructions import Instructor
 from tripswitch.incidents.mix import MixLog
 from tripswitch.incidents.news import News
-from tripswitch.incidents.offers import offers_of
+from tripswitch.incidents.offers import Judged
 from tripswitch.incidents.response import Responder
 from tripswitch.incidents.snapshot import restore_incidents, save_incidents
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_S
@@ -278,7 +278,7 @@ class Engine:
             scores=scores,
             requests=settled.requests,
         )
-        self.exemplars.take(offers_of(settled.calls, scores, settled.requests, counted))
+        self.exemplars.take(Judged(settled.calls, scores, settled.requests, counted))
         self.contrast.take(settled.calls)
         self.mixes.take(settled.calls)
         changes = [*settled.changes, *self.changes.see_rubrics(scores)]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tripswitch.incidents import exemplars
 from tripswitch.incidents.changes import ChangeLog
-from tripswitch.incidents.exemplars import Exemplar, Exemplars, Offers
+from tripswitch.incidents.exemplars import Exemplars
+from tripswitch.incidents.offers import Exemplar, Offers
 from tripswitch.model.clocktext import NS_PER_HOUR, NS_PER_MINUTE
 from tripswitch.model.scope import Scope
 
@@ -97,7 +98,7 @@ def test_columns_of_offers_are_the_same_as_each_added_when_it_came(
     with patch.multiple(exemplars, _MOST_TENANTS=3, _MOST_ARMS=2, _WORST=3, _FEW=4):
         for batch in batches:
             kinds = [_offers(sorted(kind, key=lambda item: item[0])) for kind in batch]
-            wide.take(kinds)
+            wide.take_offers(kinds)
             for each, index in _one_by_one(kinds):
                 arm, signal = each.arms[each.arm[index]], each.signals[each.signal[index]]
                 plain.add(arm, signal, each.exemplar(index))

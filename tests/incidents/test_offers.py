@@ -7,8 +7,7 @@ import numpy as np
 from tests.detect.stand import START_NS, Stand, arm
 from tripswitch.detect.signals import SLOW
 from tripswitch.detect.yardsticks import Yardstick
-from tripswitch.incidents.exemplars import Offers
-from tripswitch.incidents.offers import offers_of
+from tripswitch.incidents.offers import Judged, Offers, offers_of
 from tripswitch.model.calls import Calls, Score
 from tripswitch.model.clocktext import NS_PER_HOUR
 from tripswitch.model.requests import Requests
@@ -71,7 +70,7 @@ def offered(
     )
     return [
         (each.arms[each.arm[index]], each.signals[each.signal[index]], *_shown(each, index))
-        for each in offers_of(calls, columns, requests, counted)
+        for each in offers_of([Judged(calls, columns, requests, counted)])
         for index in range(len(each))
     ]
 

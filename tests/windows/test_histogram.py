@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -126,3 +128,56 @@ def test_what_is_surely_within_two_cuts_is(
     )
     usual = np.abs(histogram.totals(each) - 1000) > 1e-3
     assert wider[(within | np.isnan(found)) & usual].all()
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(
+                st.just("add"),
+                st.lists(
+                    st.tuples(
+                        st.lists(st.integers(-1, 5), min_size=3, max_size=3),
+                        st.sampled_from([0.0005, 0.3, 7.0, 1e9, float("nan")]),
+                    ),
+                    max_size=9,
+                ),
+            ),
+            st.tuples(st.just("add one"), st.tuples(st.integers(0, 5), st.just(0.3))),
+            st.tuples(st.just("reserve"), st.integers(6, 40)),
+            st.tuples(st.just("clear"), st.integers(0, 5)),
+            st.tuples(st.just("decay"), st.integers(0, 5)),
+            st.tuples(st.just("pass"), st.integers(1, 3)),
+        ),
+        max_size=12,
+    )
+)
+def test_what_waits_counts_as_if_it_had_been_counted_at_once(story: list[tuple[str, Any]]) -> None:
+    waiting, at_once = Histogram(LATENCY_CUTS_S, capacity=6), Histogram(LATENCY_CUTS_S, capacity=6)
+    for what, detail in story:
+        if what == "add":
+            rows = np.array([some for some, _ in detail], dtype=np.int64).reshape(-1, 3)
+            waiting.add_widely(rows, np.array([value for _, value in detail]))
+            add_one_by_one(at_once, detail)
+            continue
+        for histogram in (waiting, at_once):
+            if what == "add one":
+                histogram.add(np.array([detail[0]]), np.array([detail[1]]))
+            elif what == "reserve":
+                histogram.reserve(detail)
+            elif what == "clear":
+                histogram.clear(detail)
+            elif what == "decay":
+                histogram.decay(np.arange(len(histogram.counts)) == detail)
+            else:
+                histogram.pass_minutes(detail)
+    assert waiting.counts.tobytes() == at_once.counts.tobytes()
+
+
+def add_one_by_one(histogram: Histogram, wide: list[tuple[list[int], float]]) -> None:
+    for rows, value in wide:
+        for row in rows if value == value else ():
+            if row >= 0:
+                before = histogram.counts[row].sum()
+                histogram.add(np.array([row]), np.array([value]))
+                assert histogram.counts[row].sum() > before

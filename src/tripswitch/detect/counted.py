@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from tripswitch.detect.leaves import NO_IDS, NO_ROWS, Leaf, Leaves
+from tripswitch.detect.leaves import NO_IDS, NO_ROWS, WIDTHS, Leaf, Leaves
+from tripswitch.detect.signals import COST, SLOW, TOKENS, TTFT
 from tripswitch.model.calls import IntColumn
 from tripswitch.model.clocktext import NS_PER_MINUTE
 from tripswitch.model.scope import Scope, ScopeColumn
@@ -20,6 +22,14 @@ from tripswitch.windows.rings import MINUTES, Floats
 from tripswitch.windows.scopes import Measure
 
 Flags = npt.NDArray[np.bool_]
+
+# Before any time that there is.
+_NEVER: Final = -1
+
+MEASURED: Final = (SLOW, TTFT, TOKENS, COST)
+"""The fixed measures that a yardstick is taken of."""
+
+_NO_YARDSTICK: Final = (np.nan, np.nan)
 
 
 @dataclass(slots=True)
@@ -40,10 +50,12 @@ class Counted:
     """The rows that are judged, as columns of equal length, and where they belong.
 
     ``kinds`` are the parts of the columns that come from each kind of batch, and ``rows`` are
-    positions in that batch. ``codes`` are positions in ``leaves``; a leaf without a row is None.
-    ``arrival`` and ``now_ns`` are those of the OTLP request, ``moment_ns`` is the row's end as far
-    as the rings reach: not after now, not before their first minute. ``refused`` says where the
-    arm takes no more measures of this kind.
+    positions in that batch. ``codes`` are positions in ``leaves``; a leaf without a row may be
+    None. ``arrival`` and ``now_ns`` are those of the OTLP request, ``moment_ns`` is the row's end
+    as far as the rings reach: not after now, not before their first minute. ``between_ns`` are the
+    first now and the last, of all OTLP requests that came together. ``refused`` says where
+    the arm takes no more measures of this kind. ``usual`` and ``limits``, of shape
+    (len(MEASURED), len(leaves)), are the yardsticks of a leaf's family, NaN where it has none.
     """
 
     kinds: list[slice]
@@ -52,9 +64,12 @@ class Counted:
     arrival: IntColumn
     now_ns: IntColumn
     moment_ns: IntColumn
+    between_ns: tuple[int, int]
     scopes: list[Scope]
     refused: Flags
     leaves: list[Leaf | None] = field(default_factory=list)
+    usual: Floats = field(default_factory=lambda: np.zeros((len(MEASURED), 0)))
+    limits: Floats = field(default_factory=lambda: np.zeros((len(MEASURED), 0)))
 
     def meet(self, leaves: Leaves) -> None:
         """Find the leaf of every scope, making those that are new in order of arrival.
@@ -62,74 +77,93 @@ class Counted:
         Of one OTLP request the first kind arrived first.
         """
         size = len(self.scopes)
-        values = np.bincount(self.codes, minlength=size)
-        present: list[int] = values.nonzero()[0].tolist()
-        latest_ns = np.zeros(size, dtype=np.int64)
+        latest_ns = np.full(size, _NEVER)
         np.maximum.at(latest_ns, self.codes, self.now_ns)
-        self.leaves = [None] * size
-        for code in present:
-            self.leaves[code] = leaves.known.get(self.scopes[code])
-        new = [code for code in present if self.leaves[code] is None]
-        if new:
-            self._meet_new(new, values, leaves)
-        for code, seen_ns in zip(present, latest_ns[present].tolist(), strict=True):
-            leaf = self.leaves[code]
-            assert leaf is not None
-            for record in leaf.records:
-                record.last_seen_ns = max(record.last_seen_ns, seen_ns)
+        self.leaves = list(map(leaves.known.get, self.scopes))
+        seen = latest_ns.tolist()
+        if None in self.leaves:
+            new = [
+                code
+                for code, (leaf, seen_ns) in enumerate(zip(self.leaves, seen, strict=True))
+                if leaf is None and seen_ns > _NEVER
+            ]
+            self._meet_new(new, leaves)
+        for leaf, seen_ns in zip(self.leaves, seen, strict=True):
+            if leaf is not None:
+                for record in leaf.records:
+                    if seen_ns > record.last_seen_ns:
+                        record.last_seen_ns = seen_ns
+        self.usual, self.limits = _yardsticks_of(self.leaves)
 
-    def _meet_new(self, new: list[int], values: IntColumn, leaves: Leaves) -> None:
-        # Kind follows kind, so that the first row of a code in these columns came first, too.
-        _, firsts = np.unique(self.codes, return_index=True)
-        first_of = dict(zip(values.nonzero()[0].tolist(), firsts.tolist(), strict=True))
-        for code in sorted(new, key=lambda code: (self.arrival[first_of[code]], first_of[code])):
-            leaf = leaves.see(self.scopes[code], int(self.now_ns[first_of[code]]))
+    def _meet_new(self, new: list[int], leaves: Leaves) -> None:
+        # Kind follows kind, so that of one OTLP request they are in order here already.
+        order = np.argsort(self.arrival, kind="stable")
+        present, firsts, values = np.unique(
+            self.codes[order], return_index=True, return_counts=True
+        )
+        columns = present.tolist(), firsts.tolist(), values.tolist()
+        of_code = {code: (first, count) for code, first, count in zip(*columns, strict=True)}
+        for code in sorted(new, key=of_code.__getitem__):
+            first, count = of_code[code]
+            leaf = leaves.see(self.scopes[code], int(self.now_ns[order[first]]))
             self.leaves[code] = leaf
             # What is folded counts as a value in each of the scopes that it was meant for; one of
             # them is counted already.
-            leaves.scopes.folded_values += leaf.folded * (int(values[code]) - 1)
+            leaves.scopes.folded_values += leaf.folded * (count - 1)
 
-    def ids(self) -> IntColumn:
-        """Return the ids of the scopes of every leaf by code, shape (len(leaves), WIDTHS)."""
-        return np.array([NO_IDS if leaf is None else leaf.ids for leaf in self.leaves])
+    def ids(self, rows: slice) -> IntColumn:
+        """Return the ids of the scopes that some of the rows count in, shape (N, WIDTHS)."""
+        ids = [NO_IDS if leaf is None else leaf.ids for leaf in self.leaves]
+        return np.concatenate(ids).reshape(-1, WIDTHS).take(self.codes[rows], axis=0)
 
     def fixed(self) -> IntColumn:
-        """Return the ring rows of the fixed measures by code, (len(leaves), len(FIXED), WIDTHS)."""
-        return np.array([NO_ROWS if leaf is None else leaf.fixed for leaf in self.leaves])
+        """Return the ring rows of the fixed measures, shape (len(leaves) * len(FIXED), WIDTHS).
 
-    def yardsticks(self, measure: Measure) -> tuple[Floats, Floats]:
-        """Return by code what is usual and the limit of the family's yardstick, NaN for none."""
-        known = [
-            None if leaf is None else leaf.family.yardsticks.get(measure) for leaf in self.leaves
-        ]
-        usual = [np.nan if yardstick is None else yardstick.usual for yardstick in known]
-        limit = [np.nan if yardstick is None else yardstick.limit for yardstick in known]
-        return np.array(usual), np.array(limit)
+        By code, and of each code by place in `FIXED`.
+        """
+        return np.concatenate([NO_ROWS if leaf is None else leaf.fixed for leaf in self.leaves])
+
+    def limit(self, measure: Measure, rows: slice) -> Floats:
+        """Return the limit for some of the rows by their family's yardstick, NaN for none."""
+        limits: Floats = self.limits[MEASURED.index(measure)]
+        return limits.take(self.codes[rows])
 
 
 def count(batches: list[Batch], now_ns: IntColumn, reach_ns: int) -> Counted:
     """Return the rows that end within ``reach_ns`` of their now; ``now_ns`` is by arrival."""
     arrival = np.concatenate([batch.arrival for batch in batches])
     end_ns = np.concatenate([batch.end_ns for batch in batches])
-    now = now_ns[arrival]
+    column = ScopeColumn.joined([batch.scopes for batch in batches])
+    now = now_ns.take(arrival)
     counted = (end_ns >= now - reach_ns) & (end_ns <= now + reach_ns)
-    scopes: list[Scope] = []
-    codes, firsts = [], [0]
+    firsts = [0]
     for batch in batches:
         first, last = firsts[-1], firsts[-1] + len(batch.arrival)
         if batch.wanted is not None:
             counted[first:last] &= batch.wanted
         firsts.append(last)
-        codes.append(batch.scopes.codes + len(scopes))
-        scopes.extend(batch.scopes.distinct)
     rows = counted.nonzero()[0]
     bounds = rows.searchsorted(firsts).tolist()
     kinds = [slice(*pair) for pair in pairwise(bounds)]
-    codes_of_rows = np.concatenate(codes)[rows]
-    arrival, now = arrival[rows], now[rows]
-    oldest = (now // NS_PER_MINUTE - (MINUTES - 1)) * NS_PER_MINUTE
-    moment_ns = np.minimum(np.maximum(end_ns[rows], oldest), now)
-    for kind, first in zip(kinds, firsts[:-1], strict=True):
+    arrival, now, end_ns = arrival.take(rows), now.take(rows), end_ns.take(rows)
+    codes = column.codes.take(rows)
+    oldest_ns = (now_ns // NS_PER_MINUTE - (MINUTES - 1)) * NS_PER_MINUTE
+    moment_ns = np.minimum(np.maximum(end_ns, oldest_ns.take(arrival)), now)
+    for kind, first in zip(kinds[1:], firsts[1:], strict=False):
         rows[kind] -= first
     refused = np.zeros(len(rows), dtype=np.bool_)
-    return Counted(kinds, rows, codes_of_rows, arrival, now, moment_ns, scopes, refused)
+    between_ns = (int(now_ns[0]), int(now_ns[-1])) if len(now_ns) else (0, 0)
+    return Counted(
+        kinds, rows, codes, arrival, now, moment_ns, between_ns, column.distinct, refused
+    )
+
+
+def _yardsticks_of(leaves: list[Leaf | None]) -> Floats:
+    """Return what is usual and the limits: shape (2, len(MEASURED), len(leaves))."""
+    found: list[float] = []
+    for leaf in leaves:
+        for measure in MEASURED:
+            yardstick = None if leaf is None else leaf.family.yardsticks.get(measure)
+            found += _NO_YARDSTICK if yardstick is None else (yardstick.usual, yardstick.limit)
+    by_leaf = np.array(found, dtype=np.float64).reshape(-1, len(MEASURED), 2)
+    return np.ascontiguousarray(by_leaf.T)

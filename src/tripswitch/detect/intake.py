@@ -11,15 +11,14 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from tripswitch.config.detect_sections import Detect
 from tripswitch.config.model import Config
 from tripswitch.detect.comparison import Comparisons
-from tripswitch.detect.counted import Batch, Counted, count
+from tripswitch.detect.counted import MEASURED, Batch, Counted, Flags, count
 from tripswitch.detect.leaks import Leaks
 from tripswitch.detect.leaves import NOWHERE, UNMADE, WIDTHS, Leaves
-from tripswitch.detect.named import named_rows
+from tripswitch.detect.named import Named, named_rows
 from tripswitch.detect.signals import (
     CALLS,
     COST,
@@ -39,15 +38,28 @@ from tripswitch.model.clocktext import NS_PER_MINUTE, NS_PER_S
 from tripswitch.model.requests import Requests
 from tripswitch.model.scope import Scope
 from tripswitch.model.scores import Scores
-from tripswitch.windows.histogram import Histogram
 from tripswitch.windows.rings import Floats
 from tripswitch.windows.scopes import Measure, Scopes
 
-# Beyond any agent's longest run, and its square far from what a float can hold.
-_MOST_TOKENS: Final = 1e8
-_MOST_DOLLARS: Final = 1e5
+# Tokens, and dollars, beyond any agent's longest run; their squares are far from what a float can
+# hold.
+_MOST: Final[Floats] = np.array([[1e8], [1e5]])
 
-_PLACES: Final = {measure: place for place, measure in enumerate(FIXED)}
+_CALLS, _REFUSAL, _WRONG_REFUSAL, _RIGHT_REFUSAL, _TTFT, _ERROR, _SLOW = map(
+    FIXED.index, (CALLS, REFUSAL, WRONG_REFUSAL, RIGHT_REFUSAL, TTFT, ERROR, SLOW)
+)
+
+
+def _places(of_tokens: Measure, of_cost: Measure) -> slice:
+    """Return the places of a measure of tokens and of the same one of costs."""
+    first, last = FIXED.index(of_tokens), FIXED.index(of_cost)
+    return slice(first, last + 1, last - first)
+
+
+_RAW: Final = _places(*[raw for raw, _ in RATIOS.values()])
+_OF_SUCCESS: Final = _places(*[of_success for _, of_success in RATIOS.values()])
+_SPENT_BADLY: Final = _places(*RATIOS)
+_SPENT: Final = slice(MEASURED.index(TOKENS), MEASURED.index(COST) + 1)
 
 
 class Intake:
@@ -92,101 +104,96 @@ class Intake:
         if not len(counted.rows):
             return counted
         counted.meet(self.leaves)
-        values = _Values()
-        ids = counted.ids()
-        self._take_calls(calls, counted, of_calls, ids, values)
-        self._take_requests(requests, counted, of_requests, ids, values)
-        rows, index = self._rows_of(values, counted, config.detect)
-        of_rubrics = self._score_rows(scores, counted, of_scores, config.detect)
-        counted.refused[of_scores] = of_rubrics[:, 0] == NOWHERE
-        badness = 1.0 - scores.score[counted.rows[of_scores]]
-        of_leaks = self.leaks.take(scores, counted, of_scores, badness, self.leaves, config.detect)
+        # By place in `FIXED`, NaN where a row has no value of a measure.
+        values = np.full((len(FIXED), len(counted.rows)), np.nan)
+        self._take_calls(calls, counted, of_calls, values)
+        self._take_requests(requests, counted, of_requests, values)
+        of_fixed = self._fixed(values, counted, config.detect)
+        of_rubrics = self._rubrics(scores, counted, of_scores, config.detect)
+        of_leaks = self.leaks.take(
+            scores, counted, of_scores, of_rubrics.values, self.leaves, config.detect
+        )
         of_tools, refused = take_tools(self.leaves, calls, counted, of_calls, config.detect)
         self.refused_tools += refused
-        self._add(
-            np.concatenate([rows, of_rubrics, of_leaks.rows, of_tools.rows]),
-            np.concatenate(
-                [
-                    counted.moment_ns[index],
-                    counted.moment_ns[of_scores],
-                    counted.moment_ns[of_leaks.index],
-                    counted.moment_ns[of_tools.index],
-                ]
-            ),
-            np.concatenate([*values.values, badness, of_leaks.values, of_tools.values]),
-        )
+        self._add([of_fixed, of_rubrics, of_leaks, of_tools], counted)
         return counted
 
     def forget(self, scope: Scope) -> None:
         """Drop what is remembered of scopes that ``scope``, which made way, belongs to."""
         self.leaves.forget(scope)
 
-    def _take_calls(
-        self, calls: Calls, counted: Counted, kind: slice, ids: IntColumn, values: _Values
-    ) -> None:
+    def _take_calls(self, calls: Calls, counted: Counted, kind: slice, values: Floats) -> None:
         """Take chat calls and, of those that were answered, refusals and first tokens."""
-        rows, codes = counted.rows[kind], counted.codes[kind]
+        rows = counted.rows[kind]
         if not len(rows):
             return
-        values.put(CALLS, np.arange(kind.start, kind.stop), np.ones(len(rows)))
         answered = np.array([error is None for error in calls.error_class], dtype=np.bool_)
-        chosen = answered[rows].nonzero()[0]
-        refused = np.array(calls.refusal, dtype=np.bool_)[rows[chosen]]
-        values.put(REFUSAL, chosen + kind.start, refused.astype(np.float64))
-        tells = any(calls.refusal_kind) or any(
-            leaf is not None and leaf.family.tells_refusals_apart for leaf in counted.leaves
-        )
-        if tells and calls.refusal_kind:
-            _put_refusals_apart(calls, counted, chosen + kind.start, refused, values)
+        refused = np.array(calls.refusal, dtype=np.bool_)
+        answered, refused = answered.take(rows), refused.take(rows)
+        values[_CALLS, kind] = 1.0
+        values[_REFUSAL, kind] = np.where(answered, refused, np.nan)
+        if any(calls.refusal_kind) or _tells_any_apart(counted):
+            _put_refusals_apart(calls, counted, kind, answered, refused, values)
         if len(calls.ttft):
-            ttft = calls.ttft[rows[chosen]]
-            said = (ttft >= 0).nonzero()[0]
-            _add_widely(self.scopes.first_tokens, ids[codes[chosen[said]]], ttft[said])
-            _put_slow(TTFT, counted, chosen[said] + kind.start, ttft[said], values)
+            ttft = calls.ttft.take(rows)
+            said = answered & (ttft >= 0)
+            if said.any():
+                ttft = np.where(said, ttft, np.nan)
+                self.scopes.first_tokens.add_widely(counted.ids(kind), ttft)
+                values[_TTFT, kind] = _above(ttft, counted.limit(TTFT, kind))
 
     def _take_requests(
-        self, requests: Requests, counted: Counted, kind: slice, ids: IntColumn, values: _Values
+        self, requests: Requests, counted: Counted, kind: slice, values: Floats
     ) -> None:
-        """Take closed requests: errors, latency, tokens by success."""
-        rows, codes = counted.rows[kind], counted.codes[kind]
+        """Take closed requests: errors, latency, tokens and cost by success."""
+        rows = counted.rows[kind]
         if not len(rows):
             return
-        of_each = ids[codes]
-        error = np.array(requests.error, dtype=np.bool_)[rows]
-        values.put(ERROR, np.arange(kind.start, kind.stop), error.astype(np.float64))
-        answered = (~error).nonzero()[0]
-        latency = requests.latency[rows[answered]]
-        _add_widely(self.scopes.latencies, of_each[answered], latency)
-        _put_slow(SLOW, counted, answered + kind.start, latency, values)
+        ids = counted.ids(kind)
+        error = np.array(requests.error, dtype=np.bool_).take(rows)
+        success = np.array(requests.success, dtype=np.bool_).take(rows)
+        latency = np.where(error, np.nan, requests.latency.take(rows))
+        values[_ERROR, kind] = error
+        values[_SLOW, kind] = _above(latency, counted.limit(SLOW, kind))
+        self.scopes.latencies.add_widely(ids, latency)
 
-        tokens = requests.tokens[rows]
-        absurd = tokens > _MOST_TOKENS
+        # Tokens, then costs.
+        spent = np.array([requests.tokens, requests.cost_usd]).take(rows, axis=1)
+        absurd = spent > _MOST
         if absurd.any():
-            self.refused_tokens += int(np.count_nonzero(of_each[absurd] != NOWHERE))
-            tokens = np.where(absurd, np.nan, tokens)
-        success = np.array(requests.success, dtype=np.bool_)[rows]
-        _add_spent(self.scopes.tokens, of_each, tokens)
-        _put_spent(TOKENS, counted, kind, tokens, error, success, values)
-        cost = requests.cost_usd[rows]
-        unpriced = np.isnan(cost) & ~np.isnan(tokens)
-        self.unpriced_requests += int(np.count_nonzero(unpriced))
-        absurd = cost > _MOST_DOLLARS
-        self.refused_costs += int(np.count_nonzero(of_each[absurd] != NOWHERE))
-        cost = np.where(absurd, np.nan, cost)
+            spent[absurd] = np.nan
+            refused = np.count_nonzero((ids != NOWHERE) & absurd[:, :, None], axis=(1, 2))
+            self.refused_tokens += int(refused[0])
+            self.refused_costs += int(refused[1])
+        unsaid = np.isnan(spent)
         # Of tokens without a price nobody knows what they cost, also when the request failed.
-        is_free = error & ~unpriced & ~absurd
-        _add_spent(self.scopes.costs, of_each, cost)
-        _put_spent(COST, counted, kind, cost, is_free, success, values)
+        unknown = unsaid[1] & (absurd[1] | ~unsaid[0])
+        self.unpriced_requests += int(np.count_nonzero(unknown & ~absurd[1]))
+        for histogram, of_each in zip((self.scopes.tokens, self.scopes.costs), spent, strict=True):
+            some = of_each > 0
+            if some.any():
+                histogram.add_widely(ids, np.where(some, of_each, np.nan))
+        # A failure spent nothing where it does not say; any other that did not say is left out.
+        is_free = np.array([error, error & ~unknown])
+        amount = np.where(unsaid & is_free, 0.0, spent)
+        values[_RAW, kind] = amount
+        values[_OF_SUCCESS, kind] = np.where(success, amount, np.nan)
+        # As `Yardstick.badness`.
+        codes = counted.codes[kind]
+        usual = counted.usual[_SPENT].take(codes, axis=1)
+        limit = counted.limits[_SPENT].take(codes, axis=1)
+        badness = np.minimum(amount, limit) + np.where(success, 0.0, usual)
+        values[_SPENT_BADLY, kind] = badness / (limit + usual)
 
-    def _rows_of(
-        self, values: _Values, counted: Counted, detect: Detect
-    ) -> tuple[IntColumn, IntColumn]:
-        """Return the ring rows of ``values``, shape (N, WIDTHS), and their place in ``counted``."""
-        index = np.concatenate([_NONE, *values.index])
-        sizes = [len(part) for part in values.index]
-        place = np.repeat(np.array(values.places, dtype=np.int64), sizes)
-        codes = counted.codes[index]
-        rows = counted.fixed()[codes, place]
+    def _fixed(self, values: Floats, counted: Counted, detect: Detect) -> Named:
+        """Return what there is of ``values`` with its ring rows."""
+        size = values.shape[1]
+        there = (values == values).reshape(-1).nonzero()[0]
+        place = there // size
+        index = there - place * size
+        codes = counted.codes.take(index)
+        rows_at = codes * len(FIXED) + place
+        rows = counted.fixed().take(rows_at, axis=0)
         unmade = (rows[:, 0] == UNMADE).nonzero()[0]
         if len(unmade):
             pairs = zip(place[unmade].tolist(), codes[unmade].tolist(), strict=True)
@@ -194,123 +201,69 @@ class Intake:
                 leaf = counted.leaves[code]
                 assert leaf is not None
                 self.leaves.make(leaf, one_place, detect)
-            rows = counted.fixed()[codes, place]
-        return rows, index
+            rows = counted.fixed().take(rows_at, axis=0)
+        return Named(rows, index, values.reshape(-1).take(there))
 
-    def _score_rows(
-        self, scores: Scores, counted: Counted, kind: slice, detect: Detect
-    ) -> IntColumn:
-        """Return the ring rows of the scores, shape (N, WIDTHS)."""
-        known: dict[tuple[str, str], Measure] = {}
-        measures = []
-        for row in counted.rows[kind].tolist():
-            named = (scores.signal[row], scores.rubric[row])
-            measure = known.get(named)
-            if measure is None:
-                measure = known[named] = Measure(named[0], named[1] or None)
-            measures.append(measure)
-        rows, refused = named_rows(self.leaves, counted, counted.codes[kind], measures, detect)
+    def _rubrics(self, scores: Scores, counted: Counted, kind: slice, detect: Detect) -> Named:
+        """Return the badness of scores with its ring rows, of those too that have no room."""
+        at = counted.rows[kind]
+        if not len(at):
+            return Named.nothing()
+        known: dict[tuple[str, str], int] = {}
+        names = zip(scores.signal, scores.rubric, strict=True)
+        numbers = np.array([known.setdefault(name, len(known)) for name in names], dtype=np.int64)
+        measures = [Measure(signal, rubric or None) for signal, rubric in known]
+        rows, refused = named_rows(
+            self.leaves, counted, counted.codes[kind], measures, numbers.take(at), detect
+        )
         self.refused_rubrics += refused
-        return rows
+        counted.refused[kind] = rows[:, 0] == NOWHERE
+        return Named(rows, np.arange(kind.start, kind.stop), 1.0 - scores.score.take(at))
 
-    def _add(self, rows: IntColumn, moments_ns: IntColumn, values: Floats) -> None:
-        flat = rows.ravel()
+    def _add(self, parts: list[Named], counted: Counted) -> None:
+        """Add values to the rings, those that have room."""
+        some = [part for part in parts if len(part.index)]
+        flat = np.concatenate([part.rows for part in some]).reshape(-1)
+        minutes = counted.moment_ns // NS_PER_MINUTE
+        minutes = minutes.take(np.concatenate([part.index for part in some]))
+        values = np.concatenate([part.values for part in some])
         there = (flat != NOWHERE).nonzero()[0]
         each = there // WIDTHS
-        minutes = moments_ns // NS_PER_MINUTE
-        self.scopes.rings.add(flat[there], minutes[each], values[each])
+        self.scopes.rings.add(flat.take(there), minutes.take(each), values.take(each))
 
 
-class _Values:
-    """Values of fixed measures, collected until all of a batch are there.
-
-    One entry a measure: its place in `FIXED`, and for each value its position in `Counted`.
-    """
-
-    def __init__(self) -> None:
-        self.places: list[int] = []
-        self.index: list[IntColumn] = []
-        self.values: list[Floats] = []
-
-    def put(self, measure: Measure, index: IntColumn, values: Floats) -> None:
-        self.places.append(_PLACES[measure])
-        self.index.append(index)
-        self.values.append(values)
-
-
-_NONE: Final[IntColumn] = np.zeros(0, dtype=np.int64)
+def _tells_any_apart(counted: Counted) -> bool:
+    return any(leaf is not None and leaf.family.tells_refusals_apart for leaf in counted.leaves)
 
 
 def _put_refusals_apart(
     calls: Calls,
     counted: Counted,
-    index: IntColumn,
-    refused: npt.NDArray[np.bool_],
-    values: _Values,
+    kind: slice,
+    answered: Flags,
+    refused: Flags,
+    values: Floats,
 ) -> None:
     """Put refusals that were wrong, and those that were right, of the answers where one can tell.
 
     A family takes part from its first refusal on that an evaluation called one or the other.
     """
-    sorts = [calls.refusal_kind[row] for row in counted.rows[index].tolist()]
+    if not calls.refusal_kind:
+        return
+    sorts = [calls.refusal_kind[row] for row in counted.rows[kind].tolist()]
     told = np.array([sort in ("legitimate", "illegitimate") for sort in sorts], dtype=np.bool_)
-    for code in dict.fromkeys(counted.codes[index[told]].tolist()):
+    codes = counted.codes[kind]
+    for code in dict.fromkeys(codes[answered & told].tolist()):
         leaf = counted.leaves[code]
         assert leaf is not None
         leaf.family.tells_refusals_apart = True
     tells = [leaf is not None and leaf.family.tells_refusals_apart for leaf in counted.leaves]
-    takes_part = np.array(tells, dtype=np.bool_)[counted.codes[index]] & (told | ~refused)
-    for measure, wanted in ((WRONG_REFUSAL, "illegitimate"), (RIGHT_REFUSAL, "legitimate")):
-        is_it = np.array([sort == wanted for sort in sorts], dtype=np.float64)
-        values.put(measure, index[takes_part], is_it[takes_part])
+    takes_part = answered & np.array(tells, dtype=np.bool_).take(codes) & (told | ~refused)
+    for place, wanted in ((_WRONG_REFUSAL, "illegitimate"), (_RIGHT_REFUSAL, "legitimate")):
+        is_it = np.array([sort == wanted for sort in sorts], dtype=np.bool_)
+        values[place, kind] = np.where(takes_part, is_it, np.nan)
 
 
-def _put_slow(
-    measure: Measure, counted: Counted, index: IntColumn, latency: Floats, values: _Values
-) -> None:
-    """Put whether each is slow by the family's yardstick; nothing where there is none yet."""
-    limit = counted.yardsticks(measure)[1][counted.codes[index]]
-    known = (~np.isnan(limit)).nonzero()[0]
-    values.put(measure, index[known], (latency[known] > limit[known]).astype(np.float64))
-
-
-def _put_spent(
-    measure: Measure,
-    counted: Counted,
-    kind: slice,
-    spent: Floats,
-    is_free: npt.NDArray[np.bool_],
-    success: npt.NDArray[np.bool_],
-    values: _Values,
-) -> None:
-    """Put what every request of ``kind`` spent, raw and as badness; NaN where nobody said.
-
-    What ``is_free`` spent nothing where it does not say: a failure. Any other that did not say is
-    left out.
-    """
-    unsaid = np.isnan(spent)
-    said = (is_free | ~unsaid).nonzero()[0]
-    amount, succeeded = np.where(unsaid, 0.0, spent)[said], success[said]
-    position = said + kind.start
-    codes = counted.codes[position]
-    raw, of_success = RATIOS[measure]
-    values.put(raw, position, amount)
-    values.put(of_success, position[succeeded], amount[succeeded])
-    # As `Yardstick.badness`.
-    usual, limit = (column[codes] for column in counted.yardsticks(measure))
-    badness = (np.minimum(amount, limit) + np.where(succeeded, 0.0, usual)) / (limit + usual)
-    known = (~np.isnan(badness)).nonzero()[0]
-    values.put(measure, position[known], badness[known])
-
-
-def _add_spent(histogram: Histogram, ids: IntColumn, spent: Floats) -> None:
-    """Count in all its scopes what each request spent, where it did."""
-    some = (spent > 0).nonzero()[0]
-    _add_widely(histogram, ids[some], spent[some])
-
-
-def _add_widely(histogram: Histogram, ids: IntColumn, values: Floats) -> None:
-    """Count each of ``values`` in all its scopes; ``ids`` is of shape (N, WIDTHS)."""
-    flat = ids.ravel()
-    there = (flat != NOWHERE).nonzero()[0]
-    histogram.add(flat[there], values[there // WIDTHS])
+def _above(numbers: Floats, limits: Floats) -> Floats:
+    """Return 1 for each number above its limit, 0 for any other, NaN where either is NaN."""
+    return np.heaviside(numbers - limits, 0.0)

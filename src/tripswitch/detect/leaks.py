@@ -53,6 +53,8 @@ class Leaks:
         detect: Detect,
     ) -> Named:
         """Return a value for the first hit of each trace, and keep the first of each arm."""
+        if "pii_leak" not in scores.signal:
+            return Named.nothing()
         index = []
         for number in (badness > 0.5).nonzero()[0].tolist():
             position = number + kind.start
@@ -73,8 +75,8 @@ class Leaks:
         if not index:
             return Named.nothing()
         positions = np.array(index, dtype=np.int64)
-        measures = [LEAK_TRACE] * len(index)
-        rows, _ = named_rows(leaves, counted, counted.codes[positions], measures, detect)
+        alike = np.zeros(len(index), dtype=np.int64)
+        rows, _ = named_rows(leaves, counted, counted.codes[positions], [LEAK_TRACE], alike, detect)
         return Named(rows, positions, np.ones(len(index)))
 
     def take_first_hits(self) -> list[FirstHit]:

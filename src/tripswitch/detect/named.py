@@ -35,23 +35,24 @@ def named_rows(
     counted: Counted,
     codes: IntColumn,
     measures: Sequence[Measure],
+    numbers: IntColumn,
     detect: Detect,
 ) -> tuple[IntColumn, int]:
     """Return the ring rows of each (code, measure), shape (N, WIDTHS), and how many are refused.
 
-    `NOWHERE` in a scope that has all that it may have of this sort. Each pair is looked up once.
+    ``numbers`` are positions in ``measures``. `NOWHERE` in a scope that has all that it may have of
+    this sort. Each pair is looked up once.
     """
-    pairs: dict[tuple[int, Measure], int] = {}
-    numbers = [
-        pairs.setdefault(pair, len(pairs)) for pair in zip(codes.tolist(), measures, strict=True)
-    ]
-    rows = np.full((len(pairs), WIDTHS), NOWHERE)
-    refused = np.zeros(len(pairs), dtype=np.int64)
-    for (code, measure), number in pairs.items():
+    pairs = (codes * len(measures) + numbers).tolist()
+    found, refused = [], []
+    known = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
+    for pair in known:
+        code, number = divmod(pair, len(measures))
         leaf = counted.leaves[code]
         assert leaf is not None
-        found = leaves.of_named(leaf, measure, detect)
-        rows[number] = found
-        refused[number] = found[: len(leaf.records)].count(NOWHERE)
-    of_each = np.array(numbers, dtype=np.int64)
-    return rows[of_each], int(refused[of_each].sum())
+        rows = leaves.of_named(leaf, measures[number], detect)
+        found.append(rows)
+        refused.append(rows[: len(leaf.records)].count(NOWHERE))
+    of_each = np.array(list(map(known.__getitem__, pairs)), dtype=np.int64)
+    all_refused = int(np.array(refused).take(of_each).sum()) if any(refused) else 0
+    return np.array(found, dtype=np.int64).reshape(-1, WIDTHS).take(of_each, axis=0), all_refused

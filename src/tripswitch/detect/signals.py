@@ -154,19 +154,22 @@ LEAK_TRACE: Final = Measure("leak_trace")
 FIXED: Final = (
     CALLS,
     REFUSAL,
+    WRONG_REFUSAL,
+    RIGHT_REFUSAL,
+    TTFT,
     ERROR,
     SLOW,
     TOKENS_RAW,
     TOKENS_OF_SUCCESS,
     TOKENS,
-    TTFT,
     COST_RAW,
     COST_OF_SUCCESS,
     COST,
-    WRONG_REFUSAL,
-    RIGHT_REFUSAL,
 )
-"""Every measure but those by name: rubrics, tools, and what evaluations watch for."""
+"""Every measure but those by name: rubrics, tools, and what evaluations watch for.
+
+First those of calls, then those of requests; what is spent has the same three in the same order.
+"""
 
 RATIOS: Final = {TOKENS: (TOKENS_RAW, TOKENS_OF_SUCCESS), COST: (COST_RAW, COST_OF_SUCCESS)}
 """The raw companions of what is spent by success: of all requests, and of the successful."""

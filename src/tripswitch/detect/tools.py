@@ -34,8 +34,10 @@ def take_tools(
         return Named.nothing(), 0
     index = np.array([position for position, _ in runs], dtype=np.int64)
     codes = counted.codes[index]
-    measures = [tool_measures(tool.name)[0] for _, tool in runs]
-    rows, refused = named_rows(leaves, counted, codes, measures, detect)
+    known: dict[str, int] = {}
+    numbers = np.array([known.setdefault(tool.name, len(known)) for _, tool in runs])
+    errors, slowness = zip(*map(tool_measures, known), strict=True)
+    rows, refused = named_rows(leaves, counted, codes, errors, numbers, detect)
     failed = np.array([float(tool.error) for _, tool in runs])
     slow = []
     for number, (_, tool) in enumerate(runs):
@@ -45,16 +47,15 @@ def take_tools(
         assert leaf is not None
         is_slow = _note(leaves, leaf, tool)
         if is_slow is not None:
-            slow.append((number, tool_measures(tool.name)[1], float(is_slow)))
+            slow.append((number, float(is_slow)))
     if not slow:
         return Named(rows, index, failed), refused
-    known = np.array([number for number, _, _ in slow], dtype=np.int64)
-    slow_measures = [measure for _, measure, _ in slow]
-    slow_rows, also_refused = named_rows(leaves, counted, codes[known], slow_measures, detect)
+    at = np.array([number for number, _ in slow], dtype=np.int64)
+    slow_rows, also_refused = named_rows(leaves, counted, codes[at], slowness, numbers[at], detect)
     named = Named(
         np.concatenate([rows, slow_rows]),
-        np.concatenate([index, index[known]]),
-        np.concatenate([failed, np.array([value for _, _, value in slow])]),
+        np.concatenate([index, index[at]]),
+        np.concatenate([failed, np.array([value for _, value in slow])]),
     )
     return named, refused + also_refused
 

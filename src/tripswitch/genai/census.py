@@ -7,9 +7,13 @@ it of a recording or of a running sidecar.
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+
+from tripswitch.model.scope import ScopeColumn
+from tripswitch.model.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +60,7 @@ _LISTS: Final = frozenset({"finish_reasons", "guardrails", "evals", "tools"})
 _OF_SCOPE: Final = ("route", "prompt_name", "prompt_version", "cohort", "provider")
 _MAX_VALUES_COUNTED: Final = 1000
 _MAX_DIALECTS: Final = 100
+_MOST_WAITING: Final = 3_000
 
 
 class Census:
@@ -71,6 +76,7 @@ class Census:
         self.values: dict[str, Counter[str]] = {fact: Counter() for fact in SHOWN_VALUES}
         self.dialects: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
+        self._waiting: Waiting[Calls] = Waiting(_MOST_WAITING, self._count_calls)
 
     def add_read(self, sighted: Sighted) -> None:
         """Count what one reading yielded."""
@@ -81,33 +87,31 @@ class Census:
 
     def add_calls(self, calls: Calls) -> None:
         """Count settled calls."""
-        total = len(calls)
+        if len(calls):
+            self._waiting.put(calls, len(calls))
+
+    def count(self) -> None:
+        """Count the calls that were added and not counted yet; before anything is read."""
+        self._waiting.count()
+
+    def _count_calls(self, batches: list[Calls]) -> None:
+        total = sum(map(len, batches))
         self.calls += total
-        self._count(self.dialects, Counter(calls.dialect), _MAX_DIALECTS)
-        self.errors += total - calls.error_class.count(None)
-        of_scope = self._of_scopes(calls) if total else {}
+        of_scope = _of_scopes(batches)
         for fact in COUNTED_FACTS:
             if fact in of_scope:
-                having = total - of_scope[fact].get(None, 0)
+                self.having[fact] += total - of_scope[fact].get(None, 0)
             else:
-                column = getattr(calls, fact)
-                if isinstance(column, np.ndarray):
-                    having = len(column) - int(np.count_nonzero(np.isnan(column)))
-                elif all(column):
-                    having = len(column)
-                elif fact in _LISTS:
-                    having = sum(map(bool, column))
-                else:
-                    having = len(column) - column.count(None)
-            self.having[fact] += having
+                self.having[fact] += _having(fact, [getattr(calls, fact) for calls in batches])
         for fact, seen in self.values.items():
             counts = of_scope.get(fact)
-            if counts is None:
-                counts = Counter(getattr(calls, fact))
-            self._count(seen, counts, _MAX_VALUES_COUNTED)
+            _count(seen, counts or _counter(batches, fact), _MAX_VALUES_COUNTED)
+        self.errors += total - _counter(batches, "error_class")[None]
+        _count(self.dialects, _counter(batches, "dialect"), _MAX_DIALECTS)
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as plain JSON values."""
+        self.count()
         return {
             "calls": self.calls,
             "errors": self.errors,
@@ -134,20 +138,34 @@ class Census:
                 census.values[fact].update(seen)
         return census
 
-    @staticmethod
-    def _of_scopes(calls: Calls) -> dict[str, dict[str | None, int]]:
-        """Return, of the facts that a scope has, how many calls have which value, as they came."""
-        column = calls.by_scope()
-        counts: dict[str, dict[str | None, int]] = {fact: {} for fact in _OF_SCOPE}
-        rows = np.bincount(column.codes, minlength=len(column.distinct)).tolist()
-        for scope, calls_of_scope in zip(column.distinct, rows, strict=True):
-            for fact, seen in counts.items() if calls_of_scope else ():
-                value = getattr(scope, fact)
-                seen[value] = seen.get(value, 0) + calls_of_scope
-        return counts
 
-    @staticmethod
-    def _count(seen: Counter[str], counts: Mapping[str | None, int], most: int) -> None:
-        for value, count in counts.items():
-            if value is not None and (value in seen or len(seen) < most):
-                seen[value] += count
+def _having(fact: str, columns: list[Any]) -> int:
+    """Return how many calls say a fact."""
+    if isinstance(columns[0], np.ndarray):
+        numbers = np.concatenate(columns)
+        return len(numbers) - int(np.count_nonzero(np.isnan(numbers)))
+    if fact in _LISTS:
+        return sum(sum(map(bool, column)) for column in columns)
+    return sum(len(column) - column.count(None) for column in columns)
+
+
+def _of_scopes(batches: list[Calls]) -> dict[str, dict[str | None, int]]:
+    """Return, of the facts that a scope has, how many calls have which value, as they came."""
+    column = ScopeColumn.joined([calls.by_scope() for calls in batches])
+    counts: dict[str, dict[str | None, int]] = {fact: {} for fact in _OF_SCOPE}
+    rows = np.bincount(column.codes, minlength=len(column.distinct)).tolist()
+    for scope, calls_of_scope in zip(column.distinct, rows, strict=True):
+        for fact, seen in counts.items() if calls_of_scope else ():
+            value = getattr(scope, fact)
+            seen[value] = seen.get(value, 0) + calls_of_scope
+    return counts
+
+
+def _counter(batches: list[Calls], fact: str) -> Counter[str | None]:
+    return Counter(chain.from_iterable(getattr(calls, fact) for calls in batches))
+
+
+def _count(seen: Counter[str], counts: Mapping[str | None, int], most: int) -> None:
+    for value, count in counts.items():
+        if value is not None and (value in seen or len(seen) < most):
+            seen[value] += count

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from tripswitch.model.waiting import Waiting
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 _MOST_ARMS: Final = 2_000
 _KEPT: Final = 8
+_MOST_WAITING: Final = 3_000
 _WELL: Final = 0.8
 _LONGEST_FACT: Final = 200
 _NS_PER_S: Final = 1e9
@@ -41,37 +44,43 @@ class Contrast:
     """The latest good calls by arm."""
 
     def __init__(self) -> None:
-        self._arms: OrderedDict[Scope, deque[GoodCall]] = OrderedDict()
+        self._kept: OrderedDict[Scope, deque[GoodCall]] = OrderedDict()
+        # Most calls are displaced before anybody asks, and their facts take long to put together.
+        self._waiting: Waiting[Calls] = Waiting(_MOST_WAITING, self._keep)
+
+    @property
+    def _arms(self) -> OrderedDict[Scope, deque[GoodCall]]:
+        self._waiting.count()
+        return self._kept
 
     def take(self, calls: Calls) -> None:
         """Keep the last good call of each scope of a batch."""
-        column = calls.by_scope()
-        # Of every scope its last row.
-        last = {code: row for row, code in enumerate(column.codes.tolist())}
-        for code in sorted(last):
-            row = last[code]
-            if value_at(calls.refusal, row) or value_at(calls.error_type, row):
-                continue
-            if value_at(calls.error_class, row):
-                continue
-            arm = column.distinct[code].arm()
-            known = self._arms.get(arm)
-            if known is None:
-                known = self._arms[arm] = deque(maxlen=_KEPT)
-                if len(self._arms) > _MOST_ARMS:
-                    self._arms.popitem(last=False)
-            scores = [
-                one.score for one in value_at(calls.evals, row) or () if one.score is not None
-            ]
-            known.append(
-                GoodCall(
-                    calls.trace_id[row],
-                    value_at(calls.tenant, row),
-                    min(scores, default=1.0),
-                    int(calls.end[row]),
-                    call_facts(calls, row),
-                )
-            )
+        if len(calls):
+            self._waiting.put(calls, len(calls))
+
+    def _keep(self, batches: list[Calls]) -> None:
+        latest: dict[Scope, deque[tuple[Calls, int]]] = {}
+        for calls in batches:
+            column = calls.by_scope()
+            # Of every scope its last row.
+            last = {code: row for row, code in enumerate(column.codes.tolist())}
+            for code in sorted(last):
+                row = last[code]
+                if value_at(calls.refusal, row) or value_at(calls.error_type, row):
+                    continue
+                if value_at(calls.error_class, row):
+                    continue
+                arm = column.distinct[code].arm()
+                if arm not in self._kept:
+                    self._kept[arm] = deque(maxlen=_KEPT)
+                    if len(self._kept) > _MOST_ARMS:
+                        latest.pop(self._kept.popitem(last=False)[0], None)
+                rows = latest.get(arm)
+                if rows is None:
+                    rows = latest[arm] = deque(maxlen=_KEPT)
+                rows.append((calls, row))
+        for arm, rows in latest.items():
+            self._kept[arm].extend(_good_call_at(calls, row) for calls, row in rows)
 
     def nearest(self, arms: list[Scope], tenant: str | None) -> GoodCall | None:
         """Return a good call of one of ``arms``: well scored, of the same tenant if it can be."""
@@ -105,6 +114,17 @@ class Contrast:
     def forget(self, arm: Scope) -> None:
         """Drop an arm that made way."""
         self._arms.pop(arm, None)
+
+
+def _good_call_at(calls: Calls, row: int) -> GoodCall:
+    scores = [one.score for one in value_at(calls.evals, row) or () if one.score is not None]
+    return GoodCall(
+        calls.trace_id[row],
+        value_at(calls.tenant, row),
+        min(scores, default=1.0),
+        int(calls.end[row]),
+        call_facts(calls, row),
+    )
 
 
 def _good_call_of(kept: list[Any]) -> GoodCall:

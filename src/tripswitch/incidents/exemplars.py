@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from tripswitch.model.calls import FloatColumn, IntColumn, Text
+from tripswitch.incidents.offers import Exemplar, Judged, Offers, offers_of
+from tripswitch.model.calls import IntColumn, Text
 from tripswitch.model.clocktext import NS_PER_MINUTE
 from tripswitch.model.scope import Scope
 from tripswitch.model.snapshot import Snapshot
+from tripswitch.model.waiting import Waiting
 
 MAX_SAVED: Final = 10_000
 """Calls that a snapshot holds, about 2 MB."""
@@ -31,56 +33,18 @@ _MOST_WAITING: Final = 64
 _MOST_ARMS: Final = 2_000
 # Below so many offers columns cost more than they save.
 _FEW: Final = 16
+# Of calls, scores and requests together.
+_MOST_ROWS_WAITING: Final = 9_000
 _NO_BAR: Final = float("-inf")
 
 
-class Exemplar(NamedTuple):
-    """One bad call: its badness, where to find it, and the facts that tell its story."""
+class _Candidate(NamedTuple):
+    """An exemplar, or the index of an offer as bad as this."""
 
     badness: float
     trace_id: str
-    tenant: str | None
-    session: str | None
-    end_ns: int
-    facts: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(slots=True)
-class Offers:
-    """Bad calls as columns of equal length. ``rows`` are positions in the lists that come last.
-
-    ``arm`` and ``signal`` are positions in ``arms``, of which each has an offer, and ``signals``;
-    ``moment_ns`` is when it counts, ``arrival`` the index of the OTLP request it came with.
-    """
-
-    arms: list[Scope]
-    signals: list[str]
-    arm: IntColumn
-    signal: IntColumn
-    arrival: IntColumn
-    moment_ns: IntColumn
-    end_ns: IntColumn
-    badness: FloatColumn
-    rows: IntColumn
-    trace_id: Sequence[str]
-    tenant: Sequence[Text]
-    session: Sequence[Text] | None = None
-    facts: Callable[[int], tuple[tuple[str, str], ...]] | None = None
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def exemplar(self, index: int) -> Exemplar:
-        """Return one offer as an object."""
-        row = int(self.rows[index])
-        return Exemplar(
-            float(self.badness[index]),
-            self.trace_id[row],
-            self.tenant[row],
-            None if self.session is None else self.session[row],
-            int(self.end_ns[index]),
-            () if self.facts is None else self.facts(row),
-        )
+    exemplar: Exemplar | None
+    offer: int
 
 
 @dataclass(slots=True)
@@ -117,26 +81,80 @@ class _Bucket:
         insort(self.worst, exemplar, key=_worst_first)
         del self.worst[_WORST:]
 
+    def keep_of(self, offers: Offers, indices: list[int], badness: list[float]) -> None:
+        """Keep those offers that `keep` would, were each an exemplar.
+
+        What most of them would say takes long to put together, and is displaced by the next.
+        """
+        worst = [_Candidate(one.badness, one.trace_id, one, -1) for one in self.worst]
+        least = self.least()
+        for index, how_bad in zip(indices, badness, strict=True):
+            # The bar rises with each that can.
+            if how_bad > least:
+                trace_id = offers.trace_id[int(offers.rows[index])]
+                insort(worst, _Candidate(how_bad, trace_id, None, index), key=_worst_first)
+                del worst[_WORST:]
+                least = worst[-1].badness if len(worst) >= _WORST else _NO_BAR
+        self.worst = [one.exemplar or offers.exemplar(one.offer) for one in worst]
+
+
+class _Group(NamedTuple):
+    """Offers to one bucket, at ``order[first:last]``; the first of them is ``earliest``."""
+
+    arm: Scope
+    key: tuple[str, int]
+    first: int
+    last: int
+    earliest: int
+    worst: float
+
 
 class Exemplars:
     """The worst calls lately, by arm, signal and five minutes. Bounded in every direction."""
 
     def __init__(self) -> None:
-        self._arms: OrderedDict[Scope, dict[tuple[str, int], _Bucket]] = OrderedDict()
+        self._kept: OrderedDict[Scope, dict[tuple[str, int], _Bucket]] = OrderedDict()
+        # Most offers come to nothing, and many are looked through as fast as a few.
+        self._waiting: Waiting[Judged] = Waiting(_MOST_ROWS_WAITING, self._count)
+        self._waiting_number = -1
+
+    @property
+    def _arms(self) -> OrderedDict[Scope, dict[tuple[str, int], _Bucket]]:
+        self._waiting.count()
+        return self._kept
 
     def add(self, arm: Scope, signal: str, exemplar: Exemplar) -> None:
         """Offer one bad call of ``arm``."""
+        self._waiting.count()
         bucket = self._bucket(arm, signal, exemplar.end_ns // _BUCKET_NS)
         bucket.count((exemplar.tenant,))
         bucket.keep(exemplar)
 
-    def take(self, offers: Sequence[Offers]) -> None:
+    def take(self, batch: Judged) -> None:
+        """Take what is bad of a batch."""
+        counted = batch.counted
+        if not len(counted.rows):
+            return
+        number, last_number = (now_ns // _BUCKET_NS for now_ns in counted.between_ns)
+        # Of what waits nothing is older than what a bucket that it opens drives out.
+        if number != self._waiting_number:
+            self._waiting.count()
+            self._waiting_number = number
+        # Which arms are dropped for new ones depends on the order of all that came.
+        if last_number != number or any(
+            leaf is not None and leaf.arm not in self._kept for leaf in counted.leaves
+        ):
+            self._waiting.count()
+            self.take_offers(offers_of([batch]))
+        else:
+            self._waiting.put(batch, len(batch.calls) + len(batch.scores) + len(batch.requests))
+
+    def take_offers(self, offers: Sequence[Offers]) -> None:
         """Take bad calls of several kinds, as if each had been added when it came.
 
         Of one OTLP request those of the first kind came first.
         """
         is_new = any(arm not in self._arms for each in offers for arm in each.arms)
-        # Which arms are dropped for new ones depends on the order of all that came.
         if is_new or sum(len(each) for each in offers) <= _FEW:
             for each, index in _in_order(offers):
                 arm, signal = each.arms[each.arm[index]], each.signals[each.signal[index]]
@@ -147,44 +165,59 @@ class Exemplars:
                     bucket.keep(each.exemplar(index))
         else:
             for each in offers:
-                self._take_columns(each)
+                self._fill(each, *_grouped(each))
 
-    def _take_columns(self, offers: Offers) -> None:
-        if not len(offers):
+    def _count(self, batches: list[Judged]) -> None:
+        """Take what waits, all of it of arms that are known."""
+        offers = offers_of(batches)
+        grouped = [_grouped(each) for each in offers]
+        self._open(offers, [groups for _, groups in grouped])
+        for each, (order, groups) in zip(offers, grouped, strict=True):
+            self._fill(each, order, groups)
+
+    def _open(self, offers: Sequence[Offers], groups: Sequence[list[_Group]]) -> None:
+        """Open the buckets that are not there, as if each batch had been taken when it came."""
+        new = [
+            (kind, group)
+            for kind, of_kind in enumerate(groups)
+            for group in of_kind
+            if group.key not in self._kept[group.arm]
+        ]
+        if not new:
             return
-        arms, signals = len(offers.arms), len(offers.signals)
-        number = offers.moment_ns // _BUCKET_NS
-        group = (number * arms + offers.arm) * signals + offers.signal
-        # Group by group, each in the order of its offers.
-        order = np.argsort(group, kind="stable")
-        grouped, badness = group[order], offers.badness[order]
-        firsts = np.concatenate([[True], grouped[1:] != grouped[:-1]]).nonzero()[0]
-        worst = np.fmax.reduceat(badness, firsts).tolist()
-        groups, starts = grouped[firsts].tolist(), [*firsts.tolist(), len(order)]
+        sizes = np.bincount(np.concatenate([each.batch for each in offers]))
+
+        def came(opened: tuple[int, _Group]) -> tuple[int, ...]:
+            kind, group = opened
+            each, index = offers[kind], group.earliest
+            batch = int(each.batch[index])
+            if sizes[batch] > _FEW:
+                return batch, kind, index
+            # As `_in_order`; signals are numbered as they come in their batch.
+            alike = (each.batch == batch) & (each.signal == each.signal[index])
+            arrival, row = int(each.arrival[index]), int(each.rows[index])
+            return batch, arrival, kind, row, int(alike.argmax()), index
+
+        for _, group in sorted(new, key=came):
+            self._bucket(group.arm, *group.key)
+
+    def _fill(self, offers: Offers, order: IntColumn, groups: list[_Group]) -> None:
         tenants = [offers.tenant[row] for row in offers.rows[order].tolist()]
-        # That whose first offer came first goes first.
-        for place in np.argsort(order[firsts]).tolist():
-            rest, signal = divmod(groups[place], signals)
-            bucket_number, arm = divmod(rest, arms)
-            bucket = self._bucket(offers.arms[arm], offers.signals[signal], bucket_number)
-            first, last = starts[place], starts[place + 1]
-            bucket.count(tenants[first:last])
-            least = bucket.least()
-            if not worst[place] > least:
-                # Most groups have none that can displace what is there.
-                continue
-            for at, how_bad in enumerate(badness[first:last].tolist(), first):
-                # The bar rises with each that can.
-                if how_bad > least:
-                    bucket.keep(offers.exemplar(int(order[at])))
-                    least = bucket.least()
+        badness = offers.badness[order]
+        for group in groups:
+            bucket = self._bucket(group.arm, *group.key)
+            bucket.count(tenants[group.first : group.last])
+            # Most groups have none that can displace what is there.
+            if group.worst > bucket.least():
+                some = slice(group.first, group.last)
+                bucket.keep_of(offers, order[some].tolist(), badness[some].tolist())
 
     def _bucket(self, arm: Scope, signal: str, number: int) -> _Bucket:
-        buckets = self._arms.get(arm)
+        buckets = self._kept.get(arm)
         if buckets is None:
-            buckets = self._arms[arm] = {}
-            if len(self._arms) > _MOST_ARMS:
-                self._arms.popitem(last=False)
+            buckets = self._kept[arm] = {}
+            if len(self._kept) > _MOST_ARMS:
+                self._kept.popitem(last=False)
         bucket = buckets.get((signal, number))
         if bucket is None:
             bucket = buckets[signal, number] = _Bucket()
@@ -296,13 +329,39 @@ class Exemplars:
         self._arms.pop(arm, None)
 
 
-def _worst_first(exemplar: Exemplar) -> tuple[float, str]:
+def _worst_first(exemplar: Exemplar | _Candidate) -> tuple[float, str]:
     return -exemplar.badness, exemplar.trace_id
 
 
 def _exemplar_of(kept: list[Any]) -> Exemplar:
     exemplar = Exemplar(*kept)
     return exemplar._replace(facts=tuple((name, value) for name, value in exemplar.facts))
+
+
+def _grouped(offers: Offers) -> tuple[IntColumn, list[_Group]]:
+    """Return the order of offers by bucket, each bucket's as they came, and where which begin.
+
+    That whose first offer came first goes first.
+    """
+    if not len(offers):
+        return offers.rows, []
+    arms, signals = len(offers.arms), len(offers.signals)
+    number = offers.moment_ns // _BUCKET_NS
+    group = (number * arms + offers.arm) * signals + offers.signal
+    order = np.argsort(group, kind="stable")
+    grouped = group[order]
+    firsts = np.concatenate([[True], grouped[1:] != grouped[:-1]]).nonzero()[0]
+    worst = np.fmax.reduceat(offers.badness[order], firsts).tolist()
+    lasts = [*firsts[1:].tolist(), len(order)]
+    found = []
+    indices = order[firsts]
+    for place in np.argsort(indices).tolist():
+        rest, signal = divmod(int(grouped[firsts[place]]), signals)
+        bucket_number, arm = divmod(rest, arms)
+        key = offers.signals[signal], bucket_number
+        first, earliest = int(firsts[place]), int(indices[place])
+        found.append(_Group(offers.arms[arm], key, first, lasts[place], earliest, worst[place]))
+    return order, found
 
 
 def _in_order(offers: Sequence[Offers]) -> list[tuple[Offers, int]]:

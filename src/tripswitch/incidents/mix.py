@@ -19,6 +19,7 @@ import numpy as np
 
 from tripswitch.model.clocktext import NS_PER_MINUTE
 from tripswitch.model.scope import ScopeColumn
+from tripswitch.model.waiting import Waiting
 from tripswitch.windows.rings import Floats
 
 if TYPE_CHECKING:
@@ -58,24 +59,14 @@ class MixLog:
     def __init__(self) -> None:
         self._counts: OrderedDict[Scope, dict[int, Floats]] = OrderedDict()
         self._bins: dict[str, int] = {}
-        # What was taken and is not counted yet: many calls cost little more than a few.
-        self._waiting: list[_Asked] = []
-        self._waiting_calls = 0
+        self._waiting: Waiting[_Asked] = Waiting(_MOST_WAITING, self._count)
 
     def take(self, calls: Calls) -> None:
         """Count a batch of settled calls."""
-        if not len(calls):
-            return
-        self._waiting.append(_asked(calls))
-        self._waiting_calls += len(calls)
-        if self._waiting_calls >= _MOST_WAITING:
-            self._count()
+        if len(calls):
+            self._waiting.put(_asked(calls), len(calls))
 
-    def _count(self) -> None:
-        """Count what waits."""
-        if not self._waiting:
-            return
-        waiting, self._waiting, self._waiting_calls = self._waiting, [], 0
+    def _count(self, waiting: list[_Asked]) -> None:
         scopes, models, tenants, tokens, ends_ns = zip(*waiting, strict=True)
         column = ScopeColumn.joined(scopes)
         spans = np.concatenate(ends_ns) // _SPAN_NS
@@ -100,7 +91,7 @@ class MixLog:
 
     def shift(self, population: Scope, since_ns: int) -> str:
         """Say which dimension changed at ``since_ns`` and how much; empty where none did."""
-        self._count()
+        self._waiting.count()
         spans = self._counts.get(population)
         if not spans:
             return ""
@@ -124,7 +115,7 @@ class MixLog:
 
     def save(self, snapshot: Snapshot) -> None:
         """Put the counts into ``snapshot``."""
-        self._count()
+        self._waiting.count()
         kept: list[list[Any]] = []
         for population, spans in self._counts.items():
             counts = [[span, values.tolist()] for span, values in spans.items()]

@@ -39,7 +39,7 @@ class Scores:
             ScopeColumn.of(scope),
             np.array(score, dtype=np.float64),
             np.array(end, dtype=np.int64),
-            np.array(request_index, dtype=np.int64),
+            np.fromiter(request_index, np.int64, len(scores)),
             signal,
         )
 

@@ -29,21 +29,34 @@ _SLACK: Final = 1e-9
 _DECAY_PER_MINUTE: Final = 0.998
 # Rows looked at at a time, so that they stay in the cache.
 _BLOCK: Final = 512
+# Values of which each waits with its rows; some 100 kB.
+_MOST_WAITING: Final = 2048
 
 
 class Histogram:
-    """Counts by cut, one row a scope, shape (S, cuts + 1); the last column is "above all cuts"."""
+    """Counts by cut, one row a scope."""
 
     def __init__(self, cuts: Floats, capacity: int = 64) -> None:
         self.cuts = cuts
-        self.counts: Floats = np.zeros((capacity, len(cuts) + 1))
+        self._counts: Floats = np.zeros((capacity, len(cuts) + 1))
+        # What was added and is not counted yet: it is looked at once a minute, added to more
+        # often, and many values cost little more than a few.
+        self._waiting: list[tuple[Rows, Floats]] = []
+        self._waiting_values = 0
+
+    @property
+    def counts(self) -> Floats:
+        """Return the counts, shape (S, cuts + 1); the last column is "above all cuts"."""
+        if self._waiting:
+            self._count()
+        return self._counts
 
     def reserve(self, rows: int) -> None:
         """Grow to at least ``rows`` rows, doubling."""
-        if rows > len(self.counts):
-            grown = np.zeros((max(rows, 2 * len(self.counts)), self.counts.shape[1]))
-            grown[: len(self.counts)] = self.counts
-            self.counts = grown
+        old = self._counts
+        if rows > len(old):
+            self._counts = np.zeros((max(rows, 2 * len(old)), old.shape[1]))
+            self._counts[: len(old)] = old
 
     def clear(self, row: int) -> None:
         """Forget one row."""
@@ -51,17 +64,39 @@ class Histogram:
 
     def add(self, rows: Rows, values: Floats) -> None:
         """Count one value each for ``rows``."""
-        cuts = np.searchsorted(self.cuts, values)
-        np.add.at(self.counts.reshape(-1), rows * self.counts.shape[1] + cuts, 1.0)
+        self.add_widely(rows[:, None], values)
+
+    def add_widely(self, rows: Rows, values: Floats) -> None:
+        """Count each of ``values`` (N) in all its ``rows`` (N, any), which are its from now on.
+
+        A value that is NaN, or a row below 0, is none.
+        """
+        if self._waiting and self._waiting[0][0].shape[1] != rows.shape[1]:
+            self._count()
+        self._waiting.append((rows, values))
+        self._waiting_values += len(values)
+        if self._waiting_values >= _MOST_WAITING:
+            self._count()
+
+    def _count(self) -> None:
+        """Count what waits."""
+        rows = np.concatenate([rows for rows, _ in self._waiting])
+        values = np.concatenate([values for _, values in self._waiting])
+        self._waiting, self._waiting_values = [], 0
+        width = self._counts.shape[1]
+        cells = rows * width + np.searchsorted(self.cuts, values)[:, None]
+        is_one = (rows >= 0) & (values == values)[:, None]
+        np.add.at(self._counts.reshape(-1), cells[is_one], 1.0)
 
     def pass_minutes(self, minutes: int) -> None:
         """Let a gap pass in which nothing was counted, as long as ``minutes``."""
-        self.counts *= _DECAY_PER_MINUTE**minutes
+        counts = self.counts
+        counts *= _DECAY_PER_MINUTE**minutes
 
     def decay(self, frozen: npt.NDArray[np.bool_]) -> None:
         """Let a minute pass for every row that is not ``frozen``."""
-        factor = np.where(frozen[: len(self.counts)], 1.0, _DECAY_PER_MINUTE)
-        self.counts *= factor[:, None]
+        counts = self.counts
+        counts *= np.where(frozen[: len(counts)], 1.0, _DECAY_PER_MINUTE)[:, None]
 
     def total(self, row: int) -> float:
         """Return how many values stand behind ``row``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -27,9 +28,9 @@ FIRSTS: Final[Rows] = np.cumsum(np.concatenate([[[0]], LENGTHS[:-1]]), axis=0)
 ALL_SLOTS: Final = int(LENGTHS.sum())
 WIDE: Final = np.dtype((np.void, 3 * 8))
 """The three numbers of a slot, to be written at once."""
-_COLUMN: Final[Rows] = np.arange(3)[:, None]
-# Values added at a time, so that what is around them stays in the cache.
-_BLOCK: Final = 1024
+_MINUTES_KEPT: Final = 8
+# Values added at a time, so that what is around them takes a megabyte.
+_BLOCK: Final = 16_384
 
 
 def by_slot(ring: Floats) -> Floats:
@@ -48,15 +49,36 @@ def moments_of(blocks: Floats) -> Floats:
     return np.stack([n, s, q, s * s, s * n, n * n], axis=-1)
 
 
-def add_in_order(flat: Floats, firsts: Rows, values: Floats) -> None:
-    """Add ``values`` (3, N) to ``flat``, one after the other, at each of ``firsts`` (rings, N)."""
-    for first in range(0, firsts.shape[1], _BLOCK):
+@lru_cache(_MINUTES_KEPT)
+def slots_of_minutes(now_minute: int, count: int) -> Rows:
+    """Return in which slot of each ring a minute lies, shape (4, count).
+
+    The first is that of the oldest minute that the rings hold; slots are numbered over all rings.
+    Of what is fresh, the last slot is for every minute that is not open any more.
+    """
+    minutes = np.arange(count) + (now_minute - MINUTES + 1)
+    is_open = minutes > now_minute - (STRATA - 1)
+    fresh = np.where(is_open, minutes % STRATA, STRATA)
+    slots: Rows = np.array([minutes, minutes // 15, minutes // 60, fresh]) % LENGTHS + FIRSTS
+    slots.setflags(write=False)
+    return slots
+
+
+def add_in_order(slots: Floats, cells: Rows, n: Floats | float, s: Floats, q: Floats) -> None:
+    """Add (n, s, q), each (N), to ``slots`` (slots, S, 3), one after the other.
+
+    ``cells`` (rings, N) says where in each ring, as positions in all slots of all series.
+    """
+    counts = slots.reshape(-1)[::3]
+    # A complex number is added part by part: one `add.at` in place of two, over one index.
+    sums = np.ndarray(counts.shape, np.complex128, slots, counts.itemsize, counts.strides)
+    pairs = np.empty(cells.shape, dtype=np.complex128)
+    pairs.real, pairs.imag = s, q
+    for first in range(0, cells.shape[1], _BLOCK):
         some = slice(first, first + _BLOCK)
-        # On one axis with one index `add.at` is some times faster than on three with two.
-        into = firsts[:, None, some] + _COLUMN
-        added = np.empty(into.shape)
-        added[:] = values[:, some]
-        np.add.at(flat, into.reshape(-1), added.reshape(-1))
+        into = cells[:, some].reshape(-1)
+        np.add.at(sums, into, pairs[:, some].reshape(-1))
+        np.add.at(counts, into, n if isinstance(n, float) else np.tile(n[some], len(cells)))
 
 
 def summed(blocks: Floats, slots: Sequence[int]) -> Floats:

@@ -28,7 +28,6 @@ from tripswitch.windows.layout import (
     ALL_SLOTS,
     FIRSTS,
     HOURS,
-    LENGTHS,
     MINUTES,
     MOMENT_COLUMNS,
     QUARTERS,
@@ -41,6 +40,7 @@ from tripswitch.windows.layout import (
     fade_and_add,
     hours_of_day,
     moments_of,
+    slots_of_minutes,
     summed,
     summed_moments,
 )
@@ -191,7 +191,7 @@ class Rings:
         ``minutes`` must lie within the last 15 up to now. Values are added one after the other
         (``numpy.add.at``), so the sums do not depend on how arrivals were batched.
         """
-        self._add(rows, minutes, np.ones(len(values)), values, values * values)
+        self._add(rows, minutes, 1.0, values, values * values)
 
     def add_buckets(self, rows: Rows, minutes: Rows, buckets: Floats) -> None:
         """Add one bucket each, (n, sum, sum of squares) of shape (B, 3), as `add` does its values.
@@ -200,18 +200,15 @@ class Rings:
         """
         self._add(rows, minutes, *buckets.T)
 
-    def _add(self, rows: Rows, minutes: Rows, n: Floats, s: Floats, q: Floats) -> None:
-        is_open = minutes > self.now_minute - (STRATA - 1)
-        fresh = np.where(is_open, minutes % STRATA, STRATA)
-        self._arrived[fresh] = True
+    def _add(self, rows: Rows, minutes: Rows, n: Floats | float, s: Floats, q: Floats) -> None:
+        since = minutes - (self.now_minute - MINUTES + 1)
+        came = np.bincount(since, minlength=MINUTES)
+        slots = slots_of_minutes(self.now_minute, len(came))
+        self._arrived[slots[-1].take(came.nonzero()[0]) - FIRSTS[-1]] = True
         self._sums.clear()
-        slots = np.array([minutes, minutes // 15, minutes // 60, fresh])
-        slots %= LENGTHS
-        slots += FIRSTS
-        slots *= self.capacity
-        slots += rows
-        slots *= 3
-        add_in_order(self._slots.reshape(-1), slots, np.array([n, s, q]))
+        cells = (slots * self.capacity).take(since, axis=1)
+        cells += rows
+        add_in_order(self._slots, cells, n, s, q)
 
     def add_fresh(self, rows: Rows, slots: Rows, added: Floats) -> None:
         """Add to each of ``rows``, all different, what arrived elsewhere in ``slots`` of `fresh`.
