@@ -211,11 +211,17 @@ class Exemplars:
         badness = offers.badness[order]
         for group in groups:
             bucket = self._bucket(group.arm, *group.key)
-            bucket.count(tenants[group.first : group.last])
+            some = slice(group.first, group.last)
+            bucket.count(tenants[some])
             # Most groups have none that can displace what is there.
-            if group.worst > bucket.least():
-                some = slice(group.first, group.last)
+            if not group.worst > bucket.least():
+                continue
+            if group.last - group.first > _WORST:
                 bucket.keep_of(offers, order[some], badness[some])
+                continue
+            for index in order[some].tolist():
+                if offers.badness[index] > bucket.least():
+                    bucket.keep(offers.exemplar(index))
 
     def _bucket(self, arm: Scope, signal: str, number: int) -> _Bucket:
         buckets = self._kept.get(arm)
