@@ -29,7 +29,7 @@ _NEVER: Final = -1
 MEASURED: Final = (SLOW, TTFT, TOKENS, COST)
 """The fixed measures that a yardstick is taken of."""
 
-_NO_YARDSTICK: Final = (np.nan, np.nan)
+_NO_YARDSTICKS: Final = [np.nan] * (2 * len(MEASURED))
 
 
 @dataclass(slots=True)
@@ -161,9 +161,16 @@ def count(batches: list[Batch], now_ns: IntColumn, reach_ns: int) -> Counted:
 def _yardsticks_of(leaves: list[Leaf | None]) -> Floats:
     """Return what is usual and the limits: shape (2, len(MEASURED), len(leaves))."""
     found: list[float] = []
+    of_family: dict[int, list[float]] = {}
     for leaf in leaves:
-        for measure in MEASURED:
-            yardstick = None if leaf is None else leaf.family.yardsticks.get(measure)
-            found += _NO_YARDSTICK if yardstick is None else (yardstick.usual, yardstick.limit)
+        # Many leaves share a family.
+        of_leaf = _NO_YARDSTICKS if leaf is None else of_family.get(id(leaf.family))
+        if of_leaf is None:
+            assert leaf is not None
+            of_leaf = of_family[id(leaf.family)] = []
+            for measure in MEASURED:
+                yardstick = leaf.family.yardsticks.get(measure)
+                of_leaf += [np.nan] * 2 if yardstick is None else (yardstick.usual, yardstick.limit)
+        found += of_leaf
     by_leaf = np.array(found, dtype=np.float64).reshape(-1, len(MEASURED), 2)
     return np.ascontiguousarray(by_leaf.T)

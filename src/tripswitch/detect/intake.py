@@ -132,7 +132,7 @@ class Intake:
         answered, refused = answered.take(rows), refused.take(rows)
         values[_CALLS, kind] = 1.0
         values[_REFUSAL, kind] = np.where(answered, refused, np.nan)
-        if any(calls.refusal_kind) or _tells_any_apart(counted):
+        if calls.refusal_kind and _tells_any_apart(calls, counted):
             _put_refusals_apart(calls, counted, kind, answered, refused, values)
         if len(calls.ttft):
             ttft = calls.ttft.take(rows)
@@ -232,8 +232,12 @@ class Intake:
         self.scopes.rings.add(flat.take(there), minutes.take(each), values.take(each))
 
 
-def _tells_any_apart(counted: Counted) -> bool:
-    return any(leaf is not None and leaf.family.tells_refusals_apart for leaf in counted.leaves)
+def _tells_any_apart(calls: Calls, counted: Counted) -> bool:
+    return (
+        "legitimate" in calls.refusal_kind
+        or "illegitimate" in calls.refusal_kind
+        or any(leaf is not None and leaf.family.tells_refusals_apart for leaf in counted.leaves)
+    )
 
 
 def _put_refusals_apart(
@@ -248,8 +252,6 @@ def _put_refusals_apart(
 
     A family takes part from its first refusal on that an evaluation called one or the other.
     """
-    if not calls.refusal_kind:
-        return
     sorts = [calls.refusal_kind[row] for row in counted.rows[kind].tolist()]
     told = np.array([sort in ("legitimate", "illegitimate") for sort in sorts], dtype=np.bool_)
     codes = counted.codes[kind]

@@ -106,7 +106,7 @@ class Census:
         for fact, seen in self.values.items():
             counts = of_scope.get(fact)
             _count(seen, counts or _counter(batches, fact), _MAX_VALUES_COUNTED)
-        self.errors += total - _counter(batches, "error_class")[None]
+        self.errors += total - sum(calls.error_class.count(None) for calls in batches)
         _count(self.dialects, _counter(batches, "dialect"), _MAX_DIALECTS)
 
     def as_json(self) -> dict[str, Any]:

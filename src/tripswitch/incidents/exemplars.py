@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from tripswitch.incidents.offers import Exemplar, Judged, Offers, offers_of
-from tripswitch.model.calls import IntColumn, Text
+from tripswitch.model.calls import FloatColumn, IntColumn, Text
 from tripswitch.model.clocktext import NS_PER_MINUTE
 from tripswitch.model.scope import Scope
 from tripswitch.model.snapshot import Snapshot
@@ -81,14 +81,19 @@ class _Bucket:
         insort(self.worst, exemplar, key=_worst_first)
         del self.worst[_WORST:]
 
-    def keep_of(self, offers: Offers, indices: list[int], badness: list[float]) -> None:
-        """Keep those offers that `keep` would, were each an exemplar.
+    def keep_of(self, offers: Offers, indices: IntColumn, badness: FloatColumn) -> None:
+        """Keep those offers that `keep` would, were each an exemplar, in order.
 
         What most of them would say takes long to put together, and is displaced by the next.
         """
-        worst = [_Candidate(one.badness, one.trace_id, one, -1) for one in self.worst]
         least = self.least()
-        for index, how_bad in zip(indices, badness, strict=True):
+        some = (badness > least).nonzero()[0]
+        if len(some) > _WORST:
+            # None below these can stay.
+            bar = np.partition(badness[some], -_WORST)[-_WORST]
+            some = some[badness[some] >= bar]
+        worst = [_Candidate(one.badness, one.trace_id, one, -1) for one in self.worst]
+        for index, how_bad in zip(indices[some].tolist(), badness[some].tolist(), strict=True):
             # The bar rises with each that can.
             if how_bad > least:
                 trace_id = offers.trace_id[int(offers.rows[index])]
@@ -206,11 +211,17 @@ class Exemplars:
         badness = offers.badness[order]
         for group in groups:
             bucket = self._bucket(group.arm, *group.key)
-            bucket.count(tenants[group.first : group.last])
+            some = slice(group.first, group.last)
+            bucket.count(tenants[some])
             # Most groups have none that can displace what is there.
-            if group.worst > bucket.least():
-                some = slice(group.first, group.last)
-                bucket.keep_of(offers, order[some].tolist(), badness[some].tolist())
+            if not group.worst > bucket.least():
+                continue
+            if group.last - group.first > _WORST:
+                bucket.keep_of(offers, order[some], badness[some])
+                continue
+            for index in order[some].tolist():
+                if offers.badness[index] > bucket.least():
+                    bucket.keep(offers.exemplar(index))
 
     def _bucket(self, arm: Scope, signal: str, number: int) -> _Bucket:
         buckets = self._kept.get(arm)
