@@ -85,3 +85,8 @@ class Trace:
             self.has_extras = True
         if span.flags:
             self.has_flags = True
+
+    def empty(self) -> None:
+        """Let go of everything it holds: it is done with."""
+        self.spans, self.callers, self.trace_id = {}, [], ""
+        self.notes = self.evaluations = self.calls = self.served = ()
