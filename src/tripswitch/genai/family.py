@@ -32,11 +32,13 @@ def chain_of(span: Sighting, spans: Mapping[str, Sighting]) -> list[Sighting]:
     parent_id = span.parent_span_id
     while parent_id is not None and len(chain) < _MAX_DEPTH:
         parent = spans.get(parent_id)
-        # Sightings compare by identity.
-        if parent is None or parent in chain:
+        if parent is None:
+            break
+        parent_id = parent.parent_span_id
+        # A root is in no circle. Sightings compare by identity.
+        if parent_id is not None and parent in chain:
             break
         chain.append(parent)
-        parent_id = parent.parent_span_id
     return chain
 
 
@@ -112,7 +114,7 @@ class Places:
         # the place holds them, so that no other object can take it over.
         said: list[int | str | None] = [flag_cohort, model, chain[-1].parent_span_id is None]
         for span in chain:
-            said.append(2 * id(span.context) + span.is_entry)  # noqa: PERF401 - this is less work
+            said.append(-id(span.context) if span.is_entry else id(span.context))  # noqa: PERF401 - this is less work
         key = tuple(said)
         place = self._known.get(key)
         if place is None:

@@ -69,28 +69,29 @@ class Handover:
 
     def add(self, trace: Trace, calls: Sequence[Settling], now_ns: int) -> None:
         """Take the calls of a trace that were settled at ``now_ns``, in the order of their ends."""
+        if not calls:
+            return
         if now_ns != self._now_ns:
             self.go()
             self._now_ns = now_ns
+        served = trace.served
         groups: dict[str, list[int]] = {}
         row = self._taken
         for call in calls:
             call.is_handed_on = True
             if call.facts.is_chat:
                 entry_id = "" if call.entry is None else call.entry.span_id
-                if entry_id in groups:
+                if entry_id in served:
+                    self.late_calls += 1
+                elif entry_id in groups:
                     groups[entry_id].append(row)
                 else:
-                    groups[entry_id] = [row]
+                    groups[entry_id] = rows = [row]
+                    self._rows.add_request(rows)
             row += 1
+        trace.served = (*served, *groups)
         self._waiting += calls
         self._taken = row
-        for entry_id, rows in groups.items():
-            if entry_id in trace.served:
-                self.late_calls += len(rows)
-            else:
-                trace.served = (*trace.served, entry_id)
-                self._rows.add_request(rows)
 
     def find(self, evaluation: Evaluation) -> CallRef | None:
         """Return the call that was handed on and that an evaluation names."""

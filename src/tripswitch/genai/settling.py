@@ -58,17 +58,24 @@ class Settling:
         "user",
     )
 
-    def __init__(self, span: Sighting, chain: list[Sighting]) -> None:
+    def __init__(self, span: Sighting, chain: list[Sighting], place: Place) -> None:
         facts = span.call
         assert facts is not None
         self.span = span
         self.chain = chain
         self.facts = facts
         self.key = span.key
-        self.place: Place
-        self.entry: Sighting | None = None
-        self.session: str | None = None
-        self.user: str | None = None
+        self.place = place
+        self.entry = None if place.entry_at is None else chain[place.entry_at]
+        session: Ranked | None = None
+        user: Ranked | None = None
+        for above in chain:
+            if above.session is not None:
+                session = above.session if session is None else nearer(session, above.session)
+            if above.user is not None:
+                user = above.user if user is None else nearer(user, above.user)
+        self.session = None if session is None else session.value
+        self.user = None if user is None else user.value
         self.evaluations: list[Evaluation] | tuple[()] = ()
         self.guardrails: Sequence[Guardrail] = ()
         self.tools: Sequence[ToolExecution] = ()
@@ -85,23 +92,6 @@ class Settling:
             self.evaluations.append(evaluation)
         else:
             self.evaluations = [evaluation]
-
-    def put(self, place: Place) -> None:
-        """Say where the call belongs, and who asked."""
-        self.place = place
-        if place.entry_at is not None:
-            self.entry = self.chain[place.entry_at]
-        session: Ranked | None = None
-        user: Ranked | None = None
-        for span in self.chain:
-            if span.session is not None:
-                session = nearer(session, span.session)
-            if span.user is not None:
-                user = nearer(user, span.user)
-        if session is not None:
-            self.session = session.value
-        if user is not None:
-            self.user = user.value
 
 
 def settle_calls(
@@ -120,24 +110,26 @@ def settle_calls(
     notes = trace.notes
     unsettled = _unsettled(trace, tally, final=final)
     if notes and unsettled:
-        _fill_from_notes(unsettled, notes)
+        _fill_from_notes([span for span, _ in unsettled], notes)
     settled = []
-    for call in unsettled:
-        call.span.settled = True
-        cohort = _flagged_cohort(call.chain, notes, flag_keys) if trace.has_flags else None
-        facts = call.facts
+    for span, chain in unsettled:
+        span.settled = True
+        cohort = _flagged_cohort(chain, notes, flag_keys) if trace.has_flags else None
+        facts = span.call
+        assert facts is not None
         # Where nobody says what was asked for, what answered tells calls apart as well.
-        place = places.of(call.chain, cohort, facts.request_model or facts.response_model)
-        if place.has_judge and _is_for_judging(call.chain):
+        place = places.of(chain, cohort, facts.request_model or facts.response_model)
+        if place.has_judge and _is_for_judging(chain):
             tally.judged_by_model += 1
             continue
-        call.put(place)
-        settled.append(call)
+        settled.append(Settling(span, chain, place))
     return settled
 
 
-def _unsettled(trace: Trace, tally: Tally, *, final: bool) -> list[Settling]:
-    """Return the calls that can be settled now and were not before."""
+def _unsettled(
+    trace: Trace, tally: Tally, *, final: bool
+) -> list[tuple[Sighting, list[Sighting]]]:
+    """Return the calls that can be settled now and were not before, each with its chain."""
     callers = trace.callers
     chains: dict[str, list[Sighting]] = {}
     candidates = []
@@ -149,16 +141,16 @@ def _unsettled(trace: Trace, tally: Tally, *, final: bool) -> list[Settling]:
         if final or chain[-1].parent_span_id is None or is_whole(chain):
             if len(callers) == 1:
                 # Most traces have one call, which can repeat no other.
-                return [Settling(span, chain)]
+                return [(span, chain)]
             candidates.append(span)
         chains[span.span_id] = chain
     if not candidates:
         return []
     mark_repeats(candidates, chains, tally)
     candidates.sort(key=lambda item: (item.end, item.start, item.span_id))
-    found = [Settling(span, chains[span.span_id]) for span in candidates if not span.settled]
+    found = [span for span in candidates if not span.settled]
     _fill_from_raw(found, callers)
-    return found
+    return [(span, chains[span.span_id]) for span in found]
 
 
 def owner_of(
@@ -285,34 +277,37 @@ def _is_judge(span: Sighting) -> bool:
     )
 
 
-def _fill_from_raw(settled: Sequence[Settling], callers: Sequence[Sighting]) -> None:
+def _fill_from_raw(settled: Sequence[Sighting], callers: Sequence[Sighting]) -> None:
     raws: dict[str, list[Sighting]] = {}
     for span in callers:
         if span.context is not None and span.context.kind == "raw":
             raws.setdefault(span.parent_span_id or "", []).append(span)
     if not raws:
         return
-    for call in settled:
-        below = raws.get(call.span.span_id, [])
+    for span in settled:
+        facts = span.call
+        assert facts is not None
+        below = raws.get(span.span_id, [])
         for raw in below:
             found = raw.call
             assert found is not None
             # With several below, one span was used for several calls: the last one's is left on it.
-            if len(below) > 1 and found.response_id != call.facts.response_id:
+            if len(below) > 1 and found.response_id != facts.response_id:
                 continue
             if found.response_model is not None:
-                call.facts.response_model = found.response_model
-            call.facts.fill(found)
+                facts.response_model = found.response_model
+            facts.fill(found)
 
 
-def _fill_from_notes(settled: Sequence[Settling], notes: Sequence[Note]) -> None:
+def _fill_from_notes(settled: Sequence[Sighting], notes: Sequence[Note]) -> None:
     for note in notes:
         if note.call is None and note.error_type is None:
             continue
-        for call in settled:
-            if call.span.span_id != note.span_id:
+        for span in settled:
+            if span.span_id != note.span_id:
                 continue
-            facts = call.facts
+            facts = span.call
+            assert facts is not None
             if note.call is not None and (
                 facts.response_id is None or note.call.response_id in (None, facts.response_id)
             ):
