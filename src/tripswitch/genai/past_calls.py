@@ -29,28 +29,21 @@ _MAX_REMEMBERED: Final = 1024
 
 
 def file_calls(index: CallIndex, calls: Sequence[Settling], now_ns: int) -> None:
-    """File calls under their spans, their traces, their answers and their requests' outer spans."""
+    """File calls under their spans, their traces, their requests' outer spans and their answers."""
     spans = [call.span for call in calls]
     outer_ids = [(call.entry or call.span).span_id for call in calls]
     of_outer, of_trace = keys_of([span.trace_id for span in spans], outer_ids)
-    owners = [call.key for call in calls]
-    # A row a call; of four kinds of keys most calls have three.
-    keys = np.empty((len(calls), 4), np.uint64)
-    is_there = np.ones((len(calls), 4), np.bool_)
-    keys[:, 0], keys[:, 1], keys[:, 3] = owners, of_trace, of_outer
-    is_there[:, 2] = False
-    is_there[:, 3] = [call.entry is not None and call.entry is not call.span for call in calls]
-    for row, call in enumerate(calls):
-        if call.facts.response_id is not None:
-            keys[row, 2] = response_key(call.facts.response_id)
-            is_there[row, 2] = True
+    owners = np.array([call.key for call in calls], np.uint64)
+    keys = [owners, of_trace, of_outer]
+    answers = [call.facts.response_id for call in calls]
+    if answers.count(None) < len(answers):
+        of_answer = [
+            call.key if answer is None else response_key(answer)
+            for call, answer in zip(calls, answers, strict=True)
+        ]
+        keys.append(np.array(of_answer, np.uint64))
     index.add(
-        keys[is_there],
-        is_there.nonzero()[0].astype(np.int32),
-        owners,
-        [span.end for span in spans],
-        [call.place for call in calls],
-        now_ns,
+        keys, owners, [span.end for span in spans], [call.place for call in calls], now_ns
     )
 
 
