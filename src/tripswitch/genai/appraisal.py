@@ -114,9 +114,9 @@ class Appraiser:
                     self.ranges.update(name, raw, is_unit=is_boolean),
                     is_lower_better=is_lower_better,
                 )
-                appraised.evals.append(_new_tuple(Eval, (name, score, raw, label, source)))
+                appraised.evals = [_new_tuple(Eval, (name, score, raw, label, source))]
                 if score is not None:
-                    appraised.rubrics.append((series, score))
+                    appraised.rubrics = [(series, score)]
             else:
                 self._appraise(named, evaluation, appraised)
             return appraised
