@@ -108,24 +108,20 @@ class Appraiser:
             name, _, _, is_lower_better, _, is_plain = named
             if is_plain and label is None and version is None and raw is not None:
                 # What most are; as `_appraise` has it.
-                score, series = self._placed(
-                    name,
-                    raw,
-                    self.ranges.update(name, raw, is_unit=is_boolean),
-                    is_lower_better=is_lower_better,
-                )
+                known = self.ranges.update(name, raw, is_unit=is_boolean)
+                score, series = self._placed(name, raw, known, is_lower_better=is_lower_better)
                 appraised.evals = [_new_tuple(Eval, (name, score, raw, label, source))]
                 if score is not None:
                     appraised.rubrics = [(series, score)]
             else:
                 self._appraise(named, evaluation, appraised)
             return appraised
-        known: set[tuple[str, str | None, str]] = set()
+        weighed: set[tuple[str, str | None, str]] = set()
         for evaluation in evaluations:
             named = self._named(evaluation.name)
             key = (named.name, evaluation.version, evaluation.source)
-            if key not in known:
-                known.add(key)
+            if key not in weighed:
+                weighed.add(key)
                 self._appraise(named, evaluation, appraised)
         return appraised
 

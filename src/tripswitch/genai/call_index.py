@@ -192,9 +192,7 @@ class CallIndex:
         row = self._rows_of_fresh().get(key)
         if row is not None:
             place = self._places[row]
-            return CallRef(
-                int(self._owners[row]), place.scope, place.tenant, int(self._ends[row])
-            )
+            return CallRef(int(self._owners[row]), place.scope, place.tenant, int(self._ends[row]))
         for segment in reversed(self._segments):
             found = segment.find(key)
             if found is not None:

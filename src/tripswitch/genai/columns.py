@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tripswitch.genai.harms import harms_of
+from tripswitch.genai.prices import cost_usd
 from tripswitch.model.calls import Calls, Score
 from tripswitch.model.requests import Requests
 from tripswitch.model.scope import ScopeColumn
@@ -20,15 +21,14 @@ if TYPE_CHECKING:
     from tripswitch.genai.call_index import CallRef
     from tripswitch.genai.prices import PriceTable
     from tripswitch.genai.settling import Settling
+    from tripswitch.genai.sightings import CallFacts
     from tripswitch.model.calls import CostSource, FloatColumn, IntColumn, Text
 
 # What a named tuple's class does when called, without the call in between.
 _new_tuple: Final = tuple.__new__
 
-# Whether an answer refuses, and who says so.
-_BY_PROVIDER: Final = (True, "provider")
-_BY_PART: Final = (True, "content_part")
-_UNSAID: Final = (None, None)
+# Whether an answer refuses, who says so, and of what kind the refusal is: nobody says anything.
+_UNSAID: Final = (None, None, None)
 
 
 class Rows:
@@ -100,6 +100,8 @@ class Rows:
             settled.calls = self._call_columns()
         if self._requests:
             settled.requests = _request_columns(self._requests, self._calls, settled.calls)
+        for call in self._calls:
+            call.let_go()
         self._calls, self._appraised, self._requests, self._scores = [], [], [], []
         return settled
 
@@ -108,21 +110,27 @@ class Rows:
         spans = [call.span for call in calls]
         facts = [call.facts for call in calls]
         places = [call.place for call in calls]
-        scopes = [place.scope for place in places]
         refusals = [
-            _BY_PROVIDER
-            if "refusal" in fact.finish_reasons
-            else _BY_PART
-            if fact.refuses
-            else _UNSAID
-            if said.refusal is None
-            else (said.refusal, "eval")
+            _UNSAID
+            if said.refusal is None and not fact.refuses and "refusal" not in fact.finish_reasons
+            else _refusal(fact, said)
             for fact, said in zip(facts, appraised, strict=True)
         ]
-        route, prompt_name, prompt_version, cohort, _, provider = map(
-            list, zip(*scopes, strict=True)
-        )
-        costs = [self._cost(call) for call in calls]
+        refusal, refusal_source, refusal_kind = map(list, zip(*refusals, strict=True))
+        (
+            route,
+            prompt_name,
+            prompt_version,
+            prompt_label,
+            cohort,
+            tenant,
+            provider,
+            dialect,
+        ) = map(list, zip(*[place.columns for place in places], strict=True))
+        costs = [
+            self._cost(fact, of, span.end)
+            for fact, of, span in zip(facts, provider, spans, strict=True)
+        ]
         return Calls(
             trace_id=[span.trace_id for span in spans],
             span_id=[span.span_id for span in spans],
@@ -134,9 +142,9 @@ class Rows:
             route=route,
             prompt_name=prompt_name,
             prompt_version=prompt_version,
-            prompt_label=[place.prompt_label for place in places],
+            prompt_label=prompt_label,
             cohort=cohort,
-            tenant=[place.tenant for place in places],
+            tenant=tenant,
             session=[call.session for call in calls],
             user=[call.user for call in calls],
             provider=provider,
@@ -150,40 +158,46 @@ class Rows:
             cost_source=[source for _, source in costs],
             streaming=[fact.streaming is True for fact in facts],
             finish_reasons=[fact.finish_reasons for fact in facts],
-            refusal=[refusal for refusal, _ in refusals],
-            refusal_source=[source for _, source in refusals],
-            refusal_kind=[
-                (said.refusal_kind or "unknown") if refusal else None
-                for (refusal, _), said in zip(refusals, appraised, strict=True)
-            ],
-            guardrails=[[*call.guardrails] for call in calls],
+            refusal=refusal,
+            refusal_source=refusal_source,
+            refusal_kind=refusal_kind,
+            guardrails=[call.guardrails for call in calls],
             evals=[said.evals for said in appraised],
             error_type=[fact.error_type for fact in facts],
             error_class=[fact.error_class for fact in facts],
-            tools=[[*call.tools] for call in calls],
-            dialect=["" if span.context is None else span.context.dialect for span in spans],
+            tools=[call.tools for call in calls],
+            dialect=dialect,
             is_chat=[fact.is_chat for fact in facts],
             request_index=np.zeros(len(calls), dtype=np.int64),
-            scopes=ScopeColumn.of(scopes),
+            scopes=ScopeColumn.of([place.scope for place in places]),
         )
 
-    def _cost(self, call: Settling) -> tuple[float, CostSource]:
+    def _cost(self, facts: CallFacts, provider: str | None, end: int) -> tuple[float, CostSource]:
         """Return the cost, and who says so; what a gateway's cache answered costs nothing."""
-        facts = call.facts
         if facts.cache_hit:
             return 0.0, "reported"
         if facts.cost_usd == facts.cost_usd:
             return facts.cost_usd, "reported"
-        priced = self.prices.cost_usd(
-            call.place.scope.provider,
-            (facts.response_model, facts.request_model),
-            call.span.end,
-            input_tokens=facts.input_tokens,
-            output_tokens=facts.output_tokens,
-            cached_tokens=facts.cached_tokens,
-            cache_write_tokens=facts.cache_write_tokens,
+        priced = cost_usd(
+            self.prices.rate(provider, (facts.response_model, facts.request_model), end),
+            facts.input_tokens,
+            facts.output_tokens,
+            facts.cached_tokens,
+            facts.cache_write_tokens,
         )
         return priced, "unknown" if priced != priced else "priced"
+
+
+def _refusal(facts: CallFacts, said: Appraised) -> tuple[bool | None, str, str | None]:
+    """Return whether an answer refuses, who says so, and of what kind the refusal is."""
+    refusal: bool | None = True
+    source = "provider"
+    if "refusal" not in facts.finish_reasons:
+        if facts.refuses:
+            source = "content_part"
+        else:
+            refusal, source = said.refusal, "eval"
+    return refusal, source, (said.refusal_kind or "unknown") if refusal else None
 
 
 def _request_columns(
@@ -196,33 +210,29 @@ def _request_columns(
     lasts = [rows[0] for rows in requests]
     for number in several:
         lasts[number] = _last(requests[number], settled)
-    starts, ends, failed = [], [], []
-    error_class: list[Text] = []
-    for row in lasts:
-        call = settled[row]
-        facts = call.facts
-        outside = call.entry or call.span
-        starts.append(outside.start)
-        ends.append(outside.end)
-        is_failed = (
-            facts.error_class is not None
-            or (call.entry is not None and call.entry.failed)
-            or (
-                "error" in facts.finish_reasons
-                and set(facts.finish_reasons) == {"error"}
-                and not facts.lacks_reason
-            )
+    attempts = [settled[row] for row in lasts]
+    outsides = [call.entry or call.span for call in attempts]
+    start = _ints([outside.start for outside in outsides])
+    end = _ints([outside.end for outside in outsides])
+    error_class: list[Text] = [
+        call.facts.error_class
+        or (
+            "unknown"
+            if (call.entry is not None and call.entry.failed)
+            or ("error" in call.facts.finish_reasons and _is_failure(call.facts))
+            else None
         )
-        failed.append(is_failed)
-        error_class.append((facts.error_class or "unknown") if is_failed else None)
-    start, end = _ints(starts), _ints(ends)
+        for call in attempts
+    ]
+    failed = [error is not None for error in error_class]
     at = _ints(lasts)
     cost_usd = calls.cost_usd[at]
     said_in, said_out = calls.input_tokens[at], calls.output_tokens[at]
     # As `_said_sum` of the two.
-    tokens = np.where(
-        np.isnan(said_in), said_out, np.where(np.isnan(said_out), said_in, said_in + said_out)
-    )
+    tokens = said_in + said_out
+    unsaid = tokens != tokens
+    if unsaid.any():
+        tokens = np.where(unsaid, np.where(np.isnan(said_in), said_out, said_in), tokens)
     for number in several:
         rows = requests[number]
         cost_usd[number] = _said_sum([float(calls.cost_usd[row]) for row in rows])
@@ -238,9 +248,9 @@ def _request_columns(
             end[number] = max(settled[row].span.end for row in rows)
     refusal = [calls.refusal[row] is True for row in lasts]
     return Requests(
-        trace_id=[calls.trace_id[row] for row in lasts],
-        scope=[settled[row].place.scope for row in lasts],
-        tenant=[calls.tenant[row] for row in lasts],
+        trace_id=[call.span.trace_id for call in attempts],
+        scope=[call.place.scope for call in attempts],
+        tenant=[call.place.tenant for call in attempts],
         end=end,
         latency=np.maximum(0, end - start) / 1e9,
         tokens=tokens,
@@ -253,6 +263,11 @@ def _request_columns(
         request_index=np.zeros(len(requests), dtype=np.int64),
         scopes=calls.scopes if lasts == list(range(len(settled))) else None,
     )
+
+
+def _is_failure(facts: CallFacts) -> bool:
+    """Return whether "error" is the only reason to have finished, and was one."""
+    return set(facts.finish_reasons) == {"error"} and not facts.lacks_reason
 
 
 def _last(rows: Sequence[int], settled: Sequence[Settling]) -> int:

@@ -74,22 +74,21 @@ class Handover:
         if now_ns != self._now_ns:
             self.go()
             self._now_ns = now_ns
-        served = trace.served
         groups: dict[str, list[int]] = {}
         row = self._taken
         for call in calls:
             call.is_handed_on = True
             if call.facts.is_chat:
                 entry_id = "" if call.entry is None else call.entry.span_id
-                if entry_id in served:
-                    self.late_calls += 1
-                elif entry_id in groups:
+                if entry_id in groups:
                     groups[entry_id].append(row)
+                elif entry_id in trace.served:
+                    self.late_calls += 1
                 else:
                     groups[entry_id] = rows = [row]
                     self._rows.add_request(rows)
             row += 1
-        trace.served = (*served, *groups)
+        trace.served += tuple(groups)
         self._waiting += calls
         self._taken = row
 
@@ -127,9 +126,6 @@ class Handover:
                 add_guardrail(call, *said.guardrails)
         self._rows.add_calls(calls, appraised)
         self.seen.remember(evaluation_keys(calls))
-        for call in calls:
-            # The trace is remembered for minutes more, and these are weighed.
-            call.evaluations = ()
         self._changes += self.novelties.of_calls(calls, self._now_ns)
         file_calls(self.index, calls, self._now_ns)
 

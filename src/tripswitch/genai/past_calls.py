@@ -42,9 +42,7 @@ def file_calls(index: CallIndex, calls: Sequence[Settling], now_ns: int) -> None
             for call, answer in zip(calls, answers, strict=True)
         ]
         keys.append(np.array(of_answer, np.uint64))
-    index.add(
-        keys, owners, [span.end for span in spans], [call.place for call in calls], now_ns
-    )
+    index.add(keys, owners, [span.end for span in spans], [call.place for call in calls], now_ns)
 
 
 def find_call(index: CallIndex, evaluation: Evaluation) -> CallRef | None:

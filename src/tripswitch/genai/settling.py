@@ -21,6 +21,7 @@ from tripswitch.genai.family import (
     nearer,
 )
 from tripswitch.genai.repeats import CALL_KINDS, mark_repeats
+from tripswitch.genai.sightings import CallFacts
 from tripswitch.genai.spellings import folded
 from tripswitch.model.calls import Guardrail, ToolExecution
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from tripswitch.genai.sightings import Evaluation, Note, Ranked, Sighting
 
 _MAX_LISTED: Final = 64
+# All that is asked of a call that was handed on.
+_CHAT: Final = CallFacts()
+_NO_CHAT: Final = CallFacts(is_chat=False)
 
 
 class Settling:
@@ -86,6 +90,11 @@ class Settling:
         """What a late score needs to know of the call."""
         return CallRef(self.key, self.place.scope, self.place.tenant, self.span.end)
 
+    def let_go(self) -> None:
+        """Keep of what was handed on only what later spans of the trace ask for."""
+        self.evaluations = ()
+        self.facts = self.span.call = _CHAT if self.facts.is_chat else _NO_CHAT
+
     def judge(self, evaluation: Evaluation) -> None:
         """Take in what was said of the call."""
         if self.evaluations:
@@ -126,9 +135,7 @@ def settle_calls(
     return settled
 
 
-def _unsettled(
-    trace: Trace, tally: Tally, *, final: bool
-) -> list[tuple[Sighting, list[Sighting]]]:
+def _unsettled(trace: Trace, tally: Tally, *, final: bool) -> list[tuple[Sighting, list[Sighting]]]:
     """Return the calls that can be settled now and were not before, each with its chain."""
     callers = trace.callers
     chains: dict[str, list[Sighting]] = {}

@@ -82,9 +82,7 @@ class TraceBook:
     def add(self, items: Sequence[Sighting | Note], now_ns: int) -> None:
         """Take in what one or more requests said; ``now_ns`` never goes back."""
         self._now_ns = max(now_ns, self._now_ns)
-        callers = [
-            item for item in items if item.call is not None and isinstance(item, Sighting)
-        ]
+        callers = [item for item in items if item.call is not None and isinstance(item, Sighting)]
         identify(callers)
         seen = self.handover.seen
         if not seen.remember_new([span.key for span in callers]):
@@ -137,6 +135,7 @@ class TraceBook:
         """Have every item be held by its trace."""
         traces, now_ns = self._traces, self._now_ns
         opened: list[Trace] = []
+        held = 0
         trace: Trace | None = None
         for span in items:
             if not isinstance(span, Sighting):
@@ -156,24 +155,29 @@ class TraceBook:
                 trace = traces[trace_id] = Trace(trace_id, now_ns)
                 opened.append(trace)
             trace.hold(span)
-            self._spans += 1
+            held += 1
             if span.evaluations:
-                for evaluation in span.evaluations:
-                    if evaluation.target_trace_id == trace_id:
-                        trace.judge(evaluation)
-                    else:
-                        self._place(evaluation)
-                # The trace has them now.
-                span.evaluations = ()
-            # Of spans that come together the later ones change nothing, unless they are the outside.
+                self._take_evaluations(span, trace)
+            # Of spans that come together the later ones change nothing but where they are outside.
             if span.parent_span_id is None or span.is_entry:
                 self._touch(trace, is_root=True)
             elif trace.last_ns != now_ns or trace.is_settled:
                 self._touch(trace, is_root=False)
+        self._spans += held
         for trace in opened:
             # Where the outside came with the rest it is on the agenda, and for an earlier time.
             if trace.due_ns == 0:
                 self._touch(trace, is_root=False)
+
+    def _take_evaluations(self, span: Sighting, trace: Trace) -> None:
+        """Have the evaluations of a span be held by the traces they name, mostly its own."""
+        for evaluation in span.evaluations:
+            if evaluation.target_trace_id == trace.trace_id:
+                trace.judge(evaluation)
+            else:
+                self._place(evaluation)
+        # They are there now.
+        span.evaluations = ()
 
     def _add_note(self, note: Note) -> None:
         if note.evaluation is not None:
@@ -315,7 +319,12 @@ class TraceBook:
         """Give the evaluations of a trace to its calls; it keeps those that have none yet."""
         left: list[Evaluation] = []
         for evaluation in trace.evaluations:
-            owner = owner_of(evaluation.target_span_id, known, trace.spans)
+            target = evaluation.target_span_id
+            if known and known[-1].span.span_id == target:
+                # Most traces have one call, and that is what is judged.
+                owner: Settling | None = known[-1]
+            else:
+                owner = owner_of(target, known, trace.spans)
             if owner is None and final and known:
                 owner = known[-1]
             if owner is None:
