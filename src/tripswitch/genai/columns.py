@@ -9,6 +9,7 @@ import numpy as np
 
 from tripswitch.genai.harms import harms_of
 from tripswitch.genai.prices import cost_usd
+from tripswitch.genai.settling import let_go
 from tripswitch.model.calls import Calls, Score
 from tripswitch.model.requests import Requests
 from tripswitch.model.scope import ScopeColumn
@@ -100,8 +101,7 @@ class Rows:
             settled.calls = self._call_columns()
         if self._requests:
             settled.requests = _request_columns(self._requests, self._calls, settled.calls)
-        for call in self._calls:
-            call.let_go()
+        let_go(self._calls)
         self._calls, self._appraised, self._requests, self._scores = [], [], [], []
         return settled
 
@@ -117,16 +117,10 @@ class Rows:
             for fact, said in zip(facts, appraised, strict=True)
         ]
         refusal, refusal_source, refusal_kind = map(list, zip(*refusals, strict=True))
-        (
-            route,
-            prompt_name,
-            prompt_version,
-            prompt_label,
-            cohort,
-            tenant,
-            provider,
-            dialect,
-        ) = map(list, zip(*[place.columns for place in places], strict=True))
+        scopes = [place.scope for place in places]
+        route, prompt_name, prompt_version, cohort, _, provider = map(
+            list, zip(*scopes, strict=True)
+        )
         costs = [
             self._cost(fact, of, span.end)
             for fact, of, span in zip(facts, provider, spans, strict=True)
@@ -142,9 +136,9 @@ class Rows:
             route=route,
             prompt_name=prompt_name,
             prompt_version=prompt_version,
-            prompt_label=prompt_label,
+            prompt_label=[place.prompt_label for place in places],
             cohort=cohort,
-            tenant=tenant,
+            tenant=[place.tenant for place in places],
             session=[call.session for call in calls],
             user=[call.user for call in calls],
             provider=provider,
@@ -166,10 +160,10 @@ class Rows:
             error_type=[fact.error_type for fact in facts],
             error_class=[fact.error_class for fact in facts],
             tools=[call.tools for call in calls],
-            dialect=dialect,
+            dialect=["" if span.context is None else span.context.dialect for span in spans],
             is_chat=[fact.is_chat for fact in facts],
             request_index=np.zeros(len(calls), dtype=np.int64),
-            scopes=ScopeColumn.of([place.scope for place in places]),
+            scopes=ScopeColumn.of(scopes),
         )
 
     def _cost(self, facts: CallFacts, provider: str | None, end: int) -> tuple[float, CostSource]:
@@ -210,7 +204,9 @@ def _request_columns(
     lasts = [rows[0] for rows in requests]
     for number in several:
         lasts[number] = _last(requests[number], settled)
-    attempts = [settled[row] for row in lasts]
+    # Where every call is a request of its own, they are the same rows.
+    is_same = lasts == list(range(len(settled)))
+    attempts = settled if is_same else [settled[row] for row in lasts]
     outsides = [call.entry or call.span for call in attempts]
     start = _ints([outside.start for outside in outsides])
     end = _ints([outside.end for outside in outsides])
@@ -246,7 +242,8 @@ def _request_columns(
         if settled[lasts[number]].entry is None:
             start[number] = min(settled[row].span.start for row in rows)
             end[number] = max(settled[row].span.end for row in rows)
-    refusal = [calls.refusal[row] is True for row in lasts]
+    refusals = calls.refusal if is_same else [calls.refusal[row] for row in lasts]
+    refusal = [refused is True for refused in refusals]
     return Requests(
         trace_id=[call.span.trace_id for call in attempts],
         scope=[call.place.scope for call in attempts],
@@ -261,7 +258,7 @@ def _request_columns(
         refusal=refusal,
         success=[not (bad or refused) for bad, refused in zip(failed, refusal, strict=True)],
         request_index=np.zeros(len(requests), dtype=np.int64),
-        scopes=calls.scopes if lasts == list(range(len(settled))) else None,
+        scopes=calls.scopes if is_same else None,
     )
 
 

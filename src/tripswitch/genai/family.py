@@ -6,7 +6,7 @@ parent, at one whose parent was not seen, or after 64 steps: a hostile sender ma
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from tripswitch.genai.sightings import Context, Ranked, Sighting
@@ -98,24 +98,6 @@ class Place:
     deployment: str | None
     entry_at: int | None
     has_judge: bool
-    # Route, prompt's name, version and label, cohort, tenant, provider and dialect: calls become
-    # columns by these.
-    columns: tuple[str | None, ...] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        route, prompt_name, prompt_version, cohort, _, provider = self.scope
-        context = self.contexts[0] if self.contexts else None
-        columns = (
-            route,
-            prompt_name,
-            prompt_version,
-            self.prompt_label,
-            cohort,
-            self.tenant,
-            provider,
-            "" if context is None else context.dialect,
-        )
-        object.__setattr__(self, "columns", columns)
 
 
 class Places:

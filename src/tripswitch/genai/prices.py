@@ -103,6 +103,8 @@ class PriceTable:
         self._found: dict[tuple[str | None, str, int], ModelPrice | None] = {}
         # Of the models of a call, by provider, models and day.
         self._first: dict[tuple[str | None, tuple[str | None, ...], int], Rate | None] = {}
+        # The day of the last call, by its number, and when it and the next one begin.
+        self._day = self._day_ns = self._next_day_ns = 0
 
     def cost_usd(
         self,
@@ -126,10 +128,16 @@ class PriceTable:
 
     def rate(self, provider: str | None, models: tuple[str | None, ...], at_ns: int) -> Rate | None:
         """Return the prices of the first of ``models`` that has one, None where none has."""
-        # The day alone says which price holds.
-        key = (provider, models, at_ns // _DAY_NS)
-        if key in self._first:
+        # The day alone says which price holds, and to tell which it is takes long.
+        if not self._day_ns <= at_ns < self._next_day_ns:
+            self._day = at_ns // _DAY_NS
+            self._day_ns = self._day * _DAY_NS
+            self._next_day_ns = self._day_ns + _DAY_NS
+        key = (provider, models, self._day)
+        try:
             return self._first[key]
+        except KeyError:
+            pass
         found = (self.price(provider, model, at_ns) for model in models if model)
         price = next((one for one in found if one is not None), None)
         rate: Rate | None = None

@@ -90,11 +90,6 @@ class Settling:
         """What a late score needs to know of the call."""
         return CallRef(self.key, self.place.scope, self.place.tenant, self.span.end)
 
-    def let_go(self) -> None:
-        """Keep of what was handed on only what later spans of the trace ask for."""
-        self.evaluations = ()
-        self.facts = self.span.call = _CHAT if self.facts.is_chat else _NO_CHAT
-
     def judge(self, evaluation: Evaluation) -> None:
         """Take in what was said of the call."""
         if self.evaluations:
@@ -258,6 +253,13 @@ def add_guardrail(call: Settling, *guardrails: Guardrail) -> None:
             # The exception is the guardrail's way to block: the model had answered.
             facts.error_class = "guardrail"
             facts.error_type = None
+
+
+def let_go(calls: Sequence[Settling]) -> None:
+    """Keep of calls that were handed on only what later spans of their traces ask for."""
+    for call in calls:
+        call.evaluations = ()
+        call.facts = call.span.call = _CHAT if call.facts.is_chat else _NO_CHAT
 
 
 def _is_for_judging(chain: Sequence[Sighting]) -> bool:
