@@ -273,11 +273,10 @@ class CallIndex:
 
     def _fresh_segment(self) -> _Segment:
         unique: dict[tuple[Scope, str | None], int] = {}
-        identities = list(map(id, self._places))
         # Many calls share a place, and scopes are long to hash.
         number_of = {
-            identity: unique.setdefault((place.scope, place.tenant), len(unique))
-            for identity, place in dict(zip(identities, self._places, strict=True)).items()
+            place: unique.setdefault((place.scope, place.tenant), len(unique))
+            for place in dict.fromkeys(self._places)
         }
         here = len(self._places)
         keys = self._keys[: self._kinds, :here].ravel()
@@ -291,7 +290,7 @@ class CallIndex:
             np.maximum.reduceat(rows, firsts),
             self._owners[:here].copy(),
             self._ends[:here].copy(),
-            np.array(list(map(number_of.__getitem__, identities)), np.int32),
+            np.fromiter(map(number_of.__getitem__, self._places), np.int32, here),
             list(unique),
             self._latest_ns,
         )

@@ -134,8 +134,8 @@ class ScoreRanges:
 
     def __init__(self, state: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         self._learnt: dict[str, _Learnt] = {}
-        # Those that are settled, as `_Learnt.range` gives them.
-        self._settled: dict[str, ScoreRange] = {}
+        # Of those that are settled what is learnt, and the range as `_Learnt.range` gives it.
+        self._settled: dict[str, tuple[_Learnt, ScoreRange]] = {}
         self.restore(state or {})
 
     def state(self) -> dict[str, dict[str, Any]]:
@@ -156,35 +156,37 @@ class ScoreRanges:
         ``is_unit`` says that what came with the score leaves only 0..1: a label that means the same
         as the 0 or 1, a boolean, a thumb.
         """
-        learnt = self._learnt.get(name)
-        if learnt is None:
-            if len(self._learnt) >= MAX_NAMES:
-                return None
-            learnt = self._learnt[name] = _Learnt()
         settled = self._settled.get(name)
         if settled is None:
+            learnt = self._learnt.get(name)
+            if learnt is None:
+                if len(self._learnt) >= MAX_NAMES:
+                    return None
+                learnt = self._learnt[name] = _Learnt()
             learnt.learn(score, is_unit=is_unit)
-        elif learnt.lowest <= score <= learnt.highest and learnt.window < _ENOUGH - 1:
+            return self._note(name, learnt)
+        learnt, known = settled
+        if learnt.lowest <= score <= learnt.highest and learnt.window < _ENOUGH - 1:
             # What most scores do, as `watch` has it: they lie where others lay.
             learnt.window += 1
-            return settled
-        else:
-            learnt.watch(score)
+            return known
+        learnt.watch(score)
         return self._note(name, learnt)
 
     def get(self, name: str) -> ScoreRange | None:
         """Return the range of an evaluation's scores, if it is known."""
-        return self._settled.get(name)
+        settled = self._settled.get(name)
+        return None if settled is None else settled[1]
 
     def known(self) -> dict[str, ScoreRange]:
         """Return every learnt range by name."""
-        return {name: self._settled[name] for name in self._learnt if name in self._settled}
+        return {name: self._settled[name][1] for name in self._learnt if name in self._settled}
 
     def _note(self, name: str, learnt: _Learnt) -> ScoreRange | None:
         """Return the range that is settled now, and keep it."""
         found = learnt.range()
         if found is not None:
-            self._settled[name] = found
+            self._settled[name] = (learnt, found)
         return found
 
 

@@ -90,6 +90,12 @@ class Settling:
         """What a late score needs to know of the call."""
         return CallRef(self.key, self.place.scope, self.place.tenant, self.span.end)
 
+    def hand_on(self) -> None:
+        """Keep only what later spans of the trace ask for."""
+        self.is_handed_on = True
+        self.evaluations = ()
+        self.facts = self.span.call = _CHAT if self.facts.is_chat else _NO_CHAT
+
     def judge(self, evaluation: Evaluation) -> None:
         """Take in what was said of the call."""
         if self.evaluations:
@@ -253,13 +259,6 @@ def add_guardrail(call: Settling, *guardrails: Guardrail) -> None:
             # The exception is the guardrail's way to block: the model had answered.
             facts.error_class = "guardrail"
             facts.error_type = None
-
-
-def let_go(calls: Sequence[Settling]) -> None:
-    """Keep of calls that were handed on only what later spans of their traces ask for."""
-    for call in calls:
-        call.evaluations = ()
-        call.facts = call.span.call = _CHAT if call.facts.is_chat else _NO_CHAT
 
 
 def _is_for_judging(chain: Sequence[Sighting]) -> bool:

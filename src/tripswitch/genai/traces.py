@@ -284,7 +284,8 @@ class TraceBook:
         self._drop(trace)
 
     def _drop(self, trace: Trace) -> None:
-        self.counts["unjoined_scores"] += len(trace.evaluations)
+        if trace.evaluations:
+            self.counts["unjoined_scores"] += len(trace.evaluations)
         self._spans -= len(trace.spans)
         del self._traces[trace.trace_id]
         trace.due_ns = NEVER
