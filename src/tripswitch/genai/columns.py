@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 import numpy as np
 
 from tripswitch.genai.harms import harms_of
-from tripswitch.genai.prices import cost_usd
 from tripswitch.model.calls import Calls, Score
 from tripswitch.model.requests import Requests
 from tripswitch.model.scope import Scope, ScopeColumn
 from tripswitch.model.settled import Settled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tripswitch.genai.appraisal import Appraised
     from tripswitch.genai.call_index import CallRef
@@ -98,7 +97,9 @@ class Rows:
     def __init__(self, prices: PriceTable) -> None:
         self.prices = prices
         self._calls: list[tuple[Any, ...]] = []
-        self._requests: list[Sequence[int]] = []
+        # Of every request the row of its first call, and of the few with more the rows of all.
+        self._firsts: list[int] = []
+        self._several: dict[int, list[int]] = {}
         self._scores: list[Score] = []
 
     def add_call(self, call: Settling, said: Appraised) -> int:
@@ -207,12 +208,17 @@ class Rows:
         for signal, score in harms:
             self._scores.append(Score(trace_id, span_id, scope, tenant, "", score, end, 0, signal))
 
-    def add_request(self, rows: Sequence[int]) -> None:
-        """Add the request that the calls at ``rows``, counted since the last time, served.
+    def add_request(self, row: int) -> int:
+        """Add a request by the row of the first call that served it, and return its number.
 
-        The last of them decides its outcome.
+        The last of its calls decides its outcome.
         """
-        self._requests.append(rows)
+        self._firsts.append(row)
+        return len(self._firsts) - 1
+
+    def add_to_request(self, number: int, row: int) -> None:
+        """Add another call that served a request."""
+        self._several.setdefault(number, [self._firsts[number]]).append(row)
 
     def take(self) -> Settled:
         """Return everything added since the last time."""
@@ -220,9 +226,11 @@ class Rows:
         if self._calls:
             columns = _Columns._make(map(list, zip(*self._calls, strict=True)))
             settled.calls = _call_columns(columns)
-            if self._requests:
-                settled.requests = _request_columns(self._requests, columns, settled.calls)
-        self._calls, self._requests, self._scores = [], [], []
+            if self._firsts:
+                settled.requests = _request_columns(
+                    self._firsts, self._several, columns, settled.calls
+                )
+        self._calls, self._scores, self._firsts, self._several = [], [], [], {}
         return settled
 
     def _cost(self, facts: CallFacts, provider: str | None, end: int) -> tuple[float, CostSource]:
@@ -231,12 +239,14 @@ class Rows:
             return 0.0, "reported"
         if facts.cost_usd == facts.cost_usd:
             return facts.cost_usd, "reported"
-        priced = cost_usd(
-            self.prices.rate(provider, (facts.response_model, facts.request_model), end),
-            facts.input_tokens,
-            facts.output_tokens,
-            facts.cached_tokens,
-            facts.cache_write_tokens,
+        priced = self.prices.cost_usd(
+            provider,
+            (facts.response_model, facts.request_model),
+            end,
+            input_tokens=facts.input_tokens,
+            output_tokens=facts.output_tokens,
+            cached_tokens=facts.cached_tokens,
+            cache_write_tokens=facts.cache_write_tokens,
         )
         return priced, "unknown" if priced != priced else "priced"
 
@@ -302,28 +312,28 @@ def _call_columns(columns: _Columns) -> Calls:
 
 
 def _request_columns(
-    requests: Sequence[Sequence[int]], columns: _Columns, calls: Calls
+    firsts: Sequence[int], several: Mapping[int, Sequence[int]], columns: _Columns, calls: Calls
 ) -> Requests:
-    """Return requests, each the rows of the calls that served it, as columns."""
-    sizes = list(map(len, requests))
-    # Most requests are one call each.
-    several = [number for number, size in enumerate(sizes) if size > 1] if max(sizes) > 1 else []
-    lasts = [rows[0] for rows in requests]
-    for number in several:
-        lasts[number] = _last(requests[number], columns)
-    # Often every call is a request of its own.
-    is_same = lasts == list(range(len(columns.end)))
-    start, end = _ints(_at(lasts, columns.outer_start)), _ints(_at(lasts, columns.outer_end))
-    at = slice(None) if is_same else _ints(lasts)
-    cost_usd = calls.cost_usd[at].copy()
-    said_in, said_out = calls.input_tokens[at], calls.output_tokens[at]
+    """Return requests as columns, by the first call of each and all of those that have several."""
+    sizes = np.ones(len(firsts), dtype=np.int64)
+    lasts = list(firsts)
+    for number, rows in several.items():
+        sizes[number] = len(rows)
+        lasts[number] = max(rows, key=lambda row: (columns.end[row], columns.span_id[row]))
+    # Often every call is a request of its own, and they are the same rows.
+    at = None if lasts == list(range(len(columns.end))) else lasts
+    start, end = _ints(_at(columns.outer_start, at)), _ints(_at(columns.outer_end, at))
+    cost_usd, said_in, said_out = calls.cost_usd, calls.input_tokens, calls.output_tokens
+    if at is not None:
+        cost_usd, said_in, said_out = cost_usd[at], said_in[at], said_out[at]
     # As `_said_sum` of the two.
     tokens = said_in + said_out
     unsaid = tokens != tokens
     if unsaid.any():
         tokens = np.where(unsaid, np.where(np.isnan(said_in), said_out, said_in), tokens)
-    for number in several:
-        rows = requests[number]
+    if several:
+        cost_usd = cost_usd.copy()
+    for number, rows in several.items():
         cost_usd[number] = _said_sum([float(calls.cost_usd[row]) for row in rows])
         tokens[number] = _said_sum(
             [
@@ -335,33 +345,30 @@ def _request_columns(
         # Of one outside they are all the same; where that was not seen the calls are all there is.
         start[number] = min(columns.outer_start[row] for row in rows)
         end[number] = max(columns.outer_end[row] for row in rows)
-    outcome = _at(lasts, columns.outcome)
+    outcome = _at(columns.outcome, at)
     failed = [error is not None for error in outcome]
-    refusal = [refused is True for refused in _at(lasts, columns.refusal)]
+    refusal = [refused is True for refused in _at(columns.refusal, at)]
     return Requests(
-        trace_id=_at(lasts, columns.trace_id),
-        scope=_at(lasts, columns.scope),
-        tenant=_at(lasts, columns.tenant),
+        trace_id=_at(columns.trace_id, at),
+        scope=_at(columns.scope, at),
+        tenant=_at(columns.tenant, at),
         end=end,
         latency=np.maximum(0, end - start) / 1e9,
         tokens=tokens,
         cost_usd=cost_usd,
-        calls=_ints(sizes),
+        calls=sizes,
         error=failed,
         error_class=outcome,
         refusal=refusal,
         success=[not (bad or refused) for bad, refused in zip(failed, refusal, strict=True)],
-        request_index=np.zeros(len(requests), dtype=np.int64),
-        scopes=calls.scopes if is_same else None,
+        request_index=np.zeros(len(firsts), dtype=np.int64),
+        scopes=calls.scopes if at is None else None,
     )
 
 
-def _at(rows: Sequence[int], column: Sequence[_T]) -> list[_T]:
-    return [column[row] for row in rows]
-
-
-def _last(rows: Sequence[int], columns: _Columns) -> int:
-    return max(rows, key=lambda row: (columns.end[row], columns.span_id[row]))
+def _at(column: list[_T], rows: Sequence[int] | None) -> list[_T]:
+    """Return what a column has at ``rows``, all of it for None."""
+    return column if rows is None else [column[row] for row in rows]
 
 
 def _said_sum(numbers: Sequence[float]) -> float:

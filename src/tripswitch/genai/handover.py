@@ -78,20 +78,19 @@ class Handover:
         if now_ns != self._now_ns:
             self.go()
             self._now_ns = now_ns
-        groups: dict[str, list[int]] = {}
+        numbers: dict[str, int] = {}
         for call in calls:
             row = self._add_call(call)
             if call.facts.is_chat:
                 entry_id = "" if call.entry is None else call.entry.span_id
-                if entry_id in groups:
-                    groups[entry_id].append(row)
+                if entry_id in numbers:
+                    self._rows.add_to_request(numbers[entry_id], row)
                 elif entry_id in trace.served:
                     self.late_calls += 1
                 else:
-                    groups[entry_id] = rows = [row]
-                    self._rows.add_request(rows)
+                    numbers[entry_id] = self._rows.add_request(row)
             call.hand_on()
-        trace.served += tuple(groups)
+        trace.served += tuple(numbers)
 
     def _add_call(self, call: Settling) -> int:
         """Take one call, with what its evaluations say; return its row."""

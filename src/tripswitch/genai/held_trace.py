@@ -57,14 +57,17 @@ class Trace:
         self.callers: list[Sighting] = []
         # What many traces have nothing of is made when there is something.
         self.notes: list[Note] | tuple[()] = ()
-        self.evaluations: list[Evaluation] | tuple[()] = ()
+        self.evaluations: list[Evaluation] | tuple[Evaluation, ...] = ()
         self.calls: list[Settling] | tuple[()] = ()
         self.served: tuple[str, ...] = ()
 
     def judge(self, evaluation: Evaluation) -> None:
         """Take in an evaluation of one of its spans, as far as there is room."""
         if not self.evaluations:
-            self.evaluations = [evaluation]
+            self.evaluations = (evaluation,)
+        elif isinstance(self.evaluations, tuple):
+            # Most traces have one.
+            self.evaluations = [*self.evaluations, evaluation]
         elif len(self.evaluations) < MAX_SPANS_BY_TRACE:
             self.evaluations.append(evaluation)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # What tokens of a model cost: of the input, of the output, read from a cache, written to one.
 # Taken from a model of settings, whose fields take long to read.
-Rate = tuple[float, float | None, float, float]
+_Rate = tuple[float, float | None, float, float]
 
 _MILLION: Final = 1e6
 # Names of models a sender writes; an application has a few.
@@ -102,7 +102,7 @@ class PriceTable:
         self._shipped = _Rows(prices.models if prices.enabled else ())
         self._found: dict[tuple[str | None, str, int], ModelPrice | None] = {}
         # Of the models of a call, by provider, models and day.
-        self._first: dict[tuple[str | None, tuple[str | None, ...], int], Rate | None] = {}
+        self._first: dict[tuple[str | None, tuple[str | None, ...], int], _Rate | None] = {}
         # The day of the last call, by its number, and when it and the next one begin.
         self._day = self._day_ns = self._next_day_ns = 0
 
@@ -123,24 +123,43 @@ class PriceTable:
         input, reasoning part of the output; NaN means none. What gives no output (an embedding) has
         no price for it.
         """
-        rate = self.rate(provider, tuple(models), at_ns)
-        return cost_usd(rate, input_tokens, output_tokens, cached_tokens, cache_write_tokens)
-
-    def rate(self, provider: str | None, models: tuple[str | None, ...], at_ns: int) -> Rate | None:
-        """Return the prices of the first of ``models`` that has one, None where none has."""
         # The day alone says which price holds, and to tell which it is takes long.
         if not self._day_ns <= at_ns < self._next_day_ns:
             self._day = at_ns // _DAY_NS
             self._day_ns = self._day * _DAY_NS
             self._next_day_ns = self._day_ns + _DAY_NS
-        key = (provider, models, self._day)
+        key = (provider, tuple(models), self._day)
         try:
-            return self._first[key]
+            rate = self._first[key]
         except KeyError:
-            pass
+            rate = self._rate(key, at_ns)
+        if rate is None or input_tokens != input_tokens:
+            return math.nan
+        of_input, of_output, of_cached, of_written = rate
+        if of_output is None:
+            if output_tokens > 0:
+                return math.nan
+            output_usd = 0.0
+        else:
+            # Without a count the output is unknown, unless it costs nothing anyway.
+            output_usd = output_tokens * of_output if of_output > 0 else 0.0
+        cached = min(cached_tokens, input_tokens) if cached_tokens > 0 else 0.0
+        written = min(cache_write_tokens, input_tokens - cached) if cache_write_tokens > 0 else 0.0
+        return (
+            (input_tokens - cached - written) * of_input
+            + cached * of_cached
+            + written * of_written
+            + output_usd
+        ) / _MILLION
+
+    def _rate(
+        self, key: tuple[str | None, tuple[str | None, ...], int], at_ns: int
+    ) -> _Rate | None:
+        """Return the prices of the first model of ``key`` that has any, and remember them."""
+        provider, models, _ = key
         found = (self.price(provider, model, at_ns) for model in models if model)
         price = next((one for one in found if one is not None), None)
-        rate: Rate | None = None
+        rate: _Rate | None = None
         if price is not None and price.input is not None:
             rate = (
                 price.input,
@@ -174,32 +193,6 @@ class PriceTable:
         if own is not None or folded(provider or "") in _OWN_MACHINES:
             return own
         return self._shipped.best(names, provider, day)
-
-
-def cost_usd(
-    rate: Rate | None, input_tokens: float, output_tokens: float, cached: float, written: float
-) -> float:
-    """Return what tokens cost, ``cached`` and ``written`` ones among the input's, as `PriceTable`
-    has it.
-    """
-    if rate is None or input_tokens != input_tokens:
-        return math.nan
-    of_input, of_output, of_cached, of_written = rate
-    if of_output is None:
-        if output_tokens > 0:
-            return math.nan
-        output_usd = 0.0
-    else:
-        # Without a count the output is unknown, unless it costs nothing anyway.
-        output_usd = output_tokens * of_output if of_output > 0 else 0.0
-    cached = min(cached, input_tokens) if cached > 0 else 0.0
-    written = min(written, input_tokens - cached) if written > 0 else 0.0
-    return (
-        (input_tokens - cached - written) * of_input
-        + cached * of_cached
-        + written * of_written
-        + output_usd
-    ) / _MILLION
 
 
 def spellings(model: str) -> Iterator[str]:

@@ -80,7 +80,7 @@ class Settling:
                 user = above.user if user is None else nearer(user, above.user)
         self.session = None if session is None else session.value
         self.user = None if user is None else user.value
-        self.evaluations: list[Evaluation] | tuple[()] = ()
+        self.evaluations: list[Evaluation] | tuple[Evaluation, ...] = ()
         self.guardrails: Sequence[Guardrail] = ()
         self.tools: Sequence[ToolExecution] = ()
         self.is_handed_on = False
@@ -98,10 +98,13 @@ class Settling:
 
     def judge(self, evaluation: Evaluation) -> None:
         """Take in what was said of the call."""
-        if self.evaluations:
-            self.evaluations.append(evaluation)
+        if not self.evaluations:
+            self.evaluations = (evaluation,)
+        elif isinstance(self.evaluations, tuple):
+            # Most calls have one.
+            self.evaluations = [*self.evaluations, evaluation]
         else:
-            self.evaluations = [evaluation]
+            self.evaluations.append(evaluation)
 
 
 def settle_calls(
