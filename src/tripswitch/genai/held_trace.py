@@ -54,7 +54,7 @@ class Trace:
         self.is_settled = False
         self.is_dirty = False
         self.spans: dict[str, Sighting] = {}
-        self.callers: list[Sighting] = []
+        self.callers: list[Sighting] | tuple[Sighting, ...] = ()
         # What many traces have nothing of is made when there is something.
         self.notes: list[Note] | tuple[()] = ()
         self.evaluations: list[Evaluation] | tuple[Evaluation, ...] = ()
@@ -78,7 +78,13 @@ class Trace:
         if context is None:
             return
         if span.call is not None:
-            self.callers.append(span)
+            if not self.callers:
+                # Most traces have one call.
+                self.callers = (span,)
+            elif isinstance(self.callers, tuple):
+                self.callers = [*self.callers, span]
+            else:
+                self.callers.append(span)
         kind = context.kind
         if kind != "other":
             self.is_genai = True
@@ -91,5 +97,5 @@ class Trace:
 
     def empty(self) -> None:
         """Let go of everything it holds: it is done with."""
-        self.spans, self.callers, self.trace_id = {}, [], ""
-        self.notes = self.evaluations = self.calls = self.served = ()
+        self.spans, self.trace_id = {}, ""
+        self.callers = self.notes = self.evaluations = self.calls = self.served = ()
