@@ -108,9 +108,28 @@ class Rows:
         All that is asked of it is read here, where it is at hand.
         """
         span, facts, place = call.span, call.facts, call.place
-        if facts.is_chat and (said.evals or call.guardrails):
-            self._add_scores_of(call, said)
         route, prompt_name, prompt_version, cohort, _, provider = scope = place.scope
+        if facts.is_chat:
+            for rubric, score in said.rubrics:
+                self._scores.append(
+                    _new_tuple(
+                        Score,
+                        (
+                            span.trace_id,
+                            span.span_id,
+                            scope,
+                            place.tenant,
+                            rubric,
+                            score,
+                            span.end,
+                            0,
+                            "eval_score",
+                        ),
+                    )
+                )
+            if call.guardrails or said.pii_leak is not None or said.prompt_injection is not None:
+                harms = harms_of(said, call.guardrails)
+                self.add_scores((), harms, span.trace_id, span.span_id, call.ref)
         usd, source = self._cost(facts, provider, span.end)
         refusal, refusal_source, refusal_kind = _UNSAID
         if said.refusal is not None or facts.refuses or "refusal" in facts.finish_reasons:
@@ -169,29 +188,6 @@ class Rows:
             )
         )
         return row
-
-    def _add_scores_of(self, call: Settling, said: Appraised) -> None:
-        span, place = call.span, call.place
-        for rubric, score in said.rubrics:
-            self._scores.append(
-                _new_tuple(
-                    Score,
-                    (
-                        span.trace_id,
-                        span.span_id,
-                        place.scope,
-                        place.tenant,
-                        rubric,
-                        score,
-                        span.end,
-                        0,
-                        "eval_score",
-                    ),
-                )
-            )
-        if call.guardrails or said.pii_leak is not None or said.prompt_injection is not None:
-            harms = harms_of(said, call.guardrails)
-            self.add_scores((), harms, span.trace_id, span.span_id, call.ref)
 
     def add_scores(
         self,
