@@ -309,10 +309,12 @@ class TraceBook:
                     add_guardrail(owner, *note.guardrails)
         if trace.evaluations:
             self._hand_out(trace, known, final=final)
+        # Once they are handed on, calls no longer know what their answers were.
+        answers = [(call.facts.response_id or "", call) for call in calls] if self._waiting else ()
         self.handover.add(trace, calls, self._now_ns)
         trace.calls = known
-        for call in calls if self._waiting else ():
-            waiting = self._waiting.pop(call.facts.response_id or "", None)
+        for answer, call in answers:
+            waiting = self._waiting.pop(answer, None)
             for _, evaluation in waiting or ():
                 self.handover.join_late(evaluation, call.ref)
 
