@@ -14,7 +14,7 @@ from tripswitch.genai.agenda import Agenda
 def test_what_is_due_comes_by_time_and_then_by_turn(
     steps: list[tuple[int, list[int]]],
 ) -> None:
-    agenda = Agenda()
+    agenda = Agenda[str]()
     heap: list[tuple[int, int, str]] = []
     now_ns = put = 0
 
@@ -28,9 +28,10 @@ def test_what_is_due_comes_by_time_and_then_by_turn(
         for after_ns in afters_ns:
             add(after_ns)
         now_ns += passed_ns
-        for trace_id in agenda.take(now_ns):
-            assert heapq.heappop(heap)[2] == trace_id
-            # What is looked at may be due again, later.
-            if put % 3 == 0:
-                add(2)
+        for due in agenda.take(now_ns):
+            for trace_id in due:
+                assert heapq.heappop(heap)[2] == trace_id
+                # What is looked at may be due again, later.
+                if put % 3 == 0:
+                    add(2)
         assert not heap or heap[0][0] > now_ns

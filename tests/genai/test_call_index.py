@@ -38,9 +38,8 @@ def ref(number: int) -> CallRef:
 def file(index: CallIndex, numbers: Sequence[int], keys: Sequence[list[int]], now_ns: int) -> None:
     """File calls at once, each under its keys."""
     index.add(
-        np.array([key for of_call in keys for key in of_call], np.uint64),
-        np.repeat(np.arange(len(keys), dtype=np.int32), [len(of_call) for of_call in keys]),
-        numbers,
+        [np.array(of_kind, np.uint64) for of_kind in zip(*keys, strict=True)],
+        np.array(numbers, np.uint64),
         [number * SECOND_NS for number in numbers],
         [place(number) for number in numbers],
         now_ns,

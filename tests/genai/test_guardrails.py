@@ -282,7 +282,7 @@ def test_guardrail_that_only_a_failed_agents_message_names() -> None:
 def test_message_that_names_no_guardrail_where_one_stands_is_no_verdict(message: str) -> None:
     agent = SpanOf({"gen_ai.operation.name": "x"}, span=1, parent=0, status=2, message=message)
     found = read_all([request_of(agent, SpanOf(CHAT, span=2, parent=1))])
-    assert found.calls.guardrails[0] == []
+    assert not found.calls.guardrails[0]
 
 
 def test_call_that_a_guardrail_blocked_did_not_fail_by_the_provider() -> None:

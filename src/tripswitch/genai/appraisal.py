@@ -51,10 +51,15 @@ class Appraised:
     )
 
     def __init__(
-        self, *, pii_leak: bool | None = None, prompt_injection: bool | None = None
+        self,
+        evals: list[Eval] | None = None,
+        rubrics: list[tuple[str, float]] | None = None,
+        *,
+        pii_leak: bool | None = None,
+        prompt_injection: bool | None = None,
     ) -> None:
-        self.evals: list[Eval] = []
-        self.rubrics: list[tuple[str, float]] = []
+        self.evals = [] if evals is None else evals
+        self.rubrics = [] if rubrics is None else rubrics
         self.refusal: bool | None = None
         self.refusal_kind: str | None = None
         self.pii_leak = pii_leak
@@ -98,9 +103,8 @@ class Appraiser:
 
     def of_call(self, evaluations: Sequence[Evaluation]) -> Appraised:
         """Return what the evaluations of one call say; a repeated one says nothing more."""
-        appraised = Appraised()
         if not evaluations:
-            return appraised
+            return Appraised()
         if len(evaluations) == 1:
             evaluation = evaluations[0]
             written, raw, label, source, version, _, _, _, _, is_boolean = evaluation
@@ -108,24 +112,20 @@ class Appraiser:
             name, _, _, is_lower_better, _, is_plain = named
             if is_plain and label is None and version is None and raw is not None:
                 # What most are; as `_appraise` has it.
-                score, series = self._placed(
-                    name,
-                    raw,
-                    self.ranges.update(name, raw, is_unit=is_boolean),
-                    is_lower_better=is_lower_better,
-                )
-                appraised.evals.append(_new_tuple(Eval, (name, score, raw, label, source)))
-                if score is not None:
-                    appraised.rubrics.append((series, score))
-            else:
-                self._appraise(named, evaluation, appraised)
+                known = self.ranges.update(name, raw, is_unit=is_boolean)
+                score, series = self._placed(name, raw, known, is_lower_better=is_lower_better)
+                evals = [_new_tuple(Eval, (name, score, raw, label, source))]
+                return Appraised(evals, [] if score is None else [(series, score)])
+            appraised = Appraised()
+            self._appraise(named, evaluation, appraised)
             return appraised
-        known: set[tuple[str, str | None, str]] = set()
+        appraised = Appraised()
+        weighed: set[tuple[str, str | None, str]] = set()
         for evaluation in evaluations:
             named = self._named(evaluation.name)
             key = (named.name, evaluation.version, evaluation.source)
-            if key not in known:
-                known.add(key)
+            if key not in weighed:
+                weighed.add(key)
                 self._appraise(named, evaluation, appraised)
         return appraised
 

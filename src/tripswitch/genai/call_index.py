@@ -30,6 +30,8 @@ _MERGED: Final = 16
 MAX_SAVED: Final = 100_000
 """Calls that a snapshot holds, 6 MB: for so many a late score finds its call after a restart."""
 _COLUMNS: Final = ("keys", "rows", "owners", "ends", "places")
+# Of a call's keys: its span's, its trace's, its request's outer span's, its answer's.
+_KINDS: Final = 4
 _MASK: Final = (1 << 64) - 1
 _ODD: Final = 0x9E3779B97F4A7C15
 
@@ -130,12 +132,13 @@ class CallIndex:
     def __init__(self, keep_ns: int, max_calls: int) -> None:
         self._keep_ns = keep_ns
         self._max_calls = max_calls
-        # Fresh calls as columns; their keys as they were filed, each with its call's row; and the
-        # rows of the first so many by key.
-        self._owners: list[int] = []
-        self._ends: list[int] = []
+        # Fresh calls as columns, as many as there are places; their keys a row a kind, of as many
+        # kinds as any of them has; and the rows of the first so many by key.
+        self._keys = np.empty((_KINDS, _FRESH), np.uint64)
+        self._kinds = 0
+        self._owners = np.empty(_FRESH, np.uint64)
+        self._ends = np.empty(_FRESH, np.int64)
         self._places: list[Place] = []
-        self._filed: list[tuple[Keys, npt.NDArray[np.int32]]] = []
         self._fresh: dict[int, int] = {}
         self._listed = 0
         self._fresh_since_ns = 0
@@ -144,7 +147,7 @@ class CallIndex:
         self.forgotten_early = 0
 
     def __len__(self) -> int:
-        return len(self._owners) + sum(segment.calls for segment in self._segments)
+        return len(self._places) + sum(segment.calls for segment in self._segments)
 
     @property
     def nbytes(self) -> int:
@@ -153,31 +156,34 @@ class CallIndex:
 
     def add(
         self,
-        keys: Keys,
-        rows: npt.NDArray[np.int32],
-        owners: Sequence[int],
+        keys: Sequence[Keys],
+        owners: Keys,
         ends: Sequence[int],
         places: Sequence[Place],
         now_ns: int,
     ) -> None:
-        """File calls, each of ``keys`` for the call at its row, of equal keys for the last call.
+        """File calls, each under its key in every one of at most four columns ``keys``.
 
-        ``rows`` never go back. ``owners`` name the calls, ``ends`` are in ns. A key that is known
-        already means its new call from now on.
+        ``owners`` name the calls, ``ends`` are in ns. Of equal keys, known ones too, the call filed
+        last is meant.
         """
         first = 0
-        while first < len(owners):
-            if not self._owners:
+        while first < len(places):
+            here = len(self._places)
+            if not here:
                 self._fresh_since_ns = now_ns
             self._latest_ns = now_ns
-            here = len(self._owners)
-            last = min(len(owners), first + _FRESH - here)
-            some = slice(*rows.searchsorted([first, last]))
-            self._filed.append((keys[some], rows[some] + np.int32(here - first)))
-            self._owners += owners[first:last]
-            self._ends += ends[first:last]
+            last = min(len(places), first + _FRESH - here)
+            there = here + last - first
+            for kind in range(_KINDS):
+                # Where there is no such key the first is put there once more.
+                of_kind = keys[kind] if kind < len(keys) else keys[0]
+                self._keys[kind, here:there] = of_kind[first:last]
+            self._kinds = max(self._kinds, len(keys))
+            self._owners[here:there] = owners[first:last]
+            self._ends[here:there] = ends[first:last]
             self._places += places[first:last]
-            if len(self._owners) >= _FRESH:
+            if there >= _FRESH:
                 self._file()
             first = last
 
@@ -186,7 +192,7 @@ class CallIndex:
         row = self._rows_of_fresh().get(key)
         if row is not None:
             place = self._places[row]
-            return CallRef(self._owners[row], place.scope, place.tenant, self._ends[row])
+            return CallRef(int(self._owners[row]), place.scope, place.tenant, int(self._ends[row]))
         for segment in reversed(self._segments):
             found = segment.find(key)
             if found is not None:
@@ -200,15 +206,15 @@ class CallIndex:
         while len(self._segments) > 1 and len(self) > self._max_calls:
             self.forgotten_early += self._segments[0].calls
             del self._segments[0]
-        if self._owners and self._latest_ns + self._keep_ns < now_ns:
+        if self._places and self._latest_ns + self._keep_ns < now_ns:
             self._clear_fresh()
-        elif self._owners and self._fresh_since_ns + self._keep_ns < now_ns:
+        elif self._places and self._fresh_since_ns + self._keep_ns < now_ns:
             # Thin traffic: the oldest of these are due, the newest are not.
             self._file()
 
     def save(self, snapshot: Snapshot) -> None:
         """Put the calls filed last into ``snapshot``, at most `MAX_SAVED` of them."""
-        segments = [*self._segments, *([self._fresh_segment()] if self._owners else [])]
+        segments = [*self._segments, *([self._fresh_segment()] if self._places else [])]
         calls = 0
         kept: list[_Segment] = []
         for segment in reversed(segments):
@@ -252,36 +258,39 @@ class CallIndex:
 
         Where nothing is looked for among them, they are only listed.
         """
-        for keys, rows in self._filed[self._listed :]:
+        here = len(self._places)
+        if self._listed < here:
+            rows = np.arange(self._listed, here).repeat(self._kinds)
+            # Call by call, as of equal keys the last call is meant.
+            keys = self._keys[: self._kinds, self._listed : here].T.ravel()
             self._fresh.update(zip(keys.tolist(), rows.tolist(), strict=True))
-        self._listed = len(self._filed)
+            self._listed = here
         return self._fresh
 
     def _clear_fresh(self) -> None:
-        self._owners, self._ends, self._places, self._filed = [], [], [], []
+        self._places, self._kinds = [], 0
         self._fresh, self._listed = {}, 0
 
     def _fresh_segment(self) -> _Segment:
         unique: dict[tuple[Scope, str | None], int] = {}
-        identities = list(map(id, self._places))
         # Many calls share a place, and scopes are long to hash.
         number_of = {
-            identity: unique.setdefault((place.scope, place.tenant), len(unique))
-            for identity, place in dict(zip(identities, self._places, strict=True)).items()
+            place: unique.setdefault((place.scope, place.tenant), len(unique))
+            for place in dict.fromkeys(self._places)
         }
-        keys = np.concatenate([keys for keys, _ in self._filed])
-        rows = np.concatenate([rows for _, rows in self._filed])
+        here = len(self._places)
+        keys = self._keys[: self._kinds, :here].ravel()
         order = np.argsort(keys)
         keys = keys[order]
+        rows = (order % here).astype(np.int32)
         firsts = np.concatenate([[True], keys[1:] != keys[:-1]]).nonzero()[0]
-        # Of equal keys the last one filed means its call.
-        lasts = np.maximum.reduceat(order, firsts)
         return _Segment(
             keys[firsts],
-            rows[lasts],
-            np.array(self._owners, np.uint64),
-            np.array(self._ends, np.int64),
-            np.array(list(map(number_of.__getitem__, identities)), np.int32),
+            # Of equal keys the call filed last is meant.
+            np.maximum.reduceat(rows, firsts),
+            self._owners[:here].copy(),
+            self._ends[:here].copy(),
+            np.fromiter(map(number_of.__getitem__, self._places), np.int32, here),
             list(unique),
             self._latest_ns,
         )

@@ -3,32 +3,92 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 
 from tripswitch.genai.harms import harms_of
 from tripswitch.model.calls import Calls, Score
 from tripswitch.model.requests import Requests
-from tripswitch.model.scope import ScopeColumn
+from tripswitch.model.scope import Scope, ScopeColumn
 from tripswitch.model.settled import Settled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tripswitch.genai.appraisal import Appraised
     from tripswitch.genai.call_index import CallRef
     from tripswitch.genai.prices import PriceTable
     from tripswitch.genai.settling import Settling
-    from tripswitch.model.calls import CostSource, FloatColumn, IntColumn, Text
+    from tripswitch.genai.sightings import CallFacts
+    from tripswitch.model.calls import (
+        CostSource,
+        ErrorClass,
+        Eval,
+        FloatColumn,
+        Guardrail,
+        IntColumn,
+        Text,
+        ToolExecution,
+    )
+
+_T = TypeVar("_T")
 
 # What a named tuple's class does when called, without the call in between.
 _new_tuple: Final = tuple.__new__
 
-# Whether an answer refuses, and who says so.
-_BY_PROVIDER: Final = (True, "provider")
-_BY_PART: Final = (True, "content_part")
-_UNSAID: Final = (None, None)
+# Whether an answer refuses, who says so, and of what kind the refusal is: nobody says anything.
+_UNSAID: Final[tuple[bool | None, Text, Text]] = (None, None, None)
+
+
+class _Columns(NamedTuple):
+    """What is said of calls, a list with one element a call for each thing said.
+
+    Up to ``is_chat`` they are as in `Calls`. ``outer_start`` and ``outer_end`` are those of the
+    request's outside, or of the call where that was not seen;
+    ``outcome`` is the error that the request ends with if this is its last call.
+    """
+
+    trace_id: list[str]
+    span_id: list[str]
+    parent_span_id: list[Text]
+    response_id: list[Text]
+    route: list[Text]
+    prompt_name: list[Text]
+    prompt_version: list[Text]
+    cohort: list[Text]
+    provider: list[Text]
+    prompt_label: list[Text]
+    tenant: list[Text]
+    session: list[Text]
+    user: list[Text]
+    request_model: list[Text]
+    response_model: list[Text]
+    start: list[int]
+    end: list[int]
+    ttft: list[float]
+    input_tokens: list[float]
+    output_tokens: list[float]
+    cached_tokens: list[float]
+    reasoning_tokens: list[float]
+    cost_usd: list[float]
+    cost_source: list[CostSource]
+    streaming: list[bool]
+    finish_reasons: list[list[str]]
+    refusal: list[bool | None]
+    refusal_source: list[Text]
+    refusal_kind: list[Text]
+    guardrails: list[Sequence[Guardrail]]
+    evals: list[list[Eval]]
+    error_type: list[Text]
+    error_class: list[ErrorClass | None]
+    tools: list[Sequence[ToolExecution]]
+    dialect: list[str]
+    is_chat: list[bool]
+    scope: list[Scope]
+    outer_start: list[int]
+    outer_end: list[int]
+    outcome: list[Text]
 
 
 class Rows:
@@ -36,28 +96,28 @@ class Rows:
 
     def __init__(self, prices: PriceTable) -> None:
         self.prices = prices
-        self._calls: list[Settling] = []
-        self._appraised: list[Appraised] = []
-        self._requests: list[Sequence[int]] = []
+        self._calls: list[tuple[Any, ...]] = []
+        # Of every request the row of its first call, and of the few with more the rows of all.
+        self._firsts: list[int] = []
+        self._several: dict[int, list[int]] = {}
         self._scores: list[Score] = []
 
-    def add_calls(self, calls: Sequence[Settling], appraised: Sequence[Appraised]) -> None:
-        """Add calls, each with what its evaluations say."""
-        self._calls += calls
-        self._appraised += appraised
-        scores = self._scores
-        for call, said in zip(calls, appraised, strict=True):
-            if not (said.evals or call.guardrails) or not call.facts.is_chat:
-                continue
-            span, place = call.span, call.place
+    def add_call(self, call: Settling, said: Appraised) -> int:
+        """Add a call and what its evaluations say; return its row, counted since the last time.
+
+        All that is asked of it is read here, where it is at hand.
+        """
+        span, facts, place = call.span, call.facts, call.place
+        route, prompt_name, prompt_version, cohort, _, provider = scope = place.scope
+        if facts.is_chat:
             for rubric, score in said.rubrics:
-                scores.append(
+                self._scores.append(
                     _new_tuple(
                         Score,
                         (
                             span.trace_id,
                             span.span_id,
-                            place.scope,
+                            scope,
                             place.tenant,
                             rubric,
                             score,
@@ -70,6 +130,64 @@ class Rows:
             if call.guardrails or said.pii_leak is not None or said.prompt_injection is not None:
                 harms = harms_of(said, call.guardrails)
                 self.add_scores((), harms, span.trace_id, span.span_id, call.ref)
+        usd, source = self._cost(facts, provider, span.end)
+        refusal, refusal_source, refusal_kind = _UNSAID
+        if said.refusal is not None or facts.refuses or "refusal" in facts.finish_reasons:
+            refusal, refusal_source, refusal_kind = _refusal(facts, said)
+        outside = call.entry or span
+        error: Text = facts.error_class
+        if error is None and (
+            (call.entry is not None and call.entry.failed)
+            or ("error" in facts.finish_reasons and _is_failure(facts))
+        ):
+            error = "unknown"
+        row = len(self._calls)
+        # In the order of `_Columns`.
+        self._calls.append(
+            (
+                span.trace_id,
+                span.span_id,
+                span.parent_span_id,
+                facts.response_id,
+                route,
+                prompt_name,
+                prompt_version,
+                cohort,
+                provider,
+                place.prompt_label,
+                place.tenant,
+                call.session,
+                call.user,
+                facts.request_model,
+                facts.response_model,
+                span.start,
+                span.end,
+                facts.ttft,
+                facts.input_tokens,
+                facts.output_tokens,
+                facts.cached_tokens,
+                facts.reasoning_tokens,
+                usd,
+                source,
+                facts.streaming is True,
+                facts.finish_reasons,
+                refusal,
+                refusal_source,
+                refusal_kind,
+                call.guardrails,
+                said.evals,
+                facts.error_type,
+                facts.error_class,
+                call.tools,
+                "" if span.context is None else span.context.dialect,
+                facts.is_chat,
+                scope,
+                outside.start,
+                outside.end,
+                error,
+            )
+        )
+        return row
 
     def add_scores(
         self,
@@ -86,98 +204,41 @@ class Rows:
         for signal, score in harms:
             self._scores.append(Score(trace_id, span_id, scope, tenant, "", score, end, 0, signal))
 
-    def add_request(self, rows: Sequence[int]) -> None:
-        """Add the request that the calls at ``rows``, counted since the last time, served.
+    def add_request(self, row: int) -> int:
+        """Add a request by the row of the first call that served it, and return its number.
 
-        The last of them decides its outcome.
+        The last of its calls decides its outcome.
         """
-        self._requests.append(rows)
+        self._firsts.append(row)
+        return len(self._firsts) - 1
+
+    def add_to_request(self, number: int, row: int) -> None:
+        """Add another call that served a request."""
+        self._several.setdefault(number, [self._firsts[number]]).append(row)
 
     def take(self) -> Settled:
         """Return everything added since the last time."""
         settled = Settled(scores=self._scores)
         if self._calls:
-            settled.calls = self._call_columns()
-        if self._requests:
-            settled.requests = _request_columns(self._requests, self._calls, settled.calls)
-        self._calls, self._appraised, self._requests, self._scores = [], [], [], []
+            columns = _Columns._make(map(list, zip(*self._calls, strict=True)))
+            settled.calls = _call_columns(columns)
+            if self._firsts:
+                settled.requests = _request_columns(
+                    self._firsts, self._several, columns, settled.calls
+                )
+        self._calls, self._scores, self._firsts, self._several = [], [], [], {}
         return settled
 
-    def _call_columns(self) -> Calls:
-        calls, appraised = self._calls, self._appraised
-        spans = [call.span for call in calls]
-        facts = [call.facts for call in calls]
-        places = [call.place for call in calls]
-        scopes = [place.scope for place in places]
-        refusals = [
-            _BY_PROVIDER
-            if "refusal" in fact.finish_reasons
-            else _BY_PART
-            if fact.refuses
-            else _UNSAID
-            if said.refusal is None
-            else (said.refusal, "eval")
-            for fact, said in zip(facts, appraised, strict=True)
-        ]
-        route, prompt_name, prompt_version, cohort, _, provider = map(
-            list, zip(*scopes, strict=True)
-        )
-        costs = [self._cost(call) for call in calls]
-        return Calls(
-            trace_id=[span.trace_id for span in spans],
-            span_id=[span.span_id for span in spans],
-            parent_span_id=[span.parent_span_id for span in spans],
-            response_id=[fact.response_id for fact in facts],
-            start=_ints([span.start for span in spans]),
-            end=_ints([span.end for span in spans]),
-            ttft=_floats([fact.ttft for fact in facts]),
-            route=route,
-            prompt_name=prompt_name,
-            prompt_version=prompt_version,
-            prompt_label=[place.prompt_label for place in places],
-            cohort=cohort,
-            tenant=[place.tenant for place in places],
-            session=[call.session for call in calls],
-            user=[call.user for call in calls],
-            provider=provider,
-            request_model=[fact.request_model for fact in facts],
-            response_model=[fact.response_model for fact in facts],
-            input_tokens=_floats([fact.input_tokens for fact in facts]),
-            output_tokens=_floats([fact.output_tokens for fact in facts]),
-            cached_tokens=_floats([fact.cached_tokens for fact in facts]),
-            reasoning_tokens=_floats([fact.reasoning_tokens for fact in facts]),
-            cost_usd=_floats([cost_usd for cost_usd, _ in costs]),
-            cost_source=[source for _, source in costs],
-            streaming=[fact.streaming is True for fact in facts],
-            finish_reasons=[fact.finish_reasons for fact in facts],
-            refusal=[refusal for refusal, _ in refusals],
-            refusal_source=[source for _, source in refusals],
-            refusal_kind=[
-                (said.refusal_kind or "unknown") if refusal else None
-                for (refusal, _), said in zip(refusals, appraised, strict=True)
-            ],
-            guardrails=[[*call.guardrails] for call in calls],
-            evals=[said.evals for said in appraised],
-            error_type=[fact.error_type for fact in facts],
-            error_class=[fact.error_class for fact in facts],
-            tools=[[*call.tools] for call in calls],
-            dialect=["" if span.context is None else span.context.dialect for span in spans],
-            is_chat=[fact.is_chat for fact in facts],
-            request_index=np.zeros(len(calls), dtype=np.int64),
-            scopes=ScopeColumn.of(scopes),
-        )
-
-    def _cost(self, call: Settling) -> tuple[float, CostSource]:
+    def _cost(self, facts: CallFacts, provider: str | None, end: int) -> tuple[float, CostSource]:
         """Return the cost, and who says so; what a gateway's cache answered costs nothing."""
-        facts = call.facts
         if facts.cache_hit:
             return 0.0, "reported"
         if facts.cost_usd == facts.cost_usd:
             return facts.cost_usd, "reported"
         priced = self.prices.cost_usd(
-            call.place.scope.provider,
+            provider,
             (facts.response_model, facts.request_model),
-            call.span.end,
+            end,
             input_tokens=facts.input_tokens,
             output_tokens=facts.output_tokens,
             cached_tokens=facts.cached_tokens,
@@ -186,45 +247,89 @@ class Rows:
         return priced, "unknown" if priced != priced else "priced"
 
 
-def _request_columns(
-    requests: Sequence[Sequence[int]], settled: Sequence[Settling], calls: Calls
-) -> Requests:
-    """Return requests, each the rows of the calls that served it, as columns."""
-    sizes = list(map(len, requests))
-    # Most requests are one call each.
-    several = [number for number, size in enumerate(sizes) if size > 1] if max(sizes) > 1 else []
-    lasts = [rows[0] for rows in requests]
-    for number in several:
-        lasts[number] = _last(requests[number], settled)
-    starts, ends, failed = [], [], []
-    error_class: list[Text] = []
-    for row in lasts:
-        call = settled[row]
-        facts = call.facts
-        outside = call.entry or call.span
-        starts.append(outside.start)
-        ends.append(outside.end)
-        is_failed = (
-            facts.error_class is not None
-            or (call.entry is not None and call.entry.failed)
-            or (
-                "error" in facts.finish_reasons
-                and set(facts.finish_reasons) == {"error"}
-                and not facts.lacks_reason
-            )
-        )
-        failed.append(is_failed)
-        error_class.append((facts.error_class or "unknown") if is_failed else None)
-    start, end = _ints(starts), _ints(ends)
-    at = _ints(lasts)
-    cost_usd = calls.cost_usd[at]
-    said_in, said_out = calls.input_tokens[at], calls.output_tokens[at]
-    # As `_said_sum` of the two.
-    tokens = np.where(
-        np.isnan(said_in), said_out, np.where(np.isnan(said_out), said_in, said_in + said_out)
+def _refusal(facts: CallFacts, said: Appraised) -> tuple[bool | None, str, str | None]:
+    """Return whether an answer refuses, who says so, and of what kind the refusal is."""
+    refusal: bool | None = True
+    source = "provider"
+    if "refusal" not in facts.finish_reasons:
+        if facts.refuses:
+            source = "content_part"
+        else:
+            refusal, source = said.refusal, "eval"
+    return refusal, source, (said.refusal_kind or "unknown") if refusal else None
+
+
+def _is_failure(facts: CallFacts) -> bool:
+    """Return whether "error" is the only reason to have finished, and was one."""
+    return set(facts.finish_reasons) == {"error"} and not facts.lacks_reason
+
+
+def _call_columns(columns: _Columns) -> Calls:
+    return Calls(
+        trace_id=columns.trace_id,
+        span_id=columns.span_id,
+        parent_span_id=columns.parent_span_id,
+        response_id=columns.response_id,
+        start=_ints(columns.start),
+        end=_ints(columns.end),
+        ttft=_floats(columns.ttft),
+        route=columns.route,
+        prompt_name=columns.prompt_name,
+        prompt_version=columns.prompt_version,
+        prompt_label=columns.prompt_label,
+        cohort=columns.cohort,
+        tenant=columns.tenant,
+        session=columns.session,
+        user=columns.user,
+        provider=columns.provider,
+        request_model=columns.request_model,
+        response_model=columns.response_model,
+        input_tokens=_floats(columns.input_tokens),
+        output_tokens=_floats(columns.output_tokens),
+        cached_tokens=_floats(columns.cached_tokens),
+        reasoning_tokens=_floats(columns.reasoning_tokens),
+        cost_usd=_floats(columns.cost_usd),
+        cost_source=columns.cost_source,
+        streaming=columns.streaming,
+        finish_reasons=columns.finish_reasons,
+        refusal=columns.refusal,
+        refusal_source=columns.refusal_source,
+        refusal_kind=columns.refusal_kind,
+        guardrails=columns.guardrails,
+        evals=columns.evals,
+        error_type=columns.error_type,
+        error_class=columns.error_class,
+        tools=columns.tools,
+        dialect=columns.dialect,
+        is_chat=columns.is_chat,
+        request_index=np.zeros(len(columns.trace_id), dtype=np.int64),
+        scopes=ScopeColumn.of(columns.scope),
     )
-    for number in several:
-        rows = requests[number]
+
+
+def _request_columns(
+    firsts: Sequence[int], several: Mapping[int, Sequence[int]], columns: _Columns, calls: Calls
+) -> Requests:
+    """Return requests as columns, by the first call of each and all of those that have several."""
+    sizes = np.ones(len(firsts), dtype=np.int64)
+    lasts = list(firsts)
+    for number, rows in several.items():
+        sizes[number] = len(rows)
+        lasts[number] = max(rows, key=lambda row: (columns.end[row], columns.span_id[row]))
+    # Often every call is a request of its own, and they are the same rows.
+    at = None if lasts == list(range(len(columns.end))) else lasts
+    start, end = _ints(_at(columns.outer_start, at)), _ints(_at(columns.outer_end, at))
+    cost_usd, said_in, said_out = calls.cost_usd, calls.input_tokens, calls.output_tokens
+    if at is not None:
+        cost_usd, said_in, said_out = cost_usd[at], said_in[at], said_out[at]
+    # As `_said_sum` of the two.
+    tokens = said_in + said_out
+    unsaid = tokens != tokens
+    if unsaid.any():
+        tokens = np.where(unsaid, np.where(np.isnan(said_in), said_out, said_in), tokens)
+    if several:
+        cost_usd = cost_usd.copy()
+    for number, rows in several.items():
         cost_usd[number] = _said_sum([float(calls.cost_usd[row]) for row in rows])
         tokens[number] = _said_sum(
             [
@@ -233,30 +338,33 @@ def _request_columns(
                 for column in (calls.input_tokens, calls.output_tokens)
             ]
         )
-        if settled[lasts[number]].entry is None:
-            start[number] = min(settled[row].span.start for row in rows)
-            end[number] = max(settled[row].span.end for row in rows)
-    refusal = [calls.refusal[row] is True for row in lasts]
+        # Of one outside they are all the same; where that was not seen the calls are all there is.
+        start[number] = min(columns.outer_start[row] for row in rows)
+        end[number] = max(columns.outer_end[row] for row in rows)
+    outcome = _at(columns.outcome, at)
+    failed = [error is not None for error in outcome]
+    refusal = [refused is True for refused in _at(columns.refusal, at)]
     return Requests(
-        trace_id=[calls.trace_id[row] for row in lasts],
-        scope=[settled[row].place.scope for row in lasts],
-        tenant=[calls.tenant[row] for row in lasts],
+        trace_id=_at(columns.trace_id, at),
+        scope=_at(columns.scope, at),
+        tenant=_at(columns.tenant, at),
         end=end,
         latency=np.maximum(0, end - start) / 1e9,
         tokens=tokens,
         cost_usd=cost_usd,
-        calls=_ints(sizes),
+        calls=sizes,
         error=failed,
-        error_class=error_class,
+        error_class=outcome,
         refusal=refusal,
         success=[not (bad or refused) for bad, refused in zip(failed, refusal, strict=True)],
-        request_index=np.zeros(len(requests), dtype=np.int64),
-        scopes=calls.scopes if lasts == list(range(len(settled))) else None,
+        request_index=np.zeros(len(firsts), dtype=np.int64),
+        scopes=calls.scopes if at is None else None,
     )
 
 
-def _last(rows: Sequence[int], settled: Sequence[Settling]) -> int:
-    return max(rows, key=lambda row: (settled[row].span.end, settled[row].span.span_id))
+def _at(column: list[_T], rows: Sequence[int] | None) -> list[_T]:
+    """Return what a column has at ``rows``, all of it for None."""
+    return column if rows is None else [column[row] for row in rows]
 
 
 def _said_sum(numbers: Sequence[float]) -> float:

@@ -32,11 +32,13 @@ def chain_of(span: Sighting, spans: Mapping[str, Sighting]) -> list[Sighting]:
     parent_id = span.parent_span_id
     while parent_id is not None and len(chain) < _MAX_DEPTH:
         parent = spans.get(parent_id)
-        # Sightings compare by identity.
-        if parent is None or parent in chain:
+        if parent is None:
+            break
+        parent_id = parent.parent_span_id
+        # A root is in no circle. Sightings compare by identity.
+        if parent_id is not None and parent in chain:
             break
         chain.append(parent)
-        parent_id = parent.parent_span_id
     return chain
 
 
@@ -79,7 +81,8 @@ def nearest(found: Iterable[Ranked | None]) -> Ranked | None:
     return best
 
 
-@dataclass(frozen=True, slots=True)
+# Compared by identity, as `Places` makes each once.
+@dataclass(frozen=True, slots=True, eq=False)
 class Place:
     """What calls have in common whose chains say the same: where they belong, what is around them.
 
@@ -102,17 +105,22 @@ class Places:
     """Works out places, each once for chains that say the same, within a bound."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int | str | None, ...], Place] = {}
+        self._known: dict[tuple[Context | str | bool | None, ...], Place] = {}
         # Each scope once, so that what many calls share is told by its identity.
         self._scopes: dict[Scope, Scope] = {}
 
     def of(self, chain: Sequence[Sighting], flag_cohort: str | None, model: str | None) -> Place:
         """Return the place of a call of ``model`` by its ``chain``."""
-        # Contexts are long to compare and shared by alike spans, so they are known by identity;
-        # the place holds them, so that no other object can take it over.
-        said: list[int | str | None] = [flag_cohort, model, chain[-1].parent_span_id is None]
+        # Contexts are shared by alike spans, and compare by identity.
+        said: list[Context | str | bool | None] = [
+            flag_cohort,
+            model,
+            chain[-1].parent_span_id is None,
+        ]
         for span in chain:
-            said.append(2 * id(span.context) + span.is_entry)  # noqa: PERF401 - this is less work
+            said.append(span.context)
+            if span.is_entry:
+                said.append(True)
         key = tuple(said)
         place = self._known.get(key)
         if place is None:

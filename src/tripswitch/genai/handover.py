@@ -1,24 +1,25 @@
 """Handing on what is settled: calls as columns, with what their evaluations say, and late scores.
 
-Calls wait until everything that is due was settled and are then handed on together, by columns.
-Whatever asks what was handed on before, or adds to it, has those that wait go first: the order in
-which things are learnt, filed and listed is that of settling.
+All that is said of a call is read when it is settled, while it is at hand; only filing them, for
+what comes late, is done for many at once. Whatever asks what was handed on before has those that
+wait be filed first: the order in which things are learnt, filed and listed is that of settling.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tripswitch.genai.appraisal import Appraiser
-from tripswitch.genai.call_index import CallIndex
+from tripswitch.genai.call_index import CallIndex, all_mixed
 from tripswitch.genai.columns import Rows
 from tripswitch.genai.harms import harms_of
 from tripswitch.genai.novelties import Novelties
 from tripswitch.genai.past_calls import (
+    Filing,
     evaluation_key,
-    evaluation_keys,
     file_calls,
     find_call,
+    said_by,
 )
 from tripswitch.genai.prices import PriceTable
 from tripswitch.genai.seen import Seen
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from tripswitch.genai.sightings import Evaluation
     from tripswitch.model.incident import Change
     from tripswitch.model.settled import Settled
+
+# What a named tuple's class does when called, without the call in between.
+_new_tuple: Final = tuple.__new__
 
 
 class Handover:
@@ -57,9 +61,9 @@ class Handover:
         self.repeated_scores = 0
         self._rows = Rows(PriceTable(config.prices))
         self._changes: list[Change] = []
-        self._waiting: list[Settling] = []
-        # How many calls there are since the last time, those that wait among them.
-        self._taken = 0
+        # Of calls taken since `go`: what they are filed by, and how evaluations are known again.
+        self._filings: list[Filing] = []
+        self._judged: list[int] = []
         self._now_ns = 0
 
     def reload(self, config: Config) -> None:
@@ -69,28 +73,42 @@ class Handover:
 
     def add(self, trace: Trace, calls: Sequence[Settling], now_ns: int) -> None:
         """Take the calls of a trace that were settled at ``now_ns``, in the order of their ends."""
+        if not calls:
+            return
         if now_ns != self._now_ns:
             self.go()
             self._now_ns = now_ns
-        groups: dict[str, list[int]] = {}
-        row = self._taken
+        numbers: dict[str, int] = {}
         for call in calls:
-            call.is_handed_on = True
+            row = self._add_call(call)
             if call.facts.is_chat:
                 entry_id = "" if call.entry is None else call.entry.span_id
-                if entry_id in groups:
-                    groups[entry_id].append(row)
+                if entry_id in numbers:
+                    self._rows.add_to_request(numbers[entry_id], row)
+                elif entry_id in trace.served:
+                    self.late_calls += 1
                 else:
-                    groups[entry_id] = [row]
-            row += 1
-        self._waiting += calls
-        self._taken = row
-        for entry_id, rows in groups.items():
-            if entry_id in trace.served:
-                self.late_calls += len(rows)
-            else:
-                trace.served = (*trace.served, entry_id)
-                self._rows.add_request(rows)
+                    numbers[entry_id] = self._rows.add_request(row)
+            call.hand_on()
+        trace.served += tuple(numbers)
+
+    def _add_call(self, call: Settling) -> int:
+        """Take one call, with what its evaluations say; return its row."""
+        said = self.appraiser.of_call(call.evaluations)
+        if said.guardrails:
+            add_guardrail(call, *said.guardrails)
+        for name, _, _, source, version, _, _, _, _, _ in call.evaluations:
+            self._judged.append(call.key ^ said_by(name, version, source))
+        span = call.span
+        outer_id = span.span_id if call.entry is None else call.entry.span_id
+        self._filings.append(
+            _new_tuple(
+                Filing,
+                (call.key, span.trace_id, outer_id, call.facts.response_id, span.end, call.place),
+            )
+        )
+        self._changes += self.novelties.of_call(call, self._now_ns)
+        return self._rows.add_call(call, said)
 
     def find(self, evaluation: Evaluation) -> CallRef | None:
         """Return the call that was handed on and that an evaluation names."""
@@ -115,27 +133,17 @@ class Handover:
         )
 
     def go(self) -> None:
-        """Hand on the calls that wait."""
-        if not self._waiting:
+        """Have the calls taken so far be found by what comes late."""
+        if not self._filings:
             return
-        calls, self._waiting = self._waiting, []
-        of_call = self.appraiser.of_call
-        appraised = [of_call(call.evaluations) for call in calls]
-        for call, said in zip(calls, appraised, strict=True):
-            if said.guardrails:
-                add_guardrail(call, *said.guardrails)
-        self._rows.add_calls(calls, appraised)
-        self.seen.remember(evaluation_keys(calls))
-        for call in calls:
-            # The trace is remembered for minutes more, and these are weighed.
-            call.evaluations = ()
-        self._changes += self.novelties.of_calls(calls, self._now_ns)
-        file_calls(self.index, calls, self._now_ns)
+        self.seen.remember(all_mixed(self._judged))
+        file_calls(self.index, self._filings, self._now_ns)
+        self._judged, self._filings = [], []
+        self.novelties.forget_told()
 
     def take(self) -> Settled:
         """Return everything handed on since the last time."""
         self.go()
-        self._taken = 0
         settled = self._rows.take()
         settled.changes, self._changes = self._changes, []
         return settled

@@ -54,17 +54,20 @@ class Trace:
         self.is_settled = False
         self.is_dirty = False
         self.spans: dict[str, Sighting] = {}
-        self.callers: list[Sighting] = []
+        self.callers: list[Sighting] | tuple[Sighting, ...] = ()
         # What many traces have nothing of is made when there is something.
         self.notes: list[Note] | tuple[()] = ()
-        self.evaluations: list[Evaluation] | tuple[()] = ()
+        self.evaluations: list[Evaluation] | tuple[Evaluation, ...] = ()
         self.calls: list[Settling] | tuple[()] = ()
         self.served: tuple[str, ...] = ()
 
     def judge(self, evaluation: Evaluation) -> None:
         """Take in an evaluation of one of its spans, as far as there is room."""
         if not self.evaluations:
-            self.evaluations = [evaluation]
+            self.evaluations = (evaluation,)
+        elif isinstance(self.evaluations, tuple):
+            # Most traces have one.
+            self.evaluations = [*self.evaluations, evaluation]
         elif len(self.evaluations) < MAX_SPANS_BY_TRACE:
             self.evaluations.append(evaluation)
 
@@ -75,7 +78,13 @@ class Trace:
         if context is None:
             return
         if span.call is not None:
-            self.callers.append(span)
+            if not self.callers:
+                # Most traces have one call.
+                self.callers = (span,)
+            elif isinstance(self.callers, tuple):
+                self.callers = [*self.callers, span]
+            else:
+                self.callers.append(span)
         kind = context.kind
         if kind != "other":
             self.is_genai = True
@@ -85,3 +94,8 @@ class Trace:
             self.has_extras = True
         if span.flags:
             self.has_flags = True
+
+    def empty(self) -> None:
+        """Let go of everything it holds: it is done with."""
+        self.spans, self.trace_id = {}, ""
+        self.callers = self.notes = self.evaluations = self.calls = self.served = ()

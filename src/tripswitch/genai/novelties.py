@@ -46,26 +46,31 @@ class Novelties:
     def __init__(self) -> None:
         self.ignored = 0
         self._routes: OrderedDict[str | None, _Route] = OrderedDict()
+        self._told: set[tuple[int | str | None, ...]] = set()
 
-    def of_calls(self, calls: Sequence[Settling], now_ns: int) -> list[Change]:
-        """Return the changes that settled calls show, in their order."""
-        changes: list[Change] = []
+    def of_call(self, call: Settling, now_ns: int) -> Sequence[Change]:
+        """Return the changes that a settled call shows.
+
+        Its place has to be held until `forget_told`.
+        """
         # Most calls show what others show; scopes that calls share are told by their identity.
-        told: set[tuple[int | str | None, ...]] = set()
-        for call in calls:
-            place = call.place
-            key = (
-                id(place.scope),
-                place.service_version,
-                place.deployment,
-                call.facts.response_model,
-            )
-            if call.guardrails or key not in told:
-                changes += self._of_call(call, now_ns)
-                told.add(key)
-        return changes
+        place = call.place
+        key = (
+            id(place.scope),
+            place.service_version,
+            place.deployment,
+            call.facts.response_model,
+        )
+        if key in self._told and not call.guardrails:
+            return ()
+        self._told.add(key)
+        return self._looked_at(call, now_ns)
 
-    def _of_call(self, call: Settling, now_ns: int) -> list[Change]:
+    def forget_told(self) -> None:
+        """Look at every call again, whatever was told by others before."""
+        self._told.clear()
+
+    def _looked_at(self, call: Settling, now_ns: int) -> list[Change]:
         route_name = call.place.scope.route
         route = self._routes.get(route_name)
         if route is None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from tripswitch.genai.call_index import (
     CallRef,
-    all_mixed,
     keys_of,
     mixed,
     response_key,
@@ -21,37 +20,37 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tripswitch.genai.call_index import CallIndex
-    from tripswitch.genai.settling import Settling
+    from tripswitch.genai.family import Place
     from tripswitch.genai.sightings import Evaluation
 
 # Evaluations have few names; a hostile sender as many as it likes.
 _MAX_REMEMBERED: Final = 1024
 
 
-def file_calls(index: CallIndex, calls: Sequence[Settling], now_ns: int) -> None:
-    """File calls under their spans, their traces, their answers and their requests' outer spans."""
-    spans = [call.span for call in calls]
-    outer_ids = [(call.entry or call.span).span_id for call in calls]
-    of_outer, of_trace = keys_of([span.trace_id for span in spans], outer_ids)
-    owners = [call.key for call in calls]
-    # A row a call; of four kinds of keys most calls have three.
-    keys = np.empty((len(calls), 4), np.uint64)
-    is_there = np.ones((len(calls), 4), np.bool_)
-    keys[:, 0], keys[:, 1], keys[:, 3] = owners, of_trace, of_outer
-    is_there[:, 2] = False
-    is_there[:, 3] = [call.entry is not None and call.entry is not call.span for call in calls]
-    for row, call in enumerate(calls):
-        if call.facts.response_id is not None:
-            keys[row, 2] = response_key(call.facts.response_id)
-            is_there[row, 2] = True
-    index.add(
-        keys[is_there],
-        is_there.nonzero()[0].astype(np.int32),
-        owners,
-        [span.end for span in spans],
-        [call.place for call in calls],
-        now_ns,
-    )
+class Filing(NamedTuple):
+    """What a call is filed by, and asked for; ``outer_id`` is of the outside of its request."""
+
+    key: int
+    trace_id: str
+    outer_id: str
+    response_id: str | None
+    end: int
+    place: Place
+
+
+def file_calls(index: CallIndex, filings: Sequence[Filing], now_ns: int) -> None:
+    """File calls under their spans, their traces, their requests' outer spans and their answers."""
+    calls, trace_ids, outer_ids, answers, ends, places = zip(*filings, strict=True)
+    of_outer, of_trace = keys_of(trace_ids, outer_ids)
+    owners = np.array(calls, np.uint64)
+    keys = [owners, of_trace, of_outer]
+    if answers.count(None) < len(answers):
+        of_answer = [
+            call if answer is None else response_key(answer)
+            for call, answer in zip(calls, answers, strict=True)
+        ]
+        keys.append(np.array(of_answer, np.uint64))
+    index.add(keys, owners, ends, places, now_ns)
 
 
 def find_call(index: CallIndex, evaluation: Evaluation) -> CallRef | None:
@@ -70,19 +69,10 @@ def find_call(index: CallIndex, evaluation: Evaluation) -> CallRef | None:
 
 def evaluation_key(call: int, evaluation: Evaluation) -> int:
     """Return what is the same for an evaluation of a call that is sent again."""
-    return mixed(call ^ _said_by(evaluation.name, evaluation.version, evaluation.source))
-
-
-def evaluation_keys(calls: Sequence[Settling]) -> list[int]:
-    """Return the `evaluation_key` of every evaluation of ``calls``, in their order."""
-    keys = [
-        call.key ^ _said_by(name, version, source)
-        for call in calls
-        for name, _, _, source, version, _, _, _, _, _ in call.evaluations
-    ]
-    return all_mixed(keys)
+    return mixed(call ^ said_by(evaluation.name, evaluation.version, evaluation.source))
 
 
 @lru_cache(maxsize=_MAX_REMEMBERED)
-def _said_by(name: str, version: str | None, source: str) -> int:
+def said_by(name: str, version: str | None, source: str) -> int:
+    """Return what tells evaluations of one call apart, as a number of 64 bits."""
     return response_key(f"{name}|{version}|{source}")

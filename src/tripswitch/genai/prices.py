@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
     from tripswitch.config.prices_section import ModelPrice, Prices
 
+# What tokens of a model cost: of the input, of the output, read from a cache, written to one.
+# Taken from a model of settings, whose fields take long to read.
+_Rate = tuple[float, float | None, float, float]
+
 _MILLION: Final = 1e6
 # Names of models a sender writes; an application has a few.
 _MAX_REMEMBERED: Final = 4096
@@ -98,7 +102,9 @@ class PriceTable:
         self._shipped = _Rows(prices.models if prices.enabled else ())
         self._found: dict[tuple[str | None, str, int], ModelPrice | None] = {}
         # Of the models of a call, by provider, models and day.
-        self._first: dict[tuple[str | None, tuple[str | None, ...], int], ModelPrice | None] = {}
+        self._first: dict[tuple[str | None, tuple[str | None, ...], int], _Rate | None] = {}
+        # The day of the last call, by its number, and when it and the next one begin.
+        self._day = self._day_ns = self._next_day_ns = 0
 
     def cost_usd(
         self,
@@ -117,34 +123,55 @@ class PriceTable:
         input, reasoning part of the output; NaN means none. What gives no output (an embedding) has
         no price for it.
         """
-        # The day alone says which price holds.
-        key = (provider, tuple(models), at_ns // _DAY_NS)
+        # The day alone says which price holds, and to tell which it is takes long.
+        if not self._day_ns <= at_ns < self._next_day_ns:
+            self._day = at_ns // _DAY_NS
+            self._day_ns = self._day * _DAY_NS
+            self._next_day_ns = self._day_ns + _DAY_NS
+        key = (provider, tuple(models), self._day)
         try:
-            price = self._first[key]
+            rate = self._first[key]
         except KeyError:
-            found = (self.price(provider, model, at_ns) for model in models if model)
-            price = next((one for one in found if one is not None), None)
-            if len(self._first) >= _MAX_REMEMBERED:
-                self._first.clear()
-            if all(model is None or len(model) <= _LONGEST_NAME for model in models):
-                self._first[key] = price
-        if price is None or price.input is None or input_tokens != input_tokens:
+            rate = self._rate(key, at_ns)
+        if rate is None or input_tokens != input_tokens:
             return math.nan
-        if price.output is None:
+        of_input, of_output, of_cached, of_written = rate
+        if of_output is None:
             if output_tokens > 0:
                 return math.nan
             output_usd = 0.0
         else:
             # Without a count the output is unknown, unless it costs nothing anyway.
-            output_usd = output_tokens * price.output if price.output > 0 else 0.0
+            output_usd = output_tokens * of_output if of_output > 0 else 0.0
         cached = min(cached_tokens, input_tokens) if cached_tokens > 0 else 0.0
         written = min(cache_write_tokens, input_tokens - cached) if cache_write_tokens > 0 else 0.0
         return (
-            (input_tokens - cached - written) * price.input
-            + cached * (price.input if price.cached_input is None else price.cached_input)
-            + written * (price.input if price.cache_write is None else price.cache_write)
+            (input_tokens - cached - written) * of_input
+            + cached * of_cached
+            + written * of_written
             + output_usd
         ) / _MILLION
+
+    def _rate(
+        self, key: tuple[str | None, tuple[str | None, ...], int], at_ns: int
+    ) -> _Rate | None:
+        """Return the prices of the first model of ``key`` that has any, and remember them."""
+        provider, models, _ = key
+        found = (self.price(provider, model, at_ns) for model in models if model)
+        price = next((one for one in found if one is not None), None)
+        rate: _Rate | None = None
+        if price is not None and price.input is not None:
+            rate = (
+                price.input,
+                price.output,
+                price.input if price.cached_input is None else price.cached_input,
+                price.input if price.cache_write is None else price.cache_write,
+            )
+        if len(self._first) >= _MAX_REMEMBERED:
+            self._first.clear()
+        if all(model is None or len(model) <= _LONGEST_NAME for model in models):
+            self._first[key] = rate
+        return rate
 
     def price(self, provider: str | None, model: str, at_ns: int) -> ModelPrice | None:
         """Return the price that holds for a model on the day of ``at_ns``; None without one."""

@@ -22,7 +22,6 @@ not compare.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ class _Learnt:
         """Return the range that is settled, None before."""
         if self.low is None or self.high is None:
             return None
-        return _range(self.low, self.high, self.revision)
+        return ScoreRange(self.low, self.high, revision=self.revision)
 
     def _revise(self) -> None:
         lowest = min(self.lowest, self.lowest_outside)
@@ -135,6 +134,8 @@ class ScoreRanges:
 
     def __init__(self, state: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         self._learnt: dict[str, _Learnt] = {}
+        # Of those that are settled what is learnt, and the range as `_Learnt.range` gives it.
+        self._settled: dict[str, tuple[_Learnt, ScoreRange]] = {}
         self.restore(state or {})
 
     def state(self) -> dict[str, dict[str, Any]]:
@@ -147,6 +148,7 @@ class ScoreRanges:
             restored = _restored(kept)
             if restored is not None and len(self._learnt) < MAX_NAMES:
                 self._learnt[name] = restored
+                self._note(name, restored)
 
     def update(self, name: str, score: float, *, is_unit: bool = False) -> ScoreRange | None:
         """Learn from one finite score, and return the range that holds now.
@@ -154,36 +156,38 @@ class ScoreRanges:
         ``is_unit`` says that what came with the score leaves only 0..1: a label that means the same
         as the 0 or 1, a boolean, a thumb.
         """
-        learnt = self._learnt.get(name)
-        if learnt is None:
-            if len(self._learnt) >= MAX_NAMES:
-                return None
-            learnt = self._learnt[name] = _Learnt()
-        low, high = learnt.low, learnt.high
-        if low is None or high is None:
+        settled = self._settled.get(name)
+        if settled is None:
+            learnt = self._learnt.get(name)
+            if learnt is None:
+                if len(self._learnt) >= MAX_NAMES:
+                    return None
+                learnt = self._learnt[name] = _Learnt()
             learnt.learn(score, is_unit=is_unit)
-        elif learnt.lowest <= score <= learnt.highest and learnt.window < _ENOUGH - 1:
+            return self._note(name, learnt)
+        learnt, known = settled
+        if learnt.lowest <= score <= learnt.highest and learnt.window < _ENOUGH - 1:
             # What most scores do, as `watch` has it: they lie where others lay.
             learnt.window += 1
-            return _range(low, high, learnt.revision)
-        else:
-            learnt.watch(score)
-        return learnt.range()
+            return known
+        learnt.watch(score)
+        return self._note(name, learnt)
 
     def get(self, name: str) -> ScoreRange | None:
         """Return the range of an evaluation's scores, if it is known."""
-        learnt = self._learnt.get(name)
-        return None if learnt is None else learnt.range()
+        settled = self._settled.get(name)
+        return None if settled is None else settled[1]
 
     def known(self) -> dict[str, ScoreRange]:
         """Return every learnt range by name."""
-        found = {name: self.get(name) for name in self._learnt}
-        return {name: learnt for name, learnt in found.items() if learnt is not None}
+        return {name: self._settled[name][1] for name in self._learnt if name in self._settled}
 
-
-@lru_cache(maxsize=MAX_NAMES)
-def _range(low: float, high: float, revision: int) -> ScoreRange:
-    return ScoreRange(low, high, revision=revision)
+    def _note(self, name: str, learnt: _Learnt) -> ScoreRange | None:
+        """Return the range that is settled now, and keep it."""
+        found = learnt.range()
+        if found is not None:
+            self._settled[name] = (learnt, found)
+        return found
 
 
 def _smallest_usual(lowest: float, highest: float) -> tuple[float, float] | None:

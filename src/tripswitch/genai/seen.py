@@ -40,11 +40,26 @@ class Seen:
             self._old, self._young = young, set()
         return True
 
+    def remember_new(self, keys: Sequence[int]) -> bool:
+        """Remember keys if each is seen for the first time; else return False and do nothing."""
+        young = self._young
+        if (
+            len(young) + len(keys) >= self._generation
+            or len(keys) != len(set(keys))
+            or not self._old.isdisjoint(keys)
+            or not young.isdisjoint(keys)
+        ):
+            return False
+        young.update(keys)
+        return True
+
     def remember(self, keys: Sequence[int]) -> None:
         """Remember keys in their order, whether they are new or not."""
         if len(self._young) + len(keys) < self._generation:
             old = self._old
-            self._young.update([key for key in keys if key not in old])
+            self._young.update(
+                keys if old.isdisjoint(keys) else [key for key in keys if key not in old]
+            )
         else:
             for key in keys:
                 self.is_new(key)

@@ -21,6 +21,7 @@ from tripswitch.genai.family import (
     nearer,
 )
 from tripswitch.genai.repeats import CALL_KINDS, mark_repeats
+from tripswitch.genai.sightings import CallFacts
 from tripswitch.genai.spellings import folded
 from tripswitch.model.calls import Guardrail, ToolExecution
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from tripswitch.genai.sightings import Evaluation, Note, Ranked, Sighting
 
 _MAX_LISTED: Final = 64
+# All that is asked of a call that was handed on.
+_CHAT: Final = CallFacts()
+_NO_CHAT: Final = CallFacts(is_chat=False)
 
 
 class Settling:
@@ -58,18 +62,25 @@ class Settling:
         "user",
     )
 
-    def __init__(self, span: Sighting, chain: list[Sighting]) -> None:
+    def __init__(self, span: Sighting, chain: list[Sighting], place: Place) -> None:
         facts = span.call
         assert facts is not None
         self.span = span
         self.chain = chain
         self.facts = facts
         self.key = span.key
-        self.place: Place
-        self.entry: Sighting | None = None
-        self.session: str | None = None
-        self.user: str | None = None
-        self.evaluations: list[Evaluation] | tuple[()] = ()
+        self.place = place
+        self.entry = None if place.entry_at is None else chain[place.entry_at]
+        session: Ranked | None = None
+        user: Ranked | None = None
+        for above in chain:
+            if above.session is not None:
+                session = above.session if session is None else nearer(session, above.session)
+            if above.user is not None:
+                user = above.user if user is None else nearer(user, above.user)
+        self.session = None if session is None else session.value
+        self.user = None if user is None else user.value
+        self.evaluations: list[Evaluation] | tuple[Evaluation, ...] = ()
         self.guardrails: Sequence[Guardrail] = ()
         self.tools: Sequence[ToolExecution] = ()
         self.is_handed_on = False
@@ -79,29 +90,21 @@ class Settling:
         """What a late score needs to know of the call."""
         return CallRef(self.key, self.place.scope, self.place.tenant, self.span.end)
 
+    def hand_on(self) -> None:
+        """Keep only what later spans of the trace ask for."""
+        self.is_handed_on = True
+        self.evaluations = ()
+        self.facts = self.span.call = _CHAT if self.facts.is_chat else _NO_CHAT
+
     def judge(self, evaluation: Evaluation) -> None:
         """Take in what was said of the call."""
-        if self.evaluations:
-            self.evaluations.append(evaluation)
+        if not self.evaluations:
+            self.evaluations = (evaluation,)
+        elif isinstance(self.evaluations, tuple):
+            # Most calls have one.
+            self.evaluations = [*self.evaluations, evaluation]
         else:
-            self.evaluations = [evaluation]
-
-    def put(self, place: Place) -> None:
-        """Say where the call belongs, and who asked."""
-        self.place = place
-        if place.entry_at is not None:
-            self.entry = self.chain[place.entry_at]
-        session: Ranked | None = None
-        user: Ranked | None = None
-        for span in self.chain:
-            if span.session is not None:
-                session = nearer(session, span.session)
-            if span.user is not None:
-                user = nearer(user, span.user)
-        if session is not None:
-            self.session = session.value
-        if user is not None:
-            self.user = user.value
+            self.evaluations.append(evaluation)
 
 
 def settle_calls(
@@ -120,24 +123,24 @@ def settle_calls(
     notes = trace.notes
     unsettled = _unsettled(trace, tally, final=final)
     if notes and unsettled:
-        _fill_from_notes(unsettled, notes)
+        _fill_from_notes([span for span, _ in unsettled], notes)
     settled = []
-    for call in unsettled:
-        call.span.settled = True
-        cohort = _flagged_cohort(call.chain, notes, flag_keys) if trace.has_flags else None
-        facts = call.facts
+    for span, chain in unsettled:
+        span.settled = True
+        cohort = _flagged_cohort(chain, notes, flag_keys) if trace.has_flags else None
+        facts = span.call
+        assert facts is not None
         # Where nobody says what was asked for, what answered tells calls apart as well.
-        place = places.of(call.chain, cohort, facts.request_model or facts.response_model)
-        if place.has_judge and _is_for_judging(call.chain):
+        place = places.of(chain, cohort, facts.request_model or facts.response_model)
+        if place.has_judge and _is_for_judging(chain):
             tally.judged_by_model += 1
             continue
-        call.put(place)
-        settled.append(call)
+        settled.append(Settling(span, chain, place))
     return settled
 
 
-def _unsettled(trace: Trace, tally: Tally, *, final: bool) -> list[Settling]:
-    """Return the calls that can be settled now and were not before."""
+def _unsettled(trace: Trace, tally: Tally, *, final: bool) -> list[tuple[Sighting, list[Sighting]]]:
+    """Return the calls that can be settled now and were not before, each with its chain."""
     callers = trace.callers
     chains: dict[str, list[Sighting]] = {}
     candidates = []
@@ -149,16 +152,16 @@ def _unsettled(trace: Trace, tally: Tally, *, final: bool) -> list[Settling]:
         if final or chain[-1].parent_span_id is None or is_whole(chain):
             if len(callers) == 1:
                 # Most traces have one call, which can repeat no other.
-                return [Settling(span, chain)]
+                return [(span, chain)]
             candidates.append(span)
         chains[span.span_id] = chain
     if not candidates:
         return []
     mark_repeats(candidates, chains, tally)
     candidates.sort(key=lambda item: (item.end, item.start, item.span_id))
-    found = [Settling(span, chains[span.span_id]) for span in candidates if not span.settled]
+    found = [span for span in candidates if not span.settled]
     _fill_from_raw(found, callers)
-    return found
+    return [(span, chains[span.span_id]) for span in found]
 
 
 def owner_of(
@@ -285,34 +288,37 @@ def _is_judge(span: Sighting) -> bool:
     )
 
 
-def _fill_from_raw(settled: Sequence[Settling], callers: Sequence[Sighting]) -> None:
+def _fill_from_raw(settled: Sequence[Sighting], callers: Sequence[Sighting]) -> None:
     raws: dict[str, list[Sighting]] = {}
     for span in callers:
         if span.context is not None and span.context.kind == "raw":
             raws.setdefault(span.parent_span_id or "", []).append(span)
     if not raws:
         return
-    for call in settled:
-        below = raws.get(call.span.span_id, [])
+    for span in settled:
+        facts = span.call
+        assert facts is not None
+        below = raws.get(span.span_id, [])
         for raw in below:
             found = raw.call
             assert found is not None
             # With several below, one span was used for several calls: the last one's is left on it.
-            if len(below) > 1 and found.response_id != call.facts.response_id:
+            if len(below) > 1 and found.response_id != facts.response_id:
                 continue
             if found.response_model is not None:
-                call.facts.response_model = found.response_model
-            call.facts.fill(found)
+                facts.response_model = found.response_model
+            facts.fill(found)
 
 
-def _fill_from_notes(settled: Sequence[Settling], notes: Sequence[Note]) -> None:
+def _fill_from_notes(settled: Sequence[Sighting], notes: Sequence[Note]) -> None:
     for note in notes:
         if note.call is None and note.error_type is None:
             continue
-        for call in settled:
-            if call.span.span_id != note.span_id:
+        for span in settled:
+            if span.span_id != note.span_id:
                 continue
-            facts = call.facts
+            facts = span.call
+            assert facts is not None
             if note.call is not None and (
                 facts.response_id is None or note.call.response_id in (None, facts.response_id)
             ):

@@ -30,7 +30,8 @@ class Ranked(NamedTuple):
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+# Compared by identity: alike spans share one, and its fields are long to compare.
+@dataclass(frozen=True, slots=True, eq=False)
 class Context:
     """The facts that hold for everything below a span: what it is, and where it belongs.
 

@@ -53,7 +53,7 @@ class TraceBook:
         self._max_traces = config.read.max_held_traces
         self._flag_keys = config.read.cohort_flags
         self._traces: dict[str, Trace] = {}
-        self._agenda = Agenda()
+        self._agenda: Agenda[Trace] = Agenda()
         self._spans = 0
         self._now_ns = 0
         self._responses: dict[str, int] = {}
@@ -82,13 +82,14 @@ class TraceBook:
     def add(self, items: Sequence[Sighting | Note], now_ns: int) -> None:
         """Take in what one or more requests said; ``now_ns`` never goes back."""
         self._now_ns = max(now_ns, self._now_ns)
-        identify([item for item in items if item.call is not None and isinstance(item, Sighting)])
-        add_span = self._add_span
-        for item in items:
-            if isinstance(item, Sighting):
-                add_span(item)
-            else:
-                self._add_note(item)
+        callers = [item for item in items if item.call is not None and isinstance(item, Sighting)]
+        identify(callers)
+        seen = self.handover.seen
+        if not seen.remember_new([span.key for span in callers]):
+            repeated = {id(span) for span in callers if not seen.is_new(span.key)}
+            self.counts["repeated_spans"] += len(repeated)
+            items = [item for item in items if id(item) not in repeated]
+        self._hold(items)
         while len(self._traces) > self._max_traces or (
             self._spans > _SPANS_BY_TRACE * self._max_traces and self._traces
         ):
@@ -102,11 +103,15 @@ class TraceBook:
     def settle(self, now_ns: int) -> Settled:
         """Return what became settled up to ``now_ns``."""
         now_ns = self._now_ns = max(now_ns, self._now_ns)
-        traces = self._traces
-        for trace_id in self._agenda.take(self._now_ns):
-            trace = traces.get(trace_id)
-            if trace is not None and trace.due_ns <= now_ns:
-                self._look_at(trace)
+        over_ns = now_ns - self._hold_ns
+        for traces in self._agenda.take(now_ns):
+            for trace in traces:
+                if trace.due_ns > now_ns:
+                    continue
+                if trace.is_settled and not trace.is_dirty and trace.last_ns <= over_ns:
+                    self._drop(trace)
+                else:
+                    self._look_at(trace)
         self._give_up_waiting()
         settled = self.handover.take()
         self.index.expire(self._now_ns)
@@ -126,33 +131,53 @@ class TraceBook:
 
     # --- what comes in ----------------------------------------------------------------------------
 
-    def _add_span(self, span: Sighting) -> None:
-        trace_id, now_ns = span.trace_id, self._now_ns
-        trace = self._traces.get(trace_id)
-        if span.call is not None and not self.handover.seen.is_new(span.key):
-            self.counts["repeated_spans"] += 1
-            return
-        if trace is None:
-            trace = self._open(trace_id)
-        elif span.span_id in trace.spans:
-            return
-        elif len(trace.spans) >= MAX_SPANS_BY_TRACE:
-            self._evict(trace)
-            trace = self._open(trace_id)
-        trace.hold(span)
-        self._spans += 1
-        if span.evaluations:
-            for evaluation in span.evaluations:
-                if evaluation.target_trace_id == trace_id:
-                    self._put(evaluation, trace)
-                else:
-                    self._place(evaluation)
-            # The trace has them now.
-            span.evaluations = ()
-        is_root = span.parent_span_id is None or span.is_entry
-        # Of spans that come together the later ones change nothing, unless they are the outside.
-        if is_root or trace.last_ns != now_ns or trace.due_ns == 0 or trace.is_settled:
-            self._touch(trace, is_root=is_root)
+    def _hold(self, items: Sequence[Sighting | Note]) -> None:
+        """Have every item be held by its trace."""
+        traces, now_ns = self._traces, self._now_ns
+        opened: list[Trace] = []
+        held = 0
+        trace: Trace | None = None
+        for span in items:
+            if not isinstance(span, Sighting):
+                self._add_note(span)
+                continue
+            trace_id = span.trace_id
+            # Spans of one trace mostly come one after the other.
+            if trace is None or trace.trace_id != trace_id:
+                trace = traces.get(trace_id)
+            if trace is None:
+                trace = traces[trace_id] = Trace(trace_id, now_ns)
+                opened.append(trace)
+            elif span.span_id in trace.spans:
+                continue
+            elif len(trace.spans) >= MAX_SPANS_BY_TRACE:
+                self._evict(trace)
+                trace = traces[trace_id] = Trace(trace_id, now_ns)
+                opened.append(trace)
+            trace.hold(span)
+            held += 1
+            if span.evaluations:
+                self._take_evaluations(span, trace)
+            # Of spans that come together the later ones change nothing but where they are outside.
+            if span.parent_span_id is None or span.is_entry:
+                self._touch(trace, is_root=True)
+            elif trace.last_ns != now_ns or trace.is_settled:
+                self._touch(trace, is_root=False)
+        self._spans += held
+        for trace in opened:
+            # Where the outside came with the rest it is on the agenda, and for an earlier time.
+            if trace.due_ns == 0:
+                self._touch(trace, is_root=False)
+
+    def _take_evaluations(self, span: Sighting, trace: Trace) -> None:
+        """Have the evaluations of a span be held by the traces they name, mostly its own."""
+        for evaluation in span.evaluations:
+            if evaluation.target_trace_id == trace.trace_id:
+                trace.judge(evaluation)
+            else:
+                self._place(evaluation)
+        # They are there now.
+        span.evaluations = ()
 
     def _add_note(self, note: Note) -> None:
         if note.evaluation is not None:
@@ -222,7 +247,7 @@ class TraceBook:
             return
         if due_ns > trace.listed_ns:
             trace.listed_ns = due_ns
-        self._agenda.put(trace.trace_id, due_ns)
+        self._agenda.put(trace, due_ns)
 
     # --- what becomes of it -----------------------------------------------------------------------
 
@@ -230,10 +255,7 @@ class TraceBook:
         quiet_ns = trace.last_ns + self._hold_ns
         is_over = quiet_ns <= self._now_ns
         if trace.is_settled and not trace.is_dirty:
-            if is_over:
-                self._drop(trace)
-            else:
-                self._push(trace, quiet_ns)
+            self._push(trace, quiet_ns)
             return
         if not is_over and trace.rooted_ns + self._linger_ns > self._now_ns:
             self._push(trace, min(trace.rooted_ns + self._linger_ns, quiet_ns))
@@ -262,9 +284,14 @@ class TraceBook:
         self._drop(trace)
 
     def _drop(self, trace: Trace) -> None:
-        self.counts["unjoined_scores"] += len(trace.evaluations)
+        if trace.evaluations:
+            self.counts["unjoined_scores"] += len(trace.evaluations)
         self._spans -= len(trace.spans)
         del self._traces[trace.trace_id]
+        trace.due_ns = NEVER
+        if trace.listed_ns > self._now_ns:
+            # On the agenda it stays until then, with nothing in it.
+            trace.empty()
 
     def _settle(self, trace: Trace, *, final: bool) -> None:
         calls = []
@@ -282,10 +309,12 @@ class TraceBook:
                     add_guardrail(owner, *note.guardrails)
         if trace.evaluations:
             self._hand_out(trace, known, final=final)
+        # Once they are handed on, calls no longer know what their answers were.
+        answers = [(call.facts.response_id or "", call) for call in calls] if self._waiting else ()
         self.handover.add(trace, calls, self._now_ns)
         trace.calls = known
-        for call in calls if self._waiting else ():
-            waiting = self._waiting.pop(call.facts.response_id or "", None)
+        for answer, call in answers:
+            waiting = self._waiting.pop(answer, None)
             for _, evaluation in waiting or ():
                 self.handover.join_late(evaluation, call.ref)
 
@@ -293,7 +322,12 @@ class TraceBook:
         """Give the evaluations of a trace to its calls; it keeps those that have none yet."""
         left: list[Evaluation] = []
         for evaluation in trace.evaluations:
-            owner = owner_of(evaluation.target_span_id, known, trace.spans)
+            target = evaluation.target_span_id
+            if known and known[-1].span.span_id == target:
+                # Most traces have one call, and that is what is judged.
+                owner: Settling | None = known[-1]
+            else:
+                owner = owner_of(target, known, trace.spans)
             if owner is None and final and known:
                 owner = known[-1]
             if owner is None:

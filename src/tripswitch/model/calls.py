@@ -7,6 +7,7 @@ is None and a number is NaN where the telemetry did not say.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -101,11 +102,11 @@ class Calls:
     refusal: list[bool | None] = field(default_factory=list)
     refusal_source: list[Text] = field(default_factory=list)
     refusal_kind: list[Text] = field(default_factory=list)
-    guardrails: list[list[Guardrail]] = field(default_factory=list)
+    guardrails: list[Sequence[Guardrail]] = field(default_factory=list)
     evals: list[list[Eval]] = field(default_factory=list)
     error_type: list[Text] = field(default_factory=list)
     error_class: list[ErrorClass | None] = field(default_factory=list)
-    tools: list[list[ToolExecution]] = field(default_factory=list)
+    tools: list[Sequence[ToolExecution]] = field(default_factory=list)
     dialect: list[str] = field(default_factory=list)
     is_chat: list[bool] = field(default_factory=list)
     request_index: IntColumn = field(default_factory=_ints)
