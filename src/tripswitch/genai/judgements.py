@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 # What a named tuple's class does when called, without the call in between.
 _new_tuple: Final = tuple.__new__
+_NAME_KEY: Final = "gen_ai.evaluation.name"
+_SCORE_KEY: Final = "gen_ai.evaluation.score.value"
 # A span judges few things; a hostile one as many as it likes.
 _MAX_EVALUATIONS = 64
 
@@ -170,6 +172,13 @@ def of_attributes(
     attributes: Mapping[str, Value], target: tuple[str | None, str | None], at_ns: int
 ) -> Evaluation | None:
     """Return the evaluation that a ``gen_ai.evaluation.result`` tells of; None when it failed."""
+    if len(attributes) == 2:
+        # Most say no more than a name and a number, and nothing else has to be looked for.
+        score, name = attributes.get(_SCORE_KEY), coercion.text(attributes.get(_NAME_KEY))
+        if name is not None and type(score) is float and math.isfinite(score):
+            name = coercion.cut(name)
+            said = (name, score, None, "unknown", None, *target, None, at_ns, False)
+            return _new_tuple(Evaluation, said)
     if attributes.get("error.type"):
         return None
     trace_id, span_id = target
@@ -180,8 +189,8 @@ def of_attributes(
     if answer is not None:
         answer = _cut(coercion.text(answer))
     return _evaluation(
-        coercion.text(attributes.get("gen_ai.evaluation.name")),
-        attributes.get("gen_ai.evaluation.score.value"),
+        coercion.text(attributes.get(_NAME_KEY)),
+        attributes.get(_SCORE_KEY),
         attributes.get("gen_ai.evaluation.score.label", attributes.get("label")),
         (trace_id, span_id),
         at_ns,
