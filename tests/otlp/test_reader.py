@@ -391,6 +391,18 @@ def test_neither_private_values_nor_unwanted_text_stay_in_memory() -> None:
     assert b"model" in remembered
 
 
+def test_of_unwanted_text_only_what_names_machines_is_remembered_and_none_is_read() -> None:
+    wanted = Wanted(WANTED.__contains__, technical=frozenset({"http.request.method", "model"}))
+    reader = AttributeReader(wanted)
+    message = ExportTraceServiceRequest()
+    span = message.resource_spans.add().scope_spans.add().spans.add()
+    put(span.attributes, {"http.request.method": "POST", "prompt": "my secret", "model": "m"})
+    raw = [attribute.SerializeToString() for attribute in span.attributes]
+    for _ in range(2):
+        assert reader.read(raw) == ({"model": "m"}, 0)
+    assert set(reader._remembered) == {raw[0], raw[2]}
+
+
 def test_of_a_key_with_many_values_only_some_are_remembered_and_all_are_read() -> None:
     reader = AttributeReader(Wanted(WANTED.__contains__))
     for number in range(3 * attributes._MAX_VALUES):

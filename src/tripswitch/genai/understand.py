@@ -20,6 +20,7 @@ from tripswitch.genai.guards import told_by_failure
 from tripswitch.genai.records import note_of
 from tripswitch.genai.sightings import Context, Ranked, Sighted, Sighting
 from tripswitch.genai.sketches import Sketch
+from tripswitch.genai.technical_keys import TECHNICAL_KEYS
 from tripswitch.genai.vocabulary import Vocabulary
 from tripswitch.otlp.attributes import AttributeReader, Wanted
 from tripswitch.otlp.delivery import Signal
@@ -60,7 +61,12 @@ class Understanding:
     def __init__(self, read: Read, cohort_names: Sequence[str] = ()) -> None:
         self._vocabulary = Vocabulary(read.keys, read.dialects, content_facts=read.content_facts)
         self._reader = AttributeReader(
-            Wanted(self._vocabulary.wants, self._vocabulary.private, self._vocabulary.tells)
+            Wanted(
+                self._vocabulary.wants,
+                self._vocabulary.private,
+                self._vocabulary.tells,
+                TECHNICAL_KEYS,
+            )
         )
         self._log_reader = LogReader(self._reader, WANTED_LOGS, LOGS_WITH_BODY)
         self._cohort_names = frozenset(name.lower() for name in (cohort_names or DEFAULT_COHORTS))

@@ -23,8 +23,8 @@ Value = str | bool | int | float | bytes | list[Any] | dict[str, Any] | None
 # An entry longer than this hardly repeats, and hashing it would cost more than opening it.
 _MAX_REMEMBERED_BYTES = 160
 # A key of more values than this holds ids, measurements or times: what is remembered of them hardly
-# comes again and would only be in the way.
-_MAX_VALUES = 256
+# comes again and would only be in the way. Counts of tokens are fewer.
+_MAX_VALUES = 1024
 # 16,384 entries of at most 160 bytes with their values are about 6 MB.
 _MAX_REMEMBERED = 16_384
 # A structured value of more parts than this is no GenAI fact.
@@ -63,13 +63,15 @@ class _Head:
     """What stands before the length of a value, as it was met: its ``key``, None for an unwanted.
 
     ``values`` counts the values of a key that does not tell spans apart that are remembered. With
-    ``is_loose`` none is remembered any more: there were too many, or they are private.
+    ``is_loose`` none is remembered any more: there were too many, or they are private. Text of an
+    unwanted key is remembered only if that ``is_technical``.
     """
 
-    __slots__ = ("is_loose", "key", "values")
+    __slots__ = ("is_loose", "is_technical", "key", "values")
 
-    def __init__(self, key: Key | None) -> None:
+    def __init__(self, key: Key | None, *, is_technical: bool) -> None:
         self.key = key
+        self.is_technical = is_technical
         self.start_anew()
 
     def start_anew(self) -> None:
@@ -83,7 +85,9 @@ class Wanted:
 
     ``wants`` is asked once for each distinct key, within a bound; values of the keys in ``private``
     are opened and handed over, but never remembered. ``tells`` says of a wanted key whether spans
-    that differ in its value are told apart by their marks; without it, no key does.
+    that differ in its value are told apart by their marks; without it, no key does. Values of the
+    keys in ``technical`` may be remembered though they are unwanted: they name no more than
+    machines and protocols.
     """
 
     def __init__(
@@ -91,8 +95,10 @@ class Wanted:
         wants: Callable[[str], bool],
         private: frozenset[str] = frozenset(),
         tells: Callable[[str], bool] | None = None,
+        technical: frozenset[str] = frozenset(),
     ) -> None:
         self._private = private
+        self._technical = frozenset(key.encode() for key in technical)
         self._wants = wants
         self._tells = tells
         self._keys: dict[bytes, Key | None] = {}
@@ -116,6 +122,10 @@ class Wanted:
             self._keys.clear()
         self._keys[raw] = key
         return key
+
+    def is_technical(self, raw: bytes) -> bool:
+        """Return whether the key that ``raw`` spells names machines or protocols."""
+        return raw in self._technical
 
     def new_mark(self) -> int:
         """Return a mark that was never given before."""
@@ -194,7 +204,7 @@ class AttributeReader:
             head = self._head(raw)
         key = head.key
         if key is None:
-            if start < size and raw[start] not in _NUMBER_TAGS:
+            if start < size and raw[start] not in _NUMBER_TAGS and not head.is_technical:
                 return UNWANTED
             entry = UNWANTED
         else:
@@ -226,7 +236,9 @@ class AttributeReader:
         if head is None:
             if len(self._heads) >= _MAX_NAMES:
                 self._heads.clear()
-            head = self._heads[raw[: key_end + 1]] = _Head(self._wanted.key(raw[2:key_end]))
+            key = raw[2:key_end]
+            head = _Head(self._wanted.key(key), is_technical=self._wanted.is_technical(key))
+            self._heads[raw[: key_end + 1]] = head
         return head
 
     def _make_room(self) -> None:
