@@ -60,7 +60,7 @@ _LISTS: Final = frozenset({"finish_reasons", "guardrails", "evals", "tools"})
 _OF_SCOPE: Final = ("route", "prompt_name", "prompt_version", "cohort", "provider")
 _MAX_VALUES_COUNTED: Final = 1000
 _MAX_DIALECTS: Final = 100
-_MOST_WAITING: Final = 3_000
+_MOST_WAITING: Final = 1_000
 
 
 class Census:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MOST_ARMS: Final = 2_000
 _KEPT: Final = 8
-_MOST_WAITING: Final = 3_000
+_MOST_WAITING: Final = 1_000
 _WELL: Final = 0.8
 _LONGEST_FACT: Final = 200
 _NS_PER_S: Final = 1e9

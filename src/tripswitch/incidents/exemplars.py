@@ -34,7 +34,7 @@ _MOST_ARMS: Final = 2_000
 # Below so many offers columns cost more than they save.
 _FEW: Final = 16
 # Of calls, scores and requests together.
-_MOST_ROWS_WAITING: Final = 9_000
+_MOST_ROWS_WAITING: Final = 3_000
 _NO_BAR: Final = float("-inf")
 
 

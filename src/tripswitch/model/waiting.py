@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
+
+# The columns of a batch are some kilobytes, however few rows they have.
+_ROWS_A_BATCH: Final = 32
 
 
 class Waiting(Generic[T]):
     """Batches that wait, up to so many rows, until somebody looks at what they are counted in.
+
+    A batch takes the room of some rows of its own, so that small ones do not add up to much.
 
     Whoever has one calls `count` before anything is read of what ``counted`` writes to. That gets
     the batches in the order in which they came.
@@ -24,7 +29,7 @@ class Waiting(Generic[T]):
     def put(self, batch: T, rows: int) -> None:
         """Have a batch of so many rows wait; count all that waits when that is too much."""
         self._batches.append(batch)
-        self._rows += rows
+        self._rows += rows + _ROWS_A_BATCH
         if self._rows >= self._most_rows:
             self.count()
 
