@@ -147,15 +147,19 @@ def test_batches_that_waited_count_as_if_each_was_counted_as_it_came(seed: int) 
 
 def test_what_waits_is_counted_when_it_is_too_much_or_asked_for() -> None:
     counted: list[list[str]] = []
-    waiting: Waiting[str] = Waiting(10, counted.append)
+    waiting: Waiting[str] = Waiting(200, counted.append)
     waiting.count()
     assert counted == []
-    waiting.put("a", 4)
-    waiting.put("b", 5)
+    waiting.put("a", 60)
+    waiting.put("b", 60)
     assert counted == []
     waiting.put("c", 1)
     assert counted == [["a", "b", "c"]]
     waiting.put("d", 9)
     waiting.count()
     waiting.count()
-    assert counted == [["a", "b", "c"], ["d"]]
+    assert counted[1:] == [["d"]]
+    # Small batches have their price too.
+    for _ in range(20):
+        waiting.put("e", 1)
+    assert len(counted) > 2
