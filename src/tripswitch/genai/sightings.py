@@ -183,7 +183,7 @@ class Sighting:
     ``is_entry`` holds for a server or consumer span, ``failed`` when the span ended in an error.
     ``context`` is None for a span that says nothing of use; it is kept for its place in the trace.
     ``call`` is set on spans that say they are a model call, or hold its raw answer. ``key`` names
-    the span as `span_key` does, 0 until `identify` was asked for it.
+    the span as `span_key` does, once `identify` was asked for it.
     ``settled`` is set once the call or tool run, if it is one, was handed on, ``verdicts_given``
     once its guardrails' verdicts were.
     """

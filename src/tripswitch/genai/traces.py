@@ -83,7 +83,7 @@ class TraceBook:
         """Take in what one or more requests said; ``now_ns`` never goes back."""
         self._now_ns = max(now_ns, self._now_ns)
         callers = [item for item in items if item.call is not None and isinstance(item, Sighting)]
-        identify([span for span in callers if not span.key])
+        identify(callers)
         seen = self.handover.seen
         if not seen.remember_new([span.key for span in callers]):
             repeated = {id(span) for span in callers if not seen.is_new(span.key)}

@@ -18,7 +18,7 @@ from tripswitch.genai.event_names import LOGS_WITH_BODY, WANTED_EVENTS, WANTED_L
 from tripswitch.genai.facts import SpanFacts
 from tripswitch.genai.guards import told_by_failure
 from tripswitch.genai.records import note_of
-from tripswitch.genai.sightings import Context, Ranked, Sighted, Sighting, identify
+from tripswitch.genai.sightings import Context, Ranked, Sighted, Sighting
 from tripswitch.genai.sketches import Sketch
 from tripswitch.genai.technical_keys import TECHNICAL_KEYS
 from tripswitch.genai.vocabulary import Vocabulary
@@ -103,8 +103,6 @@ class Understanding:
             sighted.ends.append(len(items))
             sighted.latest_ns.append(max(times_ns, default=None))
             sighted.earliest_ns.append(min(times_ns, default=None))
-        # For many at once that costs hardly more than for a few.
-        identify([sighting for sighting in items if sighting.call is not None])
         sighted.items += items
         sighted.spans, sighted.unreadable = reader.read, reader.unreadable
         for fact, count in (
