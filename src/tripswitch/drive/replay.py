@@ -14,7 +14,7 @@ from tripswitch.otlp.files import FileProblem, read_requests
 
 _BATCH_BYTES: Final = 4 << 20
 # Of more at once, what is read first is no longer at hand when it is judged.
-_BATCH_REQUESTS: Final = 16
+_BATCH_REQUESTS: Final = 32
 
 _OWED_TO_NOBODY: Final = frozenset({EventName.COMMS_DUE, EventName.POSTMORTEM_DUE})
 """Nobody can post an update about a recording, so none is overdue."""
