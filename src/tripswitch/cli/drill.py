@@ -266,9 +266,10 @@ def drill(
 def _played(config: Config, scenario: Scenario) -> Played:
     from tripswitch.cli.progress import progress_of
     from tripswitch.drive.drill.play import play
-    from tripswitch.drive.process import seek_cycles_seldom
+    from tripswitch.drive.process import keep_freed_memory, seek_cycles_seldom
 
     seek_cycles_seldom()
+    keep_freed_memory(os.environ)
     with progress_of("playing", total=scenario.calm + scenario.bad) as advance:
         return play(config, scenario, advance)
 

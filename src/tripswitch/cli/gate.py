@@ -211,11 +211,12 @@ def _of_recording(question: Question, files: list[Path], config: list[Path]) -> 
     from tripswitch.config.loading import load_config
     from tripswitch.drive.explaining import explain_of
     from tripswitch.drive.gate import answer_of
-    from tripswitch.drive.process import seek_cycles_seldom
+    from tripswitch.drive.process import keep_freed_memory, seek_cycles_seldom
     from tripswitch.drive.replay import replay, replay_session
 
     loaded = load_config(config, os.environ)
     seek_cycles_seldom()
+    keep_freed_memory(os.environ)
     session = replay_session(loaded)
     incidents: dict[str, dict[str, Any]] = {}
     with progress_of("reading") as advance:

@@ -71,13 +71,14 @@ def replay(
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
     from tripswitch.config.loading import load_config
-    from tripswitch.drive.process import seek_cycles_seldom
+    from tripswitch.drive.process import keep_freed_memory, seek_cycles_seldom
     from tripswitch.drive.replay import replay as run
     from tripswitch.drive.replay import replay_session
     from tripswitch.model.messages import EventName
 
     loaded = load_config(config or [], os.environ)
     seek_cycles_seldom()
+    keep_freed_memory(os.environ)
     session = replay_session(loaded)
     people = Console(stderr=True)
     incidents = 0

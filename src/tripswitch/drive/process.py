@@ -23,11 +23,14 @@ JUDGE: Final = "judge"
 # short-lived and cross threads, so heaps stay half empty and each request is paged in anew: with
 # one heap and 32 MiB kept, a request of 4.5 MB costs half the processor time and 20 MiB less.
 # Other C libraries do not know these names.
+_KEPT_BYTES: Final = 32 << 20
 ALLOCATOR: Final = {
     "MALLOC_ARENA_MAX": "1",
-    "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(_KEPT_BYTES),
+    "MALLOC_MMAP_THRESHOLD_": str(_KEPT_BYTES),
 }
+# What mallopt(3) calls them.
+_OPTIONS: Final = {"MALLOC_TRIM_THRESHOLD_": -1, "MALLOC_MMAP_THRESHOLD_": -3}
 
 # gRPC's core writes a line for every stranger that fails a handshake or sends a bad header, and
 # decides on that when it is loaded.
@@ -56,6 +59,19 @@ def settle_memory() -> None:
     gc.freeze()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def keep_freed_memory(environ: Mapping[str, str]) -> None:
+    """Have the allocator keep what is freed, in a process that was not started with `ALLOCATOR`.
+
+    Recorded requests and what is read from them are as large as others, and reading them into
+    memory that was at hand just now costs a twentieth less. What ``environ`` sets stays.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        for name, option in _OPTIONS.items():
+            if name not in environ:
+                library.mallopt(option, _KEPT_BYTES)
 
 
 def seek_cycles_seldom() -> None:
