@@ -334,9 +334,12 @@ def test_score_sent_as_event_and_as_log_record_counts_once() -> None:
     assert len(found.scores) == 1
 
 
-def test_score_may_come_before_its_call() -> None:
+@pytest.mark.parametrize(
+    "target", [{"trace": 1, "span": 2}, {"attributes": {"gen_ai.response.id": "r1"}}]
+)
+def test_score_may_come_before_its_call(target: dict[str, Any]) -> None:
     flow = Flow()
-    flow.logs(0, score("g", 0.5, trace=1, span=2))
+    flow.logs(0, score("g", 0.5, **target))
     flow.spans(3, ROOT, CALL)
     assert [s.rubric for s in flow.settle(8).scores] == ["g"]
 

@@ -9,6 +9,7 @@ import pytest
 from tripswitch.config.read_section import FACTS
 from tripswitch.genai.dialects import DIALECTS
 from tripswitch.genai.plan import COMMON_FACTS
+from tripswitch.genai.technical_keys import TECHNICAL_KEYS
 from tripswitch.genai.vocabulary import Vocabulary, usual_key
 
 ROWS = [row for dialect in DIALECTS for row in dialect.rows]
@@ -66,3 +67,12 @@ def test_plans_are_bounded() -> None:
 )
 def test_key_that_is_recommended_is_ours_or_the_convention_of_now(fact: str, key: str) -> None:
     assert usual_key(fact) == key
+
+
+def test_no_key_that_may_hold_content_or_a_user_is_held_to_be_technical() -> None:
+    vocabulary = Vocabulary({}, content_facts=True)
+    assert TECHNICAL_KEYS.isdisjoint(vocabulary.private)
+    for key in TECHNICAL_KEYS:
+        assert not {"url", "query", "body", "header", "statement", "message", "user"} & set(
+            key.replace("url.scheme", "").split(".")
+        )

@@ -3,7 +3,8 @@
 Every encoder in use writes the key, then the value, and nothing else. That shape is read by
 index, without a message object; every other legal encoding (value first, a field twice, unknown
 fields) goes through a full parse. Entries that repeat from span to span are remembered by their
-raw bytes, within a bound; unwanted text never is, since it may be anybody's prompt.
+raw bytes, within a bound. Unwanted text is not, since it may be anybody's prompt, unless its key is
+one that names machines and protocols.
 """
 
 from __future__ import annotations
