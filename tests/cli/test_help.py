@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,11 @@ def test_every_command_line_of_the_documents_can_be_parsed(page: Path) -> None:
             words = shlex.split(typed[1].partition(" > ")[0], comments=True)
             if words != ["--install-completion"] and words != ["--show-completion"]:
                 assert parsed(words) in ALL
+
+
+def test_it_says_which_version_it_is() -> None:
+    said = CliRunner().invoke(app, ["--version"])
+    assert (said.exit_code, said.output) == (0, f"tripswitch {version('tripswitch')}\n")
 
 
 def test_a_command_that_does_not_exist_is_a_usage_error() -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING, Final
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -53,14 +54,13 @@ def app_of(names: Sequence[str] = COMMANDS) -> typer.Typer:
     """Return the command line with the commands ``names``."""
     app = typer.Typer(
         name="tripswitch",
-        help=_ABOUT,
         no_args_is_help=True,
         add_completion=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
     # With a callback a command has a name of its own even where it is the only one.
-    app.callback()(_no_options)
+    app.callback(help=_ABOUT)(_options)
     for name in names:
         module = importlib.import_module(f"tripswitch.cli.{name}")
         command = getattr(module, name)
@@ -97,8 +97,22 @@ def _words() -> list[str]:
     return completed.split() if is_completing else sys.argv
 
 
-def _no_options() -> None:
-    pass
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"tripswitch {version('tripswitch')}")
+        raise typer.Exit
+
+
+def _options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Take what stands before the command's name."""
 
 
 if __name__ == "__main__":
