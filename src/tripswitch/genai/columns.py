@@ -218,14 +218,17 @@ class Rows:
 
     def take(self) -> Settled:
         """Return everything added since the last time."""
-        settled = Settled(scores=self._scores)
         if self._calls:
             columns = _Columns._make(map(list, zip(*self._calls, strict=True)))
-            settled.calls = _call_columns(columns)
-            if self._firsts:
-                settled.requests = _request_columns(
-                    self._firsts, self._several, columns, settled.calls
-                )
+            calls = _call_columns(columns)
+            requests = (
+                _request_columns(self._firsts, self._several, columns, calls)
+                if self._firsts
+                else Requests()
+            )
+            settled = Settled(calls, requests, self._scores)
+        else:
+            settled = Settled(scores=self._scores)
         self._calls, self._scores, self._firsts, self._several = [], [], [], {}
         return settled
 
