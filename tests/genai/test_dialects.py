@@ -669,3 +669,12 @@ def test_failed_call_of_which_only_the_name_is_told(
         call = found.calls.as_json(0)
         assert call["request_model"] == "claude-haiku-4-5"
         assert (call["error_type"], call["error_class"]) == ("RateLimitError", "provider_throttle")
+
+
+def test_answers_id_stands_in_the_providers_answer() -> None:
+    usage = {"prompt_tokens": 212, "completion_tokens": 68}
+    assert of_answer({"id": "chatcmpl-1", "usage": usage})["response_id"] == "chatcmpl-1"
+    of_langchain = {"generations": [[{"message": {"kwargs": {"response_metadata": {"id": "r1"}}}}]]}
+    assert of_answer(of_langchain)["response_id"] == "r1"
+    # JSON that the model composed.
+    assert of_answer({"id": "order-1", "state": "refunded"})["response_id"] is None
