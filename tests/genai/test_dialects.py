@@ -678,3 +678,35 @@ def test_answers_id_stands_in_the_providers_answer() -> None:
     assert of_answer(of_langchain)["response_id"] == "r1"
     # JSON that the model composed.
     assert of_answer({"id": "order-1", "state": "refunded"})["response_id"] is None
+
+
+def test_langfuse_says_what_was_streamed_and_why_a_response_is_not_whole() -> None:
+    attributes = {
+        "langfuse.observation.type": "generation",
+        "langfuse.observation.model.name": "gpt-4o-mini",
+        "langfuse.observation.model.parameters": '{"stream":true,"response_format":""}',
+        "langfuse.observation.level": "ERROR",
+        "langfuse.observation.status_message": "Error: 401 Incorrect API key",
+    }
+    call = observe(SpanOf(attributes)).calls.as_json(0)
+    assert (call["streaming"], call["error_class"]) == (True, "client")
+    attributes = {
+        "langfuse.observation.type": "generation",
+        "langfuse.observation.model.name": "gpt-4o-mini-2024-07-18",
+        "langfuse.observation.usage_details": '{"input":359,"output":131,"total":490}',
+        "langfuse.observation.metadata.incomplete_details": '{"reason":"max_output_tokens"}',
+        "langfuse.observation.metadata.status": "incomplete",
+    }
+    assert observe(SpanOf(attributes)).calls.as_json(0)["finish_reasons"] == ["length"]
+
+
+def test_langsmiths_wrapper_writes_down_that_it_was_asked_to_stream() -> None:
+    asked = {"args": [{"model": "gpt-4o-mini", "messages": [], "stream": True}, None]}
+    attributes = {
+        **CHAT,
+        "langsmith.span.kind": "llm",
+        "gen_ai.prompt": json.dumps(asked),
+        "gen_ai.usage.output_token_details": '{"reasoning": 9}',
+    }
+    call = read_all([request_of(SpanOf(attributes), scope_name="langsmith")]).calls.as_json(0)
+    assert (call["streaming"], call["reasoning_tokens"]) == (True, 9)
