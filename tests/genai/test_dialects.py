@@ -710,3 +710,28 @@ def test_langsmiths_wrapper_writes_down_that_it_was_asked_to_stream() -> None:
     }
     call = read_all([request_of(SpanOf(attributes), scope_name="langsmith")]).calls.as_json(0)
     assert (call["streaming"], call["reasoning_tokens"]) == (True, 9)
+
+
+def test_mastras_tags() -> None:
+    tags = {
+        "route": "/chat/refund",
+        "promptName": "refund-bot",
+        "promptVersion": "18",
+        "cohort": "canary",
+        "tenant": "acme",
+        "sessionId": "sess-1",
+    }
+    attributes = {
+        **CHAT,
+        "gen_ai.agent.name": "refund-agent",
+        "gen_ai.response.finish_reasons": '["stop"]',
+        "mastra.span.type": "model_inference",
+        # There on answers that were not streamed, too.
+        "mastra.completion_start_time": "2026-11-23T23:10:01.400Z",
+        **{f"mastra.metadata.{name}": value for name, value in tags.items()},
+    }
+    body = request_of(SpanOf(attributes, status=1), scope_name="@mastra/otel-exporter")
+    call = read_all([body]).calls.as_json(0)
+    names = ("route", "prompt_name", "prompt_version", "cohort", "tenant", "session")
+    assert [call[name] for name in names] == list(tags.values())
+    assert (call["finish_reasons"], call["streaming"], call["ttft"]) == (["stop"], False, None)
