@@ -24,6 +24,13 @@ def choice(reason: str | None = None, **message: Any) -> dict[str, Any]:
     return {"index": 0, "finish_reason": reason, "message": {"role": "assistant", **message}}
 
 
+def of_responses(tools: list[Any] | None = None, **response: Any) -> dict[str, Any]:
+    """Return what LangChain hands on of an answer of the Responses API."""
+    metadata = {"object": "response", **response}
+    message = {"kwargs": {"response_metadata": metadata, "tool_calls": tools or []}}
+    return {"generations": [[{"text": "x", "generation_info": None, "message": message}]]}
+
+
 SHAPES: list[tuple[str, Any, list[str], bool]] = [
     ("the conventions", [{**MESSAGES[0], "finish_reason": "stop"}], ["stop"], False),
     ("two messages", [{"role": "a", "finish_reason": "length"}] * 2, ["length"] * 2, False),
@@ -97,6 +104,24 @@ SHAPES: list[tuple[str, Any, list[str], bool]] = [
         "langchain",
         {"generations": [[{"text": "x", "generation_info": {"finish_reason": "stop"}}]]},
         ["stop"],
+        False,
+    ),
+    (
+        "langchain in javascript",
+        {"generations": [[{"text": "x", "generationInfo": {"finish_reason": "length"}}]]},
+        ["length"],
+        False,
+    ),
+    (
+        "langchain of the responses api",
+        of_responses(status="incomplete", incomplete_details={"reason": "max_output_tokens"}),
+        ["length"],
+        False,
+    ),
+    (
+        "langchain of the responses api, a tool",
+        of_responses([{"name": "lookup_order"}], status="completed"),
+        ["tool_call"],
         False,
     ),
     ("a message and usage", {"message": {"role": "a", "refusal": "x"}, "usage": {}}, [], True),

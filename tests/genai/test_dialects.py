@@ -669,3 +669,69 @@ def test_failed_call_of_which_only_the_name_is_told(
         call = found.calls.as_json(0)
         assert call["request_model"] == "claude-haiku-4-5"
         assert (call["error_type"], call["error_class"]) == ("RateLimitError", "provider_throttle")
+
+
+def test_answers_id_stands_in_the_providers_answer() -> None:
+    usage = {"prompt_tokens": 212, "completion_tokens": 68}
+    assert of_answer({"id": "chatcmpl-1", "usage": usage})["response_id"] == "chatcmpl-1"
+    of_langchain = {"generations": [[{"message": {"kwargs": {"response_metadata": {"id": "r1"}}}}]]}
+    assert of_answer(of_langchain)["response_id"] == "r1"
+    # JSON that the model composed.
+    assert of_answer({"id": "order-1", "state": "refunded"})["response_id"] is None
+
+
+def test_langfuse_says_what_was_streamed_and_why_a_response_is_not_whole() -> None:
+    attributes = {
+        "langfuse.observation.type": "generation",
+        "langfuse.observation.model.name": "gpt-4o-mini",
+        "langfuse.observation.model.parameters": '{"stream":true,"response_format":""}',
+        "langfuse.observation.level": "ERROR",
+        "langfuse.observation.status_message": "Error: 401 Incorrect API key",
+    }
+    call = observe(SpanOf(attributes)).calls.as_json(0)
+    assert (call["streaming"], call["error_class"]) == (True, "client")
+    attributes = {
+        "langfuse.observation.type": "generation",
+        "langfuse.observation.model.name": "gpt-4o-mini-2024-07-18",
+        "langfuse.observation.usage_details": '{"input":359,"output":131,"total":490}',
+        "langfuse.observation.metadata.incomplete_details": '{"reason":"max_output_tokens"}',
+        "langfuse.observation.metadata.status": "incomplete",
+    }
+    assert observe(SpanOf(attributes)).calls.as_json(0)["finish_reasons"] == ["length"]
+
+
+def test_langsmiths_wrapper_writes_down_that_it_was_asked_to_stream() -> None:
+    asked = {"args": [{"model": "gpt-4o-mini", "messages": [], "stream": True}, None]}
+    attributes = {
+        **CHAT,
+        "langsmith.span.kind": "llm",
+        "gen_ai.prompt": json.dumps(asked),
+        "gen_ai.usage.output_token_details": '{"reasoning": 9}',
+    }
+    call = read_all([request_of(SpanOf(attributes), scope_name="langsmith")]).calls.as_json(0)
+    assert (call["streaming"], call["reasoning_tokens"]) == (True, 9)
+
+
+def test_mastras_tags() -> None:
+    tags = {
+        "route": "/chat/refund",
+        "promptName": "refund-bot",
+        "promptVersion": "18",
+        "cohort": "canary",
+        "tenant": "acme",
+        "sessionId": "sess-1",
+    }
+    attributes = {
+        **CHAT,
+        "gen_ai.agent.name": "refund-agent",
+        "gen_ai.response.finish_reasons": '["stop"]',
+        "mastra.span.type": "model_inference",
+        # There on answers that were not streamed, too.
+        "mastra.completion_start_time": "2026-11-23T23:10:01.400Z",
+        **{f"mastra.metadata.{name}": value for name, value in tags.items()},
+    }
+    body = request_of(SpanOf(attributes, status=1), scope_name="@mastra/otel-exporter")
+    call = read_all([body]).calls.as_json(0)
+    names = ("route", "prompt_name", "prompt_version", "cohort", "tenant", "session")
+    assert [call[name] for name in names] == list(tags.values())
+    assert (call["finish_reasons"], call["streaming"], call["ttft"]) == (["stop"], False, None)

@@ -215,6 +215,9 @@ def test_code_and_message_beside_the_type_are_read_and_not_kept() -> None:
         ("CallableException", "it failed: `litellm.RateLimitError: no`.", "provider_throttle"),
         ("BadRequestError", "Error code: 400 - {'code': 'content_filter'}", "guardrail"),
         ("RateLimitError", "Error code: 500", "provider_throttle"),
+        ("TypeError", "terminated", "provider"),
+        ("TypeError", "fetch failed", "provider"),
+        ("Error", "Error: socket hang up", "provider"),
     ],
 )
 def test_message_tells_what_the_class_leaves_open(raised: str, said: str, answer: str) -> None:

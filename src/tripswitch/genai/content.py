@@ -220,13 +220,22 @@ class _Found:
             for generation in (group if isinstance(group, list) else [group])[:MAX_ITEMS]:
                 if not isinstance(generation, dict):
                     continue
-                info = generation.get("generation_info", generation)
-                if isinstance(info, dict):
-                    self._reason(_reason_of(info))
+                # In Python's spelling, in JavaScript's, or nowhere.
+                info = generation.get("generation_info", generation.get("generationInfo"))
+                reason = text(_reason_of(info if isinstance(info, dict) else generation))
+                self._reason(reason)
                 message = generation.get("message")
                 kwargs = message.get("kwargs", message) if isinstance(message, dict) else None
                 if isinstance(kwargs, dict):
                     self.refuses = self.refuses or _refuses(kwargs)
+                    if reason is None:
+                        self._response_behind(kwargs)
+
+    def _response_behind(self, message: dict[str, Any]) -> None:
+        """Look at what LangChain keeps of a Responses API answer beside its message."""
+        response = message.get("response_metadata")
+        if isinstance(response, dict) and response.get("object") == "response":
+            self._status(response, calls_tool=bool(message.get("tool_calls")))
 
     def _written(self, source: str) -> None:
         """Look at an object that repr() wrote; text of any other kind says nothing."""

@@ -41,7 +41,9 @@ _NAME_WORDS: Final[tuple[tuple[ErrorClass, str], ...]] = (
             "client_payload_error client_connector_error model_error_exception "
             "model_stream_error_exception model_not_ready_exception mid_stream_fallback_error "
             "ai_invalid_response_data_error ai_empty_response_body_error retry_error "
-            "open_ai_io_exception unknown_host_exception insufficient_system_resource"
+            "open_ai_io_exception unknown_host_exception insufficient_system_resource "
+            # What Node's clients say of a connection that was lost.
+            "fetch_failed terminated premature_close socket_hang_up other_side_closed"
         ),
     ),
     (

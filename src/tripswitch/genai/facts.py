@@ -338,6 +338,8 @@ class SpanFacts:
         whole = self._open(row.key, value)
         if row.without is not None and coercion.at_path(whole, row.without) is not None:
             return None
+        if row.beside is not None and coercion.at_path(whole, row.beside) is None:
+            return None
         return coercion.at_path(whole, row.member)
 
     def _open(self, key: str, value: Value) -> Any:

@@ -235,7 +235,10 @@ def _repeat(span: Sighting, of: Sighting | None, tally: Tally) -> None:
 
 
 def _richness(span: Sighting) -> int:
-    """Return how many facts a span states."""
+    """Return how many facts a span states.
+
+    An id is none: it says which answer it was, and nothing of it.
+    """
     call, context = span.call, span.context
     assert call is not None
     assert context is not None
@@ -262,10 +265,7 @@ def _richness(span: Sighting) -> int:
                 call.request_model,
             )
         )
-        + sum(
-            item is not None
-            for item in (call.response_id, call.response_model, call.streaming, span.session)
-        )
+        + sum(item is not None for item in (call.response_model, call.streaming, span.session))
         + bool(call.finish_reasons)
         + (0 if call.is_inferred else 10)
     )

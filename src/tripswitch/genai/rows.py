@@ -34,7 +34,7 @@ class Row:
     dialect. ``anywhere`` looks among the resource attributes too, after the span's. A row with
     ``own_spans`` counts only on spans that are recognised as its dialect's: the key means
     something else elsewhere. ``without`` is another member, and where the value has it too it is
-    about something else.
+    about something else; ``beside`` is one that has to be there as well.
     """
 
     fact: str
@@ -46,6 +46,7 @@ class Row:
     anywhere: bool = False
     own_spans: bool = False
     without: str | None = None
+    beside: str | None = None
     dialect: str = ""
     standing: int = KNOWN
     rank: int = 0

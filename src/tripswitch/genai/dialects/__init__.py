@@ -11,6 +11,7 @@ from tripswitch.genai.dialects.langsmith import LANGSMITH
 from tripswitch.genai.dialects.langwatch import LANGWATCH
 from tripswitch.genai.dialects.litellm import LITELLM
 from tripswitch.genai.dialects.logfire import LOGFIRE
+from tripswitch.genai.dialects.mastra import MASTRA
 from tripswitch.genai.dialects.mlflow import MLFLOW
 from tripswitch.genai.dialects.openinference import OPENINFERENCE
 from tripswitch.genai.dialects.openlit import OPENLIT
@@ -34,6 +35,7 @@ DIALECTS: tuple[Dialect, ...] = (
     VERCEL,
     OPENLIT,
     MLFLOW,
+    MASTRA,
     LANGSMITH,
     LANGWATCH,
     STRANDS,

@@ -21,17 +21,15 @@ LANGCHAIN_MODEL = tuple(
         "llm_output.model_name",
     )
 )
+# The provider's id of the answer; the message's own may be one that LangChain made.
+LANGCHAIN_ID = tuple(
+    Row("response_id", "output.value", member=member, order=8, own_spans=True)
+    for member in ("llm_output.id", f"{_FIRST}.message.kwargs.response_metadata.id")
+)
 # The rest of it, for who has no keys of their own for it.
 LANGCHAIN_ANSWER = (
     *LANGCHAIN_MODEL,
-    Row("response_id", "output.value", member="llm_output.id", order=8, own_spans=True),
-    Row(
-        "response_id",
-        "output.value",
-        member=f"{_FIRST}.message.kwargs.response_metadata.id",
-        order=8,
-        own_spans=True,
-    ),
+    *LANGCHAIN_ID,
     *(
         Row(fact, "output.value", "number", member=f"{_USAGE}.{member}", order=8, own_spans=True)
         for fact, member in (

@@ -1,7 +1,7 @@
 """Langfuse.
 
-Its scores travel by REST and not by OTLP; what is on the spans is read. Source: langfuse 5.0.4
-and recorded payloads.
+Its scores travel by REST and not by OTLP; what is on the spans is read. Source: langfuse 5.0.4,
+@langfuse/openai 5.11.1 and recorded payloads.
 """
 
 from __future__ import annotations
@@ -59,8 +59,16 @@ LANGFUSE = Dialect(
         Row("cost_input_usd", "langfuse.observation.cost_details", "number", member="input"),
         Row("cost_output_usd", "langfuse.observation.cost_details", "number", member="output"),
         Row("first_token_at", "langfuse.observation.completion_start_time"),
+        Row("streaming", "langfuse.observation.model.parameters", "flag", member="stream"),
         Row("finish_reasons", "langfuse.observation.metadata.finish_reason", "list"),
         Row("finish_reasons", "langfuse.observation.metadata", "list", member="finish_reason"),
+        # Why an answer of the Responses API is not whole; the status only says that it is not.
+        Row(
+            "finish_reasons",
+            "langfuse.observation.metadata.incomplete_details",
+            "list",
+            member="reason",
+        ),
         Row("response_status", "langfuse.observation.metadata.status"),
         Row("output_content", "langfuse.observation.output", "content"),
         Row("level", "langfuse.observation.level"),

@@ -1,4 +1,5 @@
-"""LangSmith. Its feedback travels by REST and not by OTLP. Source: langsmith 0.15.0."""
+"""LangSmith. Its feedback travels by REST and not by OTLP. Source: langsmith 0.15.0, and 0.12.0
+for JavaScript."""
 
 from __future__ import annotations
 
@@ -23,6 +24,8 @@ LANGSMITH = Dialect(
         ),
         Row("reasoning_tokens", "gen_ai.usage.output_token_details", "number", member="reasoning"),
         Row("streaming", "langsmith.request.streaming", "flag"),
+        # The call as JavaScript's wrapper of OpenAI's client was given it.
+        Row("streaming", "gen_ai.prompt", "flag", member="args.0.stream", order=8, own_spans=True),
         Row("response_model", "gen_ai.completion", member="model", order=8, own_spans=True),
         Row("output_content", "gen_ai.completion", "content", order=8),
     ),

@@ -5,7 +5,7 @@ Source: openinference-semantic-conventions 0.1.42 and recorded payloads.
 
 from __future__ import annotations
 
-from tripswitch.genai.dialects.langchain import LANGCHAIN_MODEL
+from tripswitch.genai.dialects.langchain import LANGCHAIN_ID, LANGCHAIN_MODEL
 from tripswitch.genai.rows import Dialect, Row, bag
 
 OPENINFERENCE = Dialect(
@@ -43,6 +43,9 @@ OPENINFERENCE = Dialect(
         Row("only_model", "llm.model_name"),
         Row("response_model", "embedding.model_name"),
         Row("response_model", "reranker.model_name"),
+        # It has no key for this. Answers that models compose have ids of anything, but no usage.
+        Row("response_id", "output.value", member="id", order=8, own_spans=True, beside="usage"),
+        *LANGCHAIN_ID,
         Row("input_tokens", "llm.token_count.prompt", "number"),
         Row("output_tokens", "llm.token_count.completion", "number"),
         # Of embeddings some only have what was answered.
