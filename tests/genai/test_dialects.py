@@ -669,3 +669,90 @@ def test_failed_call_of_which_only_the_name_is_told(
         call = found.calls.as_json(0)
         assert call["request_model"] == "claude-haiku-4-5"
         assert (call["error_type"], call["error_class"]) == ("RateLimitError", "provider_throttle")
+
+
+LAMINAR_CALL = {
+    "lmnr.span.type": "LLM",
+    "lmnr.span.path": ["refund_bot", "openai.chat"],
+    "lmnr.association.properties.session_id": "s1",
+    "gen_ai.system": "openai",
+    "gen_ai.request.model": "gpt-4o-mini",
+}
+
+
+def test_laminar_tells_of_a_trace_on_its_root_and_names_its_tools() -> None:
+    properties = "lmnr.association.properties.metadata."
+    root = {
+        "lmnr.span.type": "DEFAULT",
+        f"{properties}prompt_name": "refund-bot",
+        f"{properties}prompt_version": "17",
+        f"{properties}cohort": "control",
+        f"{properties}route": "/chat/refund",
+    }
+    found = observe(
+        SpanOf(root, span=1, parent=0, end_s=3.0),
+        SpanOf({**LAMINAR_CALL, "gen_ai.usage.input_tokens": 107}, span=2, parent=1),
+        SpanOf(
+            {"lmnr.span.type": "TOOL"},
+            span=3,
+            parent=1,
+            start_s=1.5,
+            end_s=2.0,
+            name="lookup_order",
+        ),
+    )
+    assert len(found.calls) == 1
+    call = found.calls.as_json(0)
+    assert (call["dialect"], call["prompt_name"], call["prompt_version"]) == (
+        "laminar",
+        "refund-bot",
+        "17",
+    )
+    assert (call["cohort"], call["route"], call["session"]) == ("control", "/chat/refund", "s1")
+    assert [used["name"] for used in call["tools"]] == ["lookup_order"]
+
+
+def test_failed_call_of_laminars_is_one() -> None:
+    attributes = {**LAMINAR_CALL, "error.type": "RateLimitError"}
+    calls = observe(SpanOf(attributes, status=2)).calls
+    assert len(calls) == 1
+    call = calls.as_json(0)
+    assert (call["error_class"], call["error_type"]) == ("provider_throttle", "RateLimitError")
+
+
+def test_what_laminars_evaluations_run_is_no_traffic() -> None:
+    found = observe(
+        SpanOf({"lmnr.span.type": "EVALUATION"}, span=1, parent=0, end_s=3.0),
+        SpanOf({"lmnr.span.type": "EXECUTOR"}, span=2, parent=1, end_s=2.0),
+        SpanOf({**LAMINAR_CALL, "gen_ai.usage.input_tokens": 107}, span=3, parent=2),
+    )
+    assert len(found.calls) == 0
+
+
+def test_answer_that_asks_for_a_tool_says_more_than_a_stop_made_of_its_status() -> None:
+    asked = {"type": "function_call", "name": "lookup_order", "status": "completed"}
+    attributes = {
+        "openinference.span.kind": "LLM",
+        "llm.model_name": "gpt-4o-mini-2024-07-18",
+        "llm.finish_reason": "stop",
+        "output.value": json.dumps({"status": "completed", "output": [asked]}),
+    }
+    assert observe(SpanOf(attributes)).calls.as_json(0)["finish_reasons"] == ["tool_call"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "total", "output"),
+    [("openai", 270, 65), ("openai", 279, 74), ("openai", 271, 74), ("gcp.gemini", 270, 74)],
+)
+def test_output_that_counts_twice_what_was_thought(provider: str, total: int, output: int) -> None:
+    call = one(
+        {
+            "gen_ai.provider.name": provider,
+            "gen_ai.usage.input_tokens": 205,
+            "gen_ai.usage.output_tokens": 74,
+            "gen_ai.usage.reasoning.output_tokens": 9,
+            "llm.token_count.total": total,
+        }
+    )
+    assert (call["input_tokens"], call["output_tokens"]) == (205, output)
+    assert call["reasoning_tokens"] == 9
