@@ -756,3 +756,33 @@ def test_output_that_counts_twice_what_was_thought(provider: str, total: int, ou
     )
     assert (call["input_tokens"], call["output_tokens"]) == (205, output)
     assert call["reasoning_tokens"] == 9
+
+
+def test_honeyhive_tells_of_calls_on_the_spans_that_a_person_made() -> None:
+    root = {
+        "honeyhive_event_type": "chain",
+        "honeyhive_metadata.event_type": "chain",
+        "honeyhive_metadata.prompt_name": "refund-bot",
+        "honeyhive_metadata.prompt_version": "17",
+        "honeyhive_metadata.cohort": "control",
+        "honeyhive_metadata.route": "/chat/refund",
+    }
+    call = {
+        "honeyhive_event_type": "model",
+        "openinference.span.kind": "LLM",
+        "llm.token_count.prompt": 107,
+    }
+    tool = {"honeyhive_event_type": "tool", "honeyhive_metadata.event_type": "tool"}
+    # Whatever it knows nothing of is called a tool.
+    other = {"honeyhive_event_type": "tool", "http.request.method": "GET"}
+    found = observe(
+        SpanOf(root, span=1, parent=0, end_s=3.0),
+        SpanOf(call, span=2, parent=1),
+        SpanOf(tool, span=3, parent=1, start_s=1.5, end_s=2.0, name="lookup_order"),
+        SpanOf(other, span=4, parent=1, start_s=2.0, end_s=2.5, name="GET"),
+    )
+    assert len(found.calls) == 1
+    read = found.calls.as_json(0)
+    assert (read["prompt_name"], read["prompt_version"]) == ("refund-bot", "17")
+    assert (read["cohort"], read["route"]) == ("control", "/chat/refund")
+    assert [used["name"] for used in read["tools"]] == ["lookup_order"]

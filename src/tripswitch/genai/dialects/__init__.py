@@ -6,6 +6,7 @@ from tripswitch.genai.dialects.agents import ADK, AGENTOPS, DIFY, SPRING_AI, STR
 from tripswitch.genai.dialects.braintrust import BRAINTRUST
 from tripswitch.genai.dialects.gateways import ENVOY, KONG, PORTKEY, VLLM
 from tripswitch.genai.dialects.guards import GUARDRAILS_AI, NEMO
+from tripswitch.genai.dialects.honeyhive import HONEYHIVE
 from tripswitch.genai.dialects.laminar import LAMINAR
 from tripswitch.genai.dialects.langfuse import LANGFUSE
 from tripswitch.genai.dialects.langsmith import LANGSMITH
@@ -38,6 +39,7 @@ DIALECTS: tuple[Dialect, ...] = (
     LANGSMITH,
     LANGWATCH,
     LAMINAR,
+    HONEYHIVE,
     STRANDS,
     ADK,
     AGENTOPS,
