@@ -786,3 +786,9 @@ def test_honeyhive_tells_of_calls_on_the_spans_that_a_person_made() -> None:
     assert (read["prompt_name"], read["prompt_version"]) == ("refund-bot", "17")
     assert (read["cohort"], read["route"]) == ("control", "/chat/refund")
     assert [used["name"] for used in read["tools"]] == ["lookup_order"]
+
+
+def test_posthogs_processor_names_session_and_user_of_any_call() -> None:
+    call = one({"posthog.distinct_id": "u1", "$session_id": "s1", "prompt_name": "refund-bot"})
+    assert (call["session"], call["prompt_name"]) == ("s1", "refund-bot")
+    assert call["user"] not in (None, "u1")
