@@ -735,3 +735,126 @@ def test_mastras_tags() -> None:
     names = ("route", "prompt_name", "prompt_version", "cohort", "tenant", "session")
     assert [call[name] for name in names] == list(tags.values())
     assert (call["finish_reasons"], call["streaming"], call["ttft"]) == (["stop"], False, None)
+
+
+LAMINAR_CALL = {
+    "lmnr.span.type": "LLM",
+    "lmnr.span.path": ["refund_bot", "openai.chat"],
+    "lmnr.association.properties.session_id": "s1",
+    "gen_ai.system": "openai",
+    "gen_ai.request.model": "gpt-4o-mini",
+}
+
+
+def test_laminar_tells_of_a_trace_on_its_root_and_names_its_tools() -> None:
+    properties = "lmnr.association.properties.metadata."
+    root = {
+        "lmnr.span.type": "DEFAULT",
+        f"{properties}prompt_name": "refund-bot",
+        f"{properties}prompt_version": "17",
+        f"{properties}cohort": "control",
+        f"{properties}route": "/chat/refund",
+    }
+    found = observe(
+        SpanOf(root, span=1, parent=0, end_s=3.0),
+        SpanOf({**LAMINAR_CALL, "gen_ai.usage.input_tokens": 107}, span=2, parent=1),
+        SpanOf(
+            {"lmnr.span.type": "TOOL"},
+            span=3,
+            parent=1,
+            start_s=1.5,
+            end_s=2.0,
+            name="lookup_order",
+        ),
+    )
+    assert len(found.calls) == 1
+    call = found.calls.as_json(0)
+    assert (call["dialect"], call["prompt_name"], call["prompt_version"]) == (
+        "laminar",
+        "refund-bot",
+        "17",
+    )
+    assert (call["cohort"], call["route"], call["session"]) == ("control", "/chat/refund", "s1")
+    assert [used["name"] for used in call["tools"]] == ["lookup_order"]
+
+
+def test_failed_call_of_laminars_is_one() -> None:
+    attributes = {**LAMINAR_CALL, "error.type": "RateLimitError"}
+    calls = observe(SpanOf(attributes, status=2)).calls
+    assert len(calls) == 1
+    call = calls.as_json(0)
+    assert (call["error_class"], call["error_type"]) == ("provider_throttle", "RateLimitError")
+
+
+def test_what_laminars_evaluations_run_is_no_traffic() -> None:
+    found = observe(
+        SpanOf({"lmnr.span.type": "EVALUATION"}, span=1, parent=0, end_s=3.0),
+        SpanOf({"lmnr.span.type": "EXECUTOR"}, span=2, parent=1, end_s=2.0),
+        SpanOf({**LAMINAR_CALL, "gen_ai.usage.input_tokens": 107}, span=3, parent=2),
+    )
+    assert len(found.calls) == 0
+
+
+def test_answer_that_asks_for_a_tool_says_more_than_a_stop_made_of_its_status() -> None:
+    asked = {"type": "function_call", "name": "lookup_order", "status": "completed"}
+    attributes = {
+        "openinference.span.kind": "LLM",
+        "llm.model_name": "gpt-4o-mini-2024-07-18",
+        "llm.finish_reason": "stop",
+        "output.value": json.dumps({"status": "completed", "output": [asked]}),
+    }
+    assert observe(SpanOf(attributes)).calls.as_json(0)["finish_reasons"] == ["tool_call"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "total", "output"),
+    [("openai", 270, 65), ("openai", 279, 74), ("openai", 271, 74), ("gcp.gemini", 270, 74)],
+)
+def test_output_that_counts_twice_what_was_thought(provider: str, total: int, output: int) -> None:
+    call = one(
+        {
+            "gen_ai.provider.name": provider,
+            "gen_ai.usage.input_tokens": 205,
+            "gen_ai.usage.output_tokens": 74,
+            "gen_ai.usage.reasoning.output_tokens": 9,
+            "llm.token_count.total": total,
+        }
+    )
+    assert (call["input_tokens"], call["output_tokens"]) == (205, output)
+    assert call["reasoning_tokens"] == 9
+
+
+def test_honeyhive_tells_of_calls_on_the_spans_that_a_person_made() -> None:
+    root = {
+        "honeyhive_event_type": "chain",
+        "honeyhive_metadata.event_type": "chain",
+        "honeyhive_metadata.prompt_name": "refund-bot",
+        "honeyhive_metadata.prompt_version": "17",
+        "honeyhive_metadata.cohort": "control",
+        "honeyhive_metadata.route": "/chat/refund",
+    }
+    call = {
+        "honeyhive_event_type": "model",
+        "openinference.span.kind": "LLM",
+        "llm.token_count.prompt": 107,
+    }
+    tool = {"honeyhive_event_type": "tool", "honeyhive_metadata.event_type": "tool"}
+    # Whatever it knows nothing of is called a tool.
+    other = {"honeyhive_event_type": "tool", "http.request.method": "GET"}
+    found = observe(
+        SpanOf(root, span=1, parent=0, end_s=3.0),
+        SpanOf(call, span=2, parent=1),
+        SpanOf(tool, span=3, parent=1, start_s=1.5, end_s=2.0, name="lookup_order"),
+        SpanOf(other, span=4, parent=1, start_s=2.0, end_s=2.5, name="GET"),
+    )
+    assert len(found.calls) == 1
+    read = found.calls.as_json(0)
+    assert (read["prompt_name"], read["prompt_version"]) == ("refund-bot", "17")
+    assert (read["cohort"], read["route"]) == ("control", "/chat/refund")
+    assert [used["name"] for used in read["tools"]] == ["lookup_order"]
+
+
+def test_posthogs_processor_names_session_and_user_of_any_call() -> None:
+    call = one({"posthog.distinct_id": "u1", "$session_id": "s1", "prompt_name": "refund-bot"})
+    assert (call["session"], call["prompt_name"]) == ("s1", "refund-bot")
+    assert call["user"] not in (None, "u1")

@@ -155,8 +155,12 @@ def _read_content(facts: SpanFacts, call: CallFacts, words: list[str]) -> list[s
     for value in facts.answers():
         answer = answer_in(value)
         call.refuses = call.refuses or answer.refuses
-        if len(answer.finish_reasons) > len(words) or words == ["completed"]:
-            # A status says less than what was answered.
+        if (
+            len(answer.finish_reasons) > len(words)
+            # A status, or what a library made of one, says less than what was answered.
+            or words == ["completed"]
+            or (words == ["stop"] and answer.finish_reasons == ["tool_call"])
+        ):
             words = answer.finish_reasons or (["tool_calls"] if answer.calls_tool else words)
     return words
 

@@ -57,9 +57,12 @@ def _add_parts(call: CallFacts, total: float, *, thinks_apart: bool) -> None:
     """Add what was cached to the input and what was thought to the output, if ``total`` says so.
 
     A total that only adds up with them says that they are counted apart. Google's models count
-    apart what they think (``thinks_apart``), and some pass on the total alone.
+    apart what they think (``thinks_apart``), and some pass on the total alone. Who takes another's
+    model for one of these counts twice what was thought, and its total does not.
     """
     missing = total - call.input_tokens - call.output_tokens
+    if missing < 0 and -missing == call.reasoning_tokens and not thinks_apart:
+        call.output_tokens = total - call.input_tokens
     if not missing > 0:
         return
     cached = sum(part for part in (call.cached_tokens, call.cache_write_tokens) if part == part)

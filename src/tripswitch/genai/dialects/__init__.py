@@ -6,6 +6,8 @@ from tripswitch.genai.dialects.agents import ADK, AGENTOPS, DIFY, SPRING_AI, STR
 from tripswitch.genai.dialects.braintrust import BRAINTRUST
 from tripswitch.genai.dialects.gateways import ENVOY, KONG, PORTKEY, VLLM
 from tripswitch.genai.dialects.guards import GUARDRAILS_AI, NEMO
+from tripswitch.genai.dialects.honeyhive import HONEYHIVE
+from tripswitch.genai.dialects.laminar import LAMINAR
 from tripswitch.genai.dialects.langfuse import LANGFUSE
 from tripswitch.genai.dialects.langsmith import LANGSMITH
 from tripswitch.genai.dialects.langwatch import LANGWATCH
@@ -38,6 +40,8 @@ DIALECTS: tuple[Dialect, ...] = (
     MASTRA,
     LANGSMITH,
     LANGWATCH,
+    LAMINAR,
+    HONEYHIVE,
     STRANDS,
     ADK,
     AGENTOPS,

@@ -53,6 +53,9 @@ SEMCONV = Dialect(
         Row("user", "user.hash"),
         Row("user", "gen_ai.user.id"),
         Row("user", "gen_ai.user"),
+        # PostHog's, which its processor puts on the spans of any instrumentation.
+        Row("session", "$session_id", order=6),
+        Row("user", "posthog.distinct_id", order=6),
         Row("provider", "gen_ai.provider.name"),
         Row("provider", "gen_ai.system"),
         Row("request_model", "gen_ai.request.model"),
