@@ -858,3 +858,35 @@ def test_posthogs_processor_names_session_and_user_of_any_call() -> None:
     call = one({"posthog.distinct_id": "u1", "$session_id": "s1", "prompt_name": "refund-bot"})
     assert (call["session"], call["prompt_name"]) == ("s1", "refund-bot")
     assert call["user"] not in (None, "u1")
+
+
+def test_route_of_the_providers_api_is_none_of_the_applications() -> None:
+    attributes = {
+        **CHAT,
+        "http.route": "/v1/messages",
+        "url.path": "/v1/messages",
+        "url.full": "https://api.anthropic.com/v1/messages",
+        "anthropic.message.stop_reason": "max_tokens",
+    }
+    alone = request_of(SpanOf(attributes, parent=0), scope_name="com.anthropic.sdk.python")
+    call = read_all([alone]).calls.as_json(0)
+    assert (call["route"], call["finish_reasons"]) == (None, ["length"])
+    assert call["dialect"] == "anthropic"
+    below = request_of(SpanOf(attributes, parent=2), scope_name="com.anthropic.sdk.python")
+    above = request_of(SpanOf({"http.route": "/chat/refund"}, span=2, parent=0, kind=2))
+    assert read_all([below, above]).calls.route == ["/chat/refund"]
+    # A server's own span that a library wrote the call on.
+    own = request_of(SpanOf({**CHAT, "http.route": "/chat/refund"}, parent=0, kind=2))
+    assert read_all([own]).calls.route == ["/chat/refund"]
+
+
+@pytest.mark.parametrize(("end", "streaming"), [("#stream", True), ("", False)])
+def test_mistrals_sdk_says_by_the_address_that_an_answer_was_streamed(
+    end: str, streaming: bool
+) -> None:
+    url = f"https://api.mistral.ai/v1/chat/completions{end}"
+    body = request_of(SpanOf({**CHAT, "http.url": url}), scope_name="mistralai_sdk_tracer")
+    assert read_all([body]).calls.streaming == [streaming]
+    # Of a server it is the application's own address.
+    other = request_of(SpanOf({**CHAT, "http.url": url}, kind=2))
+    assert read_all([other]).calls.streaming == [False]

@@ -273,3 +273,19 @@ def test_nothing_raises(name: str, status: int | None, hints: list[str]) -> None
 def test_no_name_stands_for_two_classes() -> None:
     listed = Counter(name for names in CLASSES.values() for name in names.split())
     assert max(listed.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"), [("content_filter", "guardrail"), ("max_output_tokens", "client")]
+)
+def test_reason_why_an_answer_broke_off_is_read_from_the_message(
+    reason: str, expected: str
+) -> None:
+    message = (
+        "{'message': 'Error getting response', 'data': {'error': \"Responses stream ended with "
+        "terminal event `response.incomplete`. status=incomplete; "
+        f"incomplete_details=IncompleteDetails(reason='{reason}').\"}}}}"
+    )
+    assert error_class(None, hints=names_in_message(message)) == expected
+    as_json = f'{{"status":"incomplete","incomplete_details":{{"reason":"{reason}"}}}}'
+    assert error_class(None, hints=names_in_message(as_json)) == expected

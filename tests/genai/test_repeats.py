@@ -173,3 +173,28 @@ def test_what_the_inner_span_knows_better_is_taken_from_it() -> None:
     assert (call["span_id"], call["request_model"]) == (span_hex(2), "gpt-4o-mini")
     assert (call["streaming"], call["ttft"]) == (True, 0.25)
     assert (call["error_type"], call["error_class"]) == ("RateLimitError", "provider_throttle")
+
+
+def test_sdks_own_span_inside_an_instrumentations_that_alone_knows_the_answers_id() -> None:
+    # The provider's SDK tells of its request beside the span of the instrumentation around it.
+    asked = {**CHAT, "gen_ai.response.id": "r1"}
+    sent = {
+        "gen_ai.provider.name": "mistral_ai",
+        "gen_ai.request.model": CHAT["gen_ai.request.model"],
+        "gen_ai.usage.prompt_tokens": CHAT["gen_ai.usage.input_tokens"],
+        "gen_ai.usage.output_tokens": CHAT["gen_ai.usage.output_tokens"],
+    }
+    outer = SpanOf(asked, span=2, parent=1, start_s=0.5, end_s=2.5)
+    inner = SpanOf(sent, span=3, parent=1, start_s=0.6, end_s=2.4)
+    # Another call of the same model is none of it.
+    other = inner._replace(
+        attributes={**sent, "gen_ai.usage.output_tokens": 77}, span=4, start_s=0.7
+    )
+    body = request_of(ROOT, outer)
+    of_sdk = request_of(inner, scope_name="mistralai_sdk_tracer")
+    for order in itertools.permutations([body, of_sdk]):
+        calls = read_all(list(order)).calls
+        assert calls.span_id == [span_hex(2)]
+        assert calls.response_id == ["r1"]
+    both = request_of(inner, other, scope_name="mistralai_sdk_tracer")
+    assert sorted(read_all([body, both]).calls.span_id) == [span_hex(2), span_hex(4)]

@@ -222,6 +222,13 @@ def test_time_to_first_token_lies_inside_the_call(value: float, ttft: float | No
     assert call["ttft"] == ttft
 
 
+def test_seconds_are_no_milliseconds_of_a_span_that_was_written_afterwards() -> None:
+    # Some begin the span of a stream when it has ended: it lasts as long as writing it takes.
+    said = {"gen_ai.request.stream": True}
+    call = one({**said, "gen_ai.server.time_to_first_token": 1.5}, end_s=0.004)
+    assert (call["streaming"], call["ttft"]) == (True, None)
+
+
 @pytest.mark.parametrize(("at_s", "ttft"), [(0.25, 0.25), (1.5, None)])
 def test_event_of_the_first_token_has_a_time_and_no_unit_to_be_mistaken(
     at_s: float, ttft: float | None

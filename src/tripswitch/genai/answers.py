@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 _STATUS_OK, _STATUS_ERROR = 1, 2
 # No model's first token comes sooner: the clock of who says so started with the answer.
 _SOONEST_S = 1e-3
+# A number of seconds that is taken for milliseconds is fewer: of a span that some write when their
+# stream has ended, which lasts next to nothing.
+_SOONEST_IN_MS_S = 1e-2
 # In the year 2286: a larger count of time is in a smaller unit.
 _LATEST_S = 1e10
 # As in "OpenAI._prepare_chat"; "LM.__call__" is anybody's.
@@ -200,7 +203,7 @@ def _read_times(
     if streaming is not False and (facts.plan.shows_ttft or first_token_s == first_token_s):
         # Some write the whole duration as "first chunk" of answers that were not streamed.
         value = facts.number("ttft") if facts.has("ttft") else math.nan
-        if value > duration_s and 0 < value / 1000 < duration_s:
+        if value > duration_s and _SOONEST_IN_MS_S <= value / 1000 < duration_s:
             # Some write milliseconds where seconds are meant: it only fits the call as such.
             value /= 1000
         if math.isnan(value) and facts.has("first_token_at"):

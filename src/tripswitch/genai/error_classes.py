@@ -56,7 +56,7 @@ _NAME_WORDS: Final[tuple[tuple[ErrorClass, str], ...]] = (
             "missing_required_parameter unknown_parameter unsupported_parameter unsupported_value "
             "unsupported_params_error unsupported_country_region_territory account_deactivated "
             "conflict_error conflict_exception http_validation_error json_schema_validation_error "
-            "length_finish_reason_error ai_no_object_generated_error "
+            "length_finish_reason_error max_output_tokens ai_no_object_generated_error "
             "ai_unsupported_functionality_error ai_load_api_key_error ai_load_setting_error "
             "expired_token_exception unrecognized_client_exception no_credentials_error"
         ),
@@ -154,6 +154,11 @@ _CODE_IN_MESSAGE: Final = re.compile(
 _NAME_IN_MESSAGE: Final = re.compile(
     r"""["'](?:code|type|status)["']\s*:\s*["']([\w.-]{3,64})["']"""
 )
+# Why an answer broke off: "incomplete_details=IncompleteDetails(reason='content_filter')".
+_REASON_IN_MESSAGE: Final = re.compile(
+    r"""incomplete_?details\W{1,4}(?:\w{1,32}\()?["']?reason["']?[=:]\s?["'](\w{3,64})["']""",
+    re.IGNORECASE,
+)
 _PHRASE_IN_MESSAGE: Final = re.compile(r"""["']error["']\s*:\s*["']([^"']{3,40})["']""")
 # A class that stands in front of what it said: "failed: `litellm.RateLimitError: too many`",
 # "OpenAIRateLimitError('Error code: 429')".
@@ -235,6 +240,7 @@ def names_in_message(message: str) -> list[str]:
     status = _CODE_IN_MESSAGE.search(message[:200])
     if status:
         names.append(status[1] or status[2])
+    names += _REASON_IN_MESSAGE.findall(message[:_MAX_CLASSES_WITHIN])[:1]
     names += _CLASS_IN_MESSAGE.findall(message[:_MAX_CLASSES_WITHIN])[:_MAX_NAMES]
     names += _SYSTEM_CODE.findall(message[:_MAX_CLASSES_WITHIN])[:1]
     if not names:

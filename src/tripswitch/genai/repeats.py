@@ -177,11 +177,25 @@ def _are_twins(first: Sighting, second: Sighting) -> bool:
         first.context.writer != second.context.writer
         and one.request_model == other.request_model
         and one.is_chat == other.is_chat
-        and one.response_id in (None, other.response_id)
+        and _answer_is_one(first, second)
         and (second.end <= first.end or second.start >= first.end)
         # A difference of one is a placeholder that a stream counted twice.
         and not abs(one.input_tokens - other.input_tokens) > 1
         and not abs(one.output_tokens - other.output_tokens) > 1
+    )
+
+
+def _answer_is_one(first: Sighting, second: Sighting) -> bool:
+    """Return whether the answers that two spans name can be one.
+
+    Who came second may know none: an SDK's own spans have the usage and no id. After a stream was
+    opened it is the one who read it.
+    """
+    one, other = first.call, second.call
+    assert one is not None
+    assert other is not None
+    return one.response_id in (None, other.response_id) or (
+        other.response_id is None and second.end <= first.end
     )
 
 

@@ -18,6 +18,7 @@ from tripswitch.genai.dialects.mlflow import MLFLOW
 from tripswitch.genai.dialects.openinference import OPENINFERENCE
 from tripswitch.genai.dialects.openlit import OPENLIT
 from tripswitch.genai.dialects.openllmetry import OPENLLMETRY
+from tripswitch.genai.dialects.sdks import ANTHROPIC_SDK, MISTRAL_SDK
 from tripswitch.genai.dialects.semconv import OURS, SEMCONV
 from tripswitch.genai.dialects.traceai import TRACEAI
 from tripswitch.genai.dialects.vercel import VERCEL
@@ -52,4 +53,6 @@ DIALECTS: tuple[Dialect, ...] = (
     KONG,
     PORTKEY,
     VLLM,
+    ANTHROPIC_SDK,
+    MISTRAL_SDK,
 )
