@@ -890,3 +890,11 @@ def test_mistrals_sdk_says_by_the_address_that_an_answer_was_streamed(
     # Of a server it is the application's own address.
     other = request_of(SpanOf({**CHAT, "http.url": url}, kind=2))
     assert read_all([other]).calls.streaming == [False]
+
+
+def test_session_that_the_application_names_is_no_conversation_that_a_library_made_up() -> None:
+    found = observe(
+        SpanOf({"session.id": "sess-1"}, span=1, parent=0, end_s=3.0),
+        SpanOf({**CHAT, "gen_ai.conversation.id": "0199-made-up"}, span=2, parent=1),
+    )
+    assert found.calls.as_json(0)["session"] == "sess-1"

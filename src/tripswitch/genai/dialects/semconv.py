@@ -44,8 +44,9 @@ SEMCONV = Dialect(
         Row("cohort", "feature_flag.result.variant", order=8),
         Row("cohort", "feature_flag.variant", order=8),
         Row("tenant", "tenant.id"),
-        Row("session", "gen_ai.conversation.id"),
+        # The application's word goes first: some libraries make up a conversation for every run.
         Row("session", "session.id"),
+        Row("session", "gen_ai.conversation.id"),
         Row("session", "gen_ai.session.id"),
         Row("user", "user.id"),
         Row("user", "enduser.id"),
