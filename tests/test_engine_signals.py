@@ -19,16 +19,18 @@ GOOD = Behaviour(
     wrong_refusals=0.2,
     tools=(Tool("search"), Tool("refund", 0.4)),
 )
+# Answers long enough that a late first token still comes before their end.
+LONG = replace(GOOD, latency_s=12.0)
 SEARCH, REFUND = GOOD.tools
 
 
-def release(bad: Behaviour, at_minute: float = 8.0) -> Plan:
+def release(bad: Behaviour, at_minute: float = 8.0, good: Behaviour = GOOD) -> Plan:
     """Return v18 in the canary from a minute on, beside a control that does it all, too."""
     plan = rollout(bad, at_minute=at_minute, canary_per_s=5.0, control_per_s=6.0)
 
     def told(second: float) -> list[object]:
         return [
-            arm if arm.version == "v18" else replace(arm, behaviour=GOOD) for arm in plan(second)
+            arm if arm.version == "v18" else replace(arm, behaviour=good) for arm in plan(second)
         ]
 
     return told  # type: ignore[return-value]
@@ -97,10 +99,10 @@ def pages(played: Played) -> list[Incident]:
             marks=pytest.mark.matrix,
         ),
         pytest.param(
-            replace(GOOD, ttft_s=0.9), "ttft_p99", Shape.LATENCY_SPIKE, marks=pytest.mark.matrix
+            replace(LONG, ttft_s=0.9), "ttft_p99", Shape.LATENCY_SPIKE, marks=pytest.mark.matrix
         ),
         pytest.param(
-            replace(GOOD, ttft_s=3.0), "ttft_p99", Shape.LATENCY_SPIKE, marks=pytest.mark.matrix
+            replace(LONG, ttft_s=3.0), "ttft_p99", Shape.LATENCY_SPIKE, marks=pytest.mark.matrix
         ),
         pytest.param(
             replace(GOOD, leaks=0.01),
@@ -131,7 +133,8 @@ def pages(played: Played) -> list[Incident]:
 def test_a_release_that_is_bad_in_one_way_is_told_of_as_that(
     bad: Behaviour, signal: str, shape: Shape
 ) -> None:
-    played = play(release(bad), 16)
+    good = LONG if signal == "ttft_p99" else GOOD
+    played = play(release(bad, good=good), 16)
     paged = pages(played)
     assert {incident.signal for incident in paged} == {signal}
     assert {incident.shape for incident in paged} == {shape}
