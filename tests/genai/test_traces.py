@@ -268,6 +268,18 @@ def test_two_spans_of_one_answer_in_different_traces_are_one_call() -> None:
     assert flow.count("double_counted") == 1
 
 
+@pytest.mark.parametrize(("start_s", "calls"), [(0.5, 1), (60.0, 2)])
+def test_answer_that_a_cache_repeats_under_its_id_is_another_call(
+    start_s: float, calls: int
+) -> None:
+    answer = {**CHAT, "gen_ai.response.id": "x"}
+    first = SpanOf(answer, trace=1, parent=0, start_s=0.0, end_s=2.0)
+    second = SpanOf(answer, trace=2, parent=0, start_s=start_s, end_s=start_s + 1.0)
+    found = read_all([request_of(first, second, scope_name="one.writer")])
+    assert len(found.calls) == calls
+    assert found.counts["double_counted"] == 2 - calls
+
+
 def test_inner_call_that_comes_after_the_outer_was_counted_is_not_counted_again() -> None:
     flow = Flow()
     flow.spans(0, SpanOf(CHAT, span=1, parent=0))

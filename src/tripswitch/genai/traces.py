@@ -56,7 +56,7 @@ class TraceBook:
         self._agenda: Agenda[Trace] = Agenda()
         self._spans = 0
         self._now_ns = 0
-        self._responses: dict[str, int] = {}
+        self._responses: dict[str, tuple[int, str, int, int]] = {}
         self._waiting: dict[str, list[tuple[int, Evaluation]]] = {}
         self._tally = Tally()
         self._places = Places()
@@ -343,16 +343,22 @@ class TraceBook:
         trace.evaluations = left or ()
 
     def _is_first_of_answer(self, call: Settling) -> bool:
-        """Return False for a second span of one answer, which another instrumentation made."""
+        """Return False for a second span of one answer, which another instrumentation made.
+
+        One that the same writer tells of at another time is another call: caches repeat an answer
+        with its id, and some servers give every answer the same.
+        """
         response_id = call.facts.response_id
         assert response_id is not None
         if call.facts.error_class is not None:
             return True
-        key = call.key
-        first = self._responses.setdefault(response_id, key)
+        span, key = call.span, call.key
+        writer = "" if span.context is None else span.context.writer
+        mine = (key, writer, span.start, span.end)
+        first, by, start, end = self._responses.setdefault(response_id, mine)
         if len(self._responses) > self._max_traces:
             del self._responses[next(iter(self._responses))]
-        if first == key:
+        if first == key or (writer and writer == by and (span.end < start or span.start > end)):
             return True
         self._tally.double += 1
         return False
