@@ -7,6 +7,8 @@ randomness, no socket and no event loop, but for the modules that are the socket
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -250,3 +252,14 @@ def test_rooms_may_import_what_comes_before_them() -> None:
     source = "from tripswitch.model.scope import Scope\nimport numpy as np\nnp.add(1, 2)"
     assert direction_problems("detect/judge.py", source) == []
     assert purity_problems("detect/judge.py", source) == []
+
+
+def test_the_command_line_answers_before_it_imports_what_it_works_with() -> None:
+    code = (
+        "import sys, tripswitch.cli.app as a; a.app_of();"
+        "print({'pydantic', 'numpy', 'httpx', 'yaml', 'asyncio', 'rich'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "set()"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -99,6 +98,8 @@ def _words() -> list[str]:
 
 def _print_version(is_asked: bool) -> None:
     if is_asked:
+        from importlib.metadata import version
+
         typer.echo(f"tripswitch {version('tripswitch')}")
         raise typer.Exit
 

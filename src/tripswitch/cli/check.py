@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 import typer
 
 from tripswitch.cli.status import printable
-from tripswitch.config.loading import Loaded, load
-from tripswitch.config.model import Config
-from tripswitch.config.problems import InvalidConfig, Problem
-from tripswitch.config.quantities import size_text
 
 if TYPE_CHECKING:
     from tripswitch.actions.rehearsal import Probed
+    from tripswitch.config.loading import Loaded
+    from tripswitch.config.model import Config
+    from tripswitch.config.problems import Problem
 
 DEFAULT_FILE = Path("config/tripswitch.yaml")
 
@@ -139,6 +138,9 @@ def _probe_words(targets: list[Probed]) -> list[str]:
 
 
 def _find(paths: list[Path]) -> Finding:
+    from tripswitch.config.loading import load
+    from tripswitch.config.problems import InvalidConfig
+
     name = " + ".join(map(str, paths))
     try:
         return Finding(name, load(paths, os.environ))
@@ -165,6 +167,8 @@ def _words(finding: Finding) -> str:
 
 
 def _size(size_bytes: int) -> str:
+    from tripswitch.config.quantities import size_text
+
     exact = size_text(size_bytes)
     if len(exact) <= len("1023MiB"):
         return exact

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from tripswitch.cli.status import printable
-from tripswitch.model.incident import CONFIRMATIONS
 
 
 def show_incidents(found: list[dict[str, Any]]) -> None:
@@ -71,6 +70,8 @@ def show_incident(file: dict[str, Any]) -> None:
     if tenants:
         say(f"tenants   {tenants}")
     if incident["missing"]:
+        from tripswitch.model.incident import CONFIRMATIONS
+
         words = [CONFIRMATIONS.get(one, one) for one in incident["missing"]]
         say(f"missing   {'; '.join(words)}")
     say()

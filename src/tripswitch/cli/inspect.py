@@ -18,17 +18,13 @@ import typer
 
 from tripswitch.cli.asking import DEFAULT_API, ask
 from tripswitch.cli.choices import Api
-from tripswitch.cli.inspect_summary import remarks, summary
 from tripswitch.cli.progress import progress_of
-from tripswitch.config.loading import load_config
-from tripswitch.config.read_section import FACTS, Read
-from tripswitch.drive.inspection import Inspection
 from tripswitch.errors import ConfigError
-from tripswitch.genai.census import Census
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tripswitch.config.read_section import Read
     from tripswitch.otlp.files import FileProblem
 
 
@@ -94,6 +90,9 @@ def inspect(
         else:
             _show(found)
         return
+    from tripswitch.config.loading import load_config
+    from tripswitch.drive.inspection import Inspection
+
     configuration = load_config(config or (), os.environ)
     read = _with_own_keys(configuration.read, key or ())
     problems: list[FileProblem] = []
@@ -115,6 +114,9 @@ def inspect(
 
 
 def _show(telemetry: dict[str, Any], *, only_remarks: bool = False) -> None:
+    from tripswitch.cli.inspect_summary import remarks, summary
+    from tripswitch.genai.census import Census
+
     census = Census.from_json(telemetry["census"])
     if not only_remarks:
         sys.stdout.write(summary(census, telemetry["score_ranges"]))
@@ -129,6 +131,8 @@ def _report(problems: list[FileProblem]) -> None:
 
 
 def _with_own_keys(read: Read, assignments: Sequence[str]) -> Read:
+    from tripswitch.config.read_section import FACTS
+
     keys: dict[str, list[str]] = {}
     for assignment in assignments:
         fact, equals, attribute = assignment.partition("=")

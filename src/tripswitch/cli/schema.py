@@ -8,8 +8,6 @@ from typing import Annotated, Final
 
 import typer
 
-from tripswitch.config.reference import reference_text, schema_text
-from tripswitch.config.sample import sample_text
 from tripswitch.errors import TripswitchError
 
 PAGES: Final = {
@@ -65,10 +63,16 @@ def schema(
 
         text = metrics_text()
     elif sample:
+        from tripswitch.config.sample import sample_text
+
         text = sample_text()
     elif reference:
+        from tripswitch.config.reference import reference_text
+
         text = reference_text()
     else:
+        from tripswitch.config.reference import schema_text
+
         text = schema_text()
     typer.echo(text, nl=False)
 

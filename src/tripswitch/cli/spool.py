@@ -15,12 +15,7 @@ import typer
 
 from tripswitch.cli.run import DEFAULT_CONFIG
 from tripswitch.cli.status import printable
-from tripswitch.config.loading import load_config
-from tripswitch.config.model import Config
 from tripswitch.errors import ConfigError
-from tripswitch.otlp.spool.disk import LocalDisk
-from tripswitch.otlp.spool.spool import spool_directory
-from tripswitch.otlp.spool.survey import survey
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -59,6 +54,9 @@ def spool(
 
       tripswitch spool --directory /var/lib/tripswitch/spool --verify
     """
+    from tripswitch.otlp.spool.disk import LocalDisk
+    from tripswitch.otlp.spool.survey import survey
+
     place = directory or _configured(config)
     if directory is not None and not directory.is_dir():
         raise ConfigError(
@@ -83,6 +81,10 @@ def spool(
 
 
 def _configured(paths: list[Path] | None) -> Path:
+    from tripswitch.config.loading import load_config
+    from tripswitch.config.model import Config
+    from tripswitch.otlp.spool.spool import spool_directory
+
     files = paths or ([DEFAULT_CONFIG] if DEFAULT_CONFIG.is_file() else [])
     return spool_directory(load_config(files, os.environ) if files else Config())
 
