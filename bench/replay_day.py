@@ -2,14 +2,17 @@
 
 The traffic is made once, by seed, from the official protobuf classes: a few routes with a control
 and a canary each, versions that change during the day, a daily shape around the stated rate,
-scores, refusals, errors, traces of two or three spans, one request every five seconds. It is kept
-as a recording of compressed protobuf requests and made anew only for other parameters. The replay
+scores, refusals, errors, traces of two or three spans, one request every five seconds. Every answer
+is scored and half the traces have an agent's span, unless ``--scored`` and ``--agents`` say
+otherwise: such a day is the dearer kind. It is kept as a recording of compressed protobuf requests
+and made anew only for other parameters. The replay
 runs as a user runs it, in a process of its own whose processor time counts; where that goes is
 sampled in another run over the first hours, because a tracing profiler distorts it. One run says
 little where others use the machine's memory and caches: with ``--times`` the least says what the
 program takes, and the spread what the machine adds.
 
-    python -m bench.replay_day [--hours N] [--rate N] [--times N] [--folder D] [--json]
+    python -m bench.replay_day [--hours N] [--rate N] [--scored SHARE] [--agents SHARE]
+                               [--times N] [--folder D] [--json]
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import zstandard
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -43,10 +46,19 @@ from tripswitch.drive.replay import replay, replay_session
 START_NS = int(datetime(2026, 11, 24, tzinfo=UTC).timestamp()) * 10**9
 EXPORT_S = 5
 TENANTS = tuple(f"tenant-{number}" for number in range(40))
-# Of the traces so many have an agent span between the entry and the call.
-AGENT_SHARE = 0.5
 SAMPLED_HOURS = 2.0
 SAMPLE_S = 0.002
+
+
+class Mix(NamedTuple):
+    """What there is of what costs: a share of the answers is ``scored``, and a share of the traces
+    has an agent's span between the entry and the call (``agents``)."""
+
+    scored: float = 1.0
+    agents: float = 0.5
+
+
+DEARER: Final = Mix()
 
 
 class Arm(NamedTuple):
@@ -87,9 +99,15 @@ class Day:
     """The traffic of a day, a request at a time. The same parameters give the same bytes."""
 
     def __init__(
-        self, hours: float, calls_per_s: float, seed: int, export_s: float = EXPORT_S
+        self,
+        hours: float,
+        calls_per_s: float,
+        seed: int,
+        export_s: float = EXPORT_S,
+        mix: Mix = DEARER,
     ) -> None:
         self.hours = hours
+        self.mix = mix
         self.calls_per_s = calls_per_s
         self.export_s = export_s
         self._rng = random.Random(seed)
@@ -120,7 +138,7 @@ class Day:
         duration_ns = int(8e8 * rng.lognormvariate(0, 0.5))
         failed = rng.random() < 0.01
         parent_id = root_id
-        if rng.random() < AGENT_SHARE:
+        if rng.random() < self.mix.agents:
             parent_id = rng.randbytes(8)
             agent = self._span(spans, trace_id, root_id, parent_id, end_ns, duration_ns)
             agent.name = f"invoke_agent {arm.prompt}"
@@ -151,6 +169,8 @@ class Day:
         reason = "refusal" if rng.random() < 0.04 else "stop"
         call.attributes.append(attribute("gen_ai.response.finish_reasons", [reason]))
         score = rng.betavariate(9, 1)
+        if self.mix.scored < 1 and rng.random() >= self.mix.scored:
+            return
         call.events.add(
             time_unix_nano=end_ns,
             name="gen_ai.evaluation.result",
@@ -195,16 +215,17 @@ class Day:
         return known
 
 
-def recording(folder: Path, hours: float, calls_per_s: float, seed: int) -> Path:
+def recording(folder: Path, hours: float, calls_per_s: float, seed: int, mix: Mix = DEARER) -> Path:
     """Return the folder of a recording, made now if it is not there yet."""
-    made = folder / f"tripswitch-day-{hours:g}h-{calls_per_s:g}-{seed}"
+    name = f"tripswitch-day-{hours:g}h-{calls_per_s:g}-{mix.scored:g}-{mix.agents:g}-{seed}"
+    made = folder / name
     if made.exists():
         return made
     unfinished = made.with_suffix(".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     compressor = zstandard.ZstdCompressor(level=1)
-    for number, body in enumerate(Day(hours, calls_per_s, seed).requests()):
+    for number, body in enumerate(Day(hours, calls_per_s, seed, mix=mix).requests()):
         path = unfinished / f"{number:06d}.traces.binpb.zst"
         path.write_bytes(compressor.compress(body))
     unfinished.rename(made)
@@ -258,17 +279,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--rate", type=float, default=10.0, help="calls a second, on average")
+    parser.add_argument("--scored", type=float, default=1.0, help="share of the answers, 0 to 1")
+    parser.add_argument("--agents", type=float, default=0.5, help="share of the traces, 0 to 1")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--times", type=int, default=1, help="how often it is replayed")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    folder = recording(options.folder, options.hours, options.rate, options.seed)
+    mix = Mix(options.scored, options.agents)
+    folder = recording(options.folder, options.hours, options.rate, options.seed, mix)
     runs = sorted(replayed(folder) for _ in range(options.times))
     cpu_s, events, said = runs[0]
     result = {
         "hours": options.hours,
         "calls_per_s": options.rate,
+        **mix._asdict(),
         "cpu_s": round(cpu_s, 1),
         "cpu_s_of_each": [round(each, 1) for each, _, _ in runs],
         "cpu_s_a_day": round(cpu_s * 24 / options.hours, 1),
