@@ -11,7 +11,9 @@ Rules it obeys:
   sends slowly holds no place of others;
 - no fault of ours surfaces as UNKNOWN, which clients take for final;
 - refusal for lack of room is UNAVAILABLE with a hint of when to come back. gRPC's own limit would
-  answer RESOURCE_EXHAUSTED, which Go clients and the Collector take for final.
+  answer RESOURCE_EXHAUSTED, which Go clients and the Collector take for final. Where thousands of
+  calls begin at once gRPC drops some at random before anybody here sees them (CANCELLED); clients
+  may send those again.
 
 A client's stream is registered as ``stream_unary`` although every OTLP call is unary: on the wire
 the two are the same, and only so does this code run before gRPC has received the message. That is
