@@ -2,14 +2,14 @@
 
 The traffic is made once, by seed, from the official protobuf classes: a few routes with a control
 and a canary each, versions that change during the day, a daily shape around the stated rate,
-scores, refusals, errors, traces of two or three spans, one request every five seconds. Every answer
-is scored and half the traces have an agent's span, unless ``--scored`` and ``--agents`` say
-otherwise: such a day is the dearer kind. It is kept as a recording of compressed protobuf requests
-and made anew only for other parameters. The replay
-runs as a user runs it, in a process of its own whose processor time counts; where that goes is
-sampled in another run over the first hours, because a tracing profiler distorts it. One run says
-little where others use the machine's memory and caches: with ``--times`` the least says what the
-program takes, and the spread what the machine adds.
+scores, refusals, errors, traces of two or three spans, one request every five seconds. Of the day
+as it stands every answer is scored and half the traces have an agent's span, which costs more than
+most traffic would; ``--scored`` and ``--agents`` make another. It is kept as a recording of
+compressed protobuf requests and made anew only for other parameters. The replay runs as a user runs
+it, in a process of its own whose processor time counts; where that goes is sampled in another run
+over the first hours, because a tracing profiler distorts it. One run says little where others use
+the machine's memory and caches: with ``--times`` the least says what the program takes, and the
+spread what the machine adds.
 
     python -m bench.replay_day [--hours N] [--rate N] [--scored SHARE] [--agents SHARE]
                                [--times N] [--folder D] [--json]
@@ -51,14 +51,13 @@ SAMPLE_S = 0.002
 
 
 class Mix(NamedTuple):
-    """What there is of what costs: a share of the answers is ``scored``, and a share of the traces
-    has an agent's span between the entry and the call (``agents``)."""
+    """The share of answers that are ``scored``, and of traces with an agent's span (``agents``)."""
 
     scored: float = 1.0
     agents: float = 0.5
 
 
-DEARER: Final = Mix()
+AS_IT_STANDS: Final = Mix()
 
 
 class Arm(NamedTuple):
@@ -104,7 +103,7 @@ class Day:
         calls_per_s: float,
         seed: int,
         export_s: float = EXPORT_S,
-        mix: Mix = DEARER,
+        mix: Mix = AS_IT_STANDS,
     ) -> None:
         self.hours = hours
         self.mix = mix
@@ -215,7 +214,9 @@ class Day:
         return known
 
 
-def recording(folder: Path, hours: float, calls_per_s: float, seed: int, mix: Mix = DEARER) -> Path:
+def recording(
+    folder: Path, hours: float, calls_per_s: float, seed: int, mix: Mix = AS_IT_STANDS
+) -> Path:
     """Return the folder of a recording, made now if it is not there yet."""
     name = f"tripswitch-day-{hours:g}h-{calls_per_s:g}-{mix.scored:g}-{mix.agents:g}-{seed}"
     made = folder / name
