@@ -11,8 +11,8 @@ import pytest
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
+from tests.otlp.raw_http2 import END_HEADERS, HEADERS, frame, headers_block, opening
 from tests.otlp.raw_http2 import call as call_of
-from tests.otlp.raw_http2 import opening
 from tests.otlp.relay import client, relay, send, until
 from tests.otlp.upstream import Reply, Upstream
 from tripswitch.errors import ConfigError
@@ -301,6 +301,32 @@ def test_two_thousand_idle_connections_leave_room_for_others(said: bytes) -> Non
             assert [got.body for got in upstream.got] == [b"others"]
             for _, writer in idle:
                 writer.close()
+
+    asyncio.run(check())
+
+
+def test_of_thousands_of_calls_that_begin_at_once_none_goes_uncounted() -> None:
+    calls = 5000
+
+    async def check() -> None:
+        async with (
+            Upstream() as upstream,
+            relay(upstream.endpoint, max_concurrent_rpcs=2) as between,
+        ):
+            host, _, port = between.endpoint.partition(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            block = headers_block(b"/some.Service/Method")
+            streams = range(1, 2 * calls, 2)
+            writer.write(
+                opening()
+                + b"".join(frame(HEADERS, END_HEADERS, stream, block) for stream in streams)
+            )
+            reading = asyncio.create_task(reader.read(-1))
+            await until(lambda: sum(between.pipeline.outcomes().values()) >= calls - 2)
+            writer.close()
+            await reading
+            await until(lambda: between.receiver.in_flight == 0)
+            assert sum(between.pipeline.outcomes().values()) == calls
 
     asyncio.run(check())
 

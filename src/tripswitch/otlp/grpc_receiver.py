@@ -11,9 +11,10 @@ Rules it obeys:
   sends slowly holds no place of others;
 - no fault of ours surfaces as UNKNOWN, which clients take for final;
 - refusal for lack of room is UNAVAILABLE with a hint of when to come back. gRPC's own limit would
-  answer RESOURCE_EXHAUSTED, which Go clients and the Collector take for final. Where thousands of
-  calls begin at once gRPC drops some at random before anybody here sees them (CANCELLED); clients
-  may send those again.
+  answer RESOURCE_EXHAUSTED, which Go clients and the Collector take for final;
+- every call comes as far as here and is counted, also where thousands begin at once: by default
+  gRPC drops calls at random (CANCELLED, without a hint) once 1,000 wait to be handed over, and
+  refuses with RESOURCE_EXHAUSTED past a limit that only has to lie above all connections.
 
 A client's stream is registered as ``stream_unary`` although every OTLP call is unary: on the wire
 the two are the same, and only so does this code run before gRPC has received the message. That is
@@ -57,8 +58,8 @@ TRACES_METHOD = GRPC_METHODS[Signal.TRACES]
 # OTLP when a server says UNIMPLEMENTED.
 _STREAMED_PACKAGE = "/opentelemetry.proto.experimental.arrow."
 
-# Refusing costs a little too; past this many at once gRPC refuses by itself.
-_HARD_LIMIT_FACTOR = 16
+# Settings reloaded may ask for this many times as many requests at once.
+_ROOM_TO_GROW = 16
 
 # Exporters send every few seconds, metrics once a minute; who is silent for longer comes back.
 _IDLE_MS = 300_000
@@ -135,7 +136,8 @@ class GrpcReceiver:
         await asyncio.gather(*(server.stop(grace_s) for server in servers))
 
     def _make_server(self) -> grpc.aio.Server:
-        self._most_rpcs = self.max_concurrent_rpcs * _HARD_LIMIT_FACTOR
+        # An exporter has a call at a time on a connection; past this many gRPC refuses by itself.
+        self._most_rpcs = max(self.max_concurrent_rpcs * _ROOM_TO_GROW, self._max_connections)
         server = grpc.aio.server(
             maximum_concurrent_rpcs=self._most_rpcs,
             options=(
@@ -144,6 +146,8 @@ class GrpcReceiver:
                 ("grpc.max_metadata_size", self._max_header_bytes),
                 ("grpc.absolute_max_metadata_size", self._max_header_bytes),
                 ("grpc.max_allowed_incoming_connections", self._max_connections),
+                ("grpc.server.max_pending_requests", self._most_rpcs),
+                ("grpc.server.max_pending_requests_hard_limit", self._most_rpcs),
                 ("grpc.server_handshake_timeout_ms", round(self._handshake_timeout_s * 1000)),
                 ("grpc.max_connection_idle_ms", _IDLE_MS),
                 ("grpc.http2.min_ping_interval_without_data_ms", _PING_INTERVAL_MS),
