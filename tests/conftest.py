@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,13 @@ settings.load_profile("tripswitch")
 # Threads that the program leaves to themselves on purpose; they end when an export has timed out.
 _LEFT: Final = "own-"
 _LONGEST_S: Final = 60.0
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many workers there are: one more than processors, as many tests wait for others'
+    processes to start.
+    """
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(autouse=True)
