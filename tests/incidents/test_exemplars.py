@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tripswitch.incidents import exemplars
+from tripswitch.incidents import exemplars, worst
 from tripswitch.incidents.changes import ChangeLog
 from tripswitch.incidents.exemplars import Exemplars
 from tripswitch.incidents.offers import Exemplar, Offers
@@ -95,7 +95,10 @@ def test_columns_of_offers_are_the_same_as_each_added_when_it_came(
     batches: list[list[list[tuple[int, int, int, int, float, str | None]]]],
 ) -> None:
     wide, plain = Exemplars(), Exemplars()
-    with patch.multiple(exemplars, _MOST_TENANTS=3, _MOST_ARMS=2, _WORST=3, _FEW=4):
+    with (
+        patch.multiple(exemplars, _MOST_ARMS=2, _FEW=4),
+        patch.multiple(worst, _MOST_TENANTS=3, _WORST=3),
+    ):
         for batch in batches:
             kinds = [_offers(sorted(kind, key=lambda item: item[0])) for kind in batch]
             wide.take_offers(kinds)

@@ -11,7 +11,7 @@ import pytest
 from tests.detect.stand import Stand, arm
 from tests.incidents.test_offers import closed
 from tripswitch.genai.census import Census
-from tripswitch.incidents import contrast, exemplars
+from tripswitch.incidents import contrast, exemplars, worst
 from tripswitch.incidents.contrast import Contrast
 from tripswitch.incidents.exemplars import Exemplars
 from tripswitch.incidents.offers import Judged, offers_of
@@ -129,7 +129,8 @@ class Takers:
 def test_batches_that_waited_count_as_if_each_was_counted_as_it_came(seed: int) -> None:
     rng, stand, late, at_once = Random(seed), Stand(), Takers(), Takers()
     with (
-        patch.multiple(exemplars, _MOST_TENANTS=2, _MOST_ARMS=2, _WORST=2, _FEW=8),
+        patch.multiple(exemplars, _MOST_ARMS=2, _FEW=8),
+        patch.multiple(worst, _MOST_TENANTS=2, _WORST=2),
         patch.multiple(contrast, _MOST_ARMS=2, _KEPT=2),
     ):
         for number in range(120):

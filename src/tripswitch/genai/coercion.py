@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tripswitch.otlp.attributes import Value
+    from tripswitch.otlp.values import Value
 
 MAX_TEXT = 256
 # Below it every whole number is a float.

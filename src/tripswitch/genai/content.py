@@ -17,7 +17,7 @@ from tripswitch.genai.coercion import MAX_ITEMS, MAX_JSON_CHARS, opened, text
 from tripswitch.genai.spellings import finish_reason
 
 if TYPE_CHECKING:
-    from tripswitch.otlp.attributes import Value
+    from tripswitch.otlp.values import Value
 
 # Text that has none of these words holds no fact, so it is not even parsed.
 _TELLING: Final = (

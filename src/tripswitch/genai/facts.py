@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tripswitch.genai.plan import Plan
-    from tripswitch.otlp.attributes import Value
+    from tripswitch.otlp.values import Value
 
 # More tokens than any context window; more dollars than any call.
 _MAX_TOKENS = 1e9

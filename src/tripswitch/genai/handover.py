@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from tripswitch.genai.appraisal import Appraiser
 from tripswitch.genai.call_index import CallIndex, all_mixed
-from tripswitch.genai.columns import Rows
 from tripswitch.genai.harms import harms_of
 from tripswitch.genai.novelties import Novelties
 from tripswitch.genai.past_calls import (
@@ -23,6 +22,7 @@ from tripswitch.genai.past_calls import (
 )
 from tripswitch.genai.prices import PriceTable
 from tripswitch.genai.seen import Seen
+from tripswitch.genai.settled_rows import SettledRows
 from tripswitch.genai.settling import add_guardrail
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Handover:
         self.late_scores = 0
         self.late_verdicts = 0
         self.repeated_scores = 0
-        self._rows = Rows(PriceTable(config.prices))
+        self._rows = SettledRows(PriceTable(config.prices))
         self._changes: list[Change] = []
         # Of calls taken since `go`: what they are filed by, and how evaluations are known again.
         self._filings: list[Filing] = []

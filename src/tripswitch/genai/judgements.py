@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from tripswitch.genai.facts import SpanFacts
     from tripswitch.genai.sightings import Sighting
     from tripswitch.model.calls import Guardrail
-    from tripswitch.otlp.attributes import Value
     from tripswitch.otlp.reader import SpanEvent, SpanLink
+    from tripswitch.otlp.values import Value
 
 # What a named tuple's class does when called, without the call in between.
 _new_tuple: Final = tuple.__new__

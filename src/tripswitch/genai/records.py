@@ -22,7 +22,7 @@ from tripswitch.genai.spellings import error_name, finish_reason
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tripswitch.otlp.attributes import Value
+    from tripswitch.otlp.values import Value
 
 
 def note_of(

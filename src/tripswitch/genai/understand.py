@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tripswitch.config.read_section import Read
-    from tripswitch.otlp.attributes import Marks, Value
+    from tripswitch.otlp.attributes import Marks
     from tripswitch.otlp.reader import SpanRow
+    from tripswitch.otlp.values import Value
 
 DEFAULT_COHORTS = ("control", "canary")
 

@@ -7,16 +7,15 @@ tenant first, so that three traces tell three stories.
 
 from __future__ import annotations
 
-from bisect import insort
 from collections import Counter, OrderedDict
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from tripswitch.incidents.offers import Exemplar, Judged, Offers, offers_of
-from tripswitch.model.calls import FloatColumn, IntColumn, Text
+from tripswitch.incidents.worst import Bucket, worst_first
+from tripswitch.model.calls import IntColumn
 from tripswitch.model.clocktext import NS_PER_MINUTE
 from tripswitch.model.scope import Scope
 from tripswitch.model.snapshot import Snapshot
@@ -27,80 +26,11 @@ MAX_SAVED: Final = 10_000
 
 _BUCKET_NS: Final = 5 * NS_PER_MINUTE
 _BUCKETS: Final = 4
-_WORST: Final = 8
-_MOST_TENANTS: Final = 50
-_MOST_WAITING: Final = 64
 _MOST_ARMS: Final = 2_000
 # Below so many offers columns cost more than they save.
 _FEW: Final = 16
 # Of calls, scores and requests together.
 _MOST_ROWS_WAITING: Final = 3_000
-_NO_BAR: Final = float("-inf")
-
-
-class _Candidate(NamedTuple):
-    """An exemplar, or the index of an offer as bad as this."""
-
-    badness: float
-    trace_id: str
-    exemplar: Exemplar | None
-    offer: int
-
-
-@dataclass(slots=True)
-class _Bucket:
-    worst: list[Exemplar] = field(default_factory=list)
-    counted: Counter[str] = field(default_factory=Counter)
-    waiting: list[Text] = field(default_factory=list)
-
-    def count(self, tenants: Iterable[Text]) -> None:
-        """Count one bad call for each of ``tenants``, the first fifty of them."""
-        # Many together cost little more than a few.
-        self.waiting += tenants
-        if len(self.waiting) >= _MOST_WAITING:
-            self.tenants()
-
-    def tenants(self) -> Counter[str]:
-        """Return how many bad calls each tenant had."""
-        counted = self.counted
-        for tenant, calls in Counter(self.waiting).items():
-            if tenant is not None and (tenant in counted or len(counted) < _MOST_TENANTS):
-                counted[tenant] += calls
-        self.waiting.clear()
-        return counted
-
-    def least(self) -> float:
-        """Return the badness that a call must exceed to be among the worst."""
-        return self.worst[-1].badness if len(self.worst) >= _WORST else _NO_BAR
-
-    def keep(self, exemplar: Exemplar) -> None:
-        """Keep ``exemplar`` if it is among the worst."""
-        if exemplar.badness <= self.least():
-            return
-        # Ties go to the smaller trace id, so that the choice does not depend on arrival order.
-        insort(self.worst, exemplar, key=_worst_first)
-        del self.worst[_WORST:]
-
-    def keep_of(self, offers: Offers, indices: IntColumn, badness: FloatColumn) -> None:
-        """Keep those offers that `keep` would, were each an exemplar, in order.
-
-        What most of them would say takes long to put together, and is displaced by the next.
-        """
-        least = self.least()
-        some = (badness > least).nonzero()[0]
-        if len(some) > _WORST:
-            # None below these can stay.
-            bar = np.partition(badness[some], -_WORST)[-_WORST]
-            some = some[badness[some] >= bar]
-        worst = [_Candidate(one.badness, one.trace_id, one, -1) for one in self.worst]
-        for index, how_bad in zip(indices[some].tolist(), badness[some].tolist(), strict=True):
-            # The bar rises with each that can.
-            if how_bad > least:
-                trace_id = offers.trace_id[int(offers.rows[index])]
-                insort(worst, _Candidate(how_bad, trace_id, None, index), key=_worst_first)
-                del worst[_WORST:]
-                least = worst[-1].badness if len(worst) >= _WORST else _NO_BAR
-        self.worst = [one.exemplar or offers.exemplar(one.offer) for one in worst]
 
 
 class _Group(NamedTuple):
@@ -118,13 +48,13 @@ class Exemplars:
     """The worst calls lately, by arm, signal and five minutes. Bounded in every direction."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Scope, dict[tuple[str, int], _Bucket]] = OrderedDict()
+        self._kept: OrderedDict[Scope, dict[tuple[str, int], Bucket]] = OrderedDict()
         # Most offers come to nothing, and many are looked through as fast as a few.
         self._waiting: Waiting[Judged] = Waiting(_MOST_ROWS_WAITING, self._count)
         self._waiting_number = -1
 
     @property
-    def _arms(self) -> OrderedDict[Scope, dict[tuple[str, int], _Bucket]]:
+    def _arms(self) -> OrderedDict[Scope, dict[tuple[str, int], Bucket]]:
         self._waiting.count()
         return self._kept
 
@@ -216,14 +146,9 @@ class Exemplars:
             # Most groups have none that can displace what is there.
             if not group.worst > bucket.least():
                 continue
-            if group.last - group.first > _WORST:
-                bucket.keep_of(offers, order[some], badness[some])
-                continue
-            for index in order[some].tolist():
-                if offers.badness[index] > bucket.least():
-                    bucket.keep(offers.exemplar(index))
+            bucket.keep_of(offers, order[some], badness[some])
 
-    def _bucket(self, arm: Scope, signal: str, number: int) -> _Bucket:
+    def _bucket(self, arm: Scope, signal: str, number: int) -> Bucket:
         buckets = self._kept.get(arm)
         if buckets is None:
             buckets = self._kept[arm] = {}
@@ -231,7 +156,7 @@ class Exemplars:
                 self._kept.popitem(last=False)
         bucket = buckets.get((signal, number))
         if bucket is None:
-            bucket = buckets[signal, number] = _Bucket()
+            bucket = buckets[signal, number] = Bucket()
             for old in [key for key in buckets if key[1] <= number - _BUCKETS]:
                 del buckets[old]
         return bucket
@@ -249,7 +174,7 @@ class Exemplars:
             for exemplar in bucket.worst
             if exemplar.end_ns >= onset_ns - NS_PER_MINUTE
         ]
-        found.sort(key=_worst_first)
+        found.sort(key=worst_first)
         chosen: list[Exemplar] = []
         for strict in (True, False):
             for exemplar in found:
@@ -329,7 +254,7 @@ class Exemplars:
             arm = snapshot.scope(number)
             if arm is not None:
                 self._arms[arm] = {
-                    (signal, minutes): _Bucket(
+                    (signal, minutes): Bucket(
                         [_exemplar_of(one) for one in worst], Counter(dict(tenants))
                     )
                     for signal, minutes, worst, tenants in buckets
@@ -338,10 +263,6 @@ class Exemplars:
     def forget(self, arm: Scope) -> None:
         """Drop an arm that made way."""
         self._arms.pop(arm, None)
-
-
-def _worst_first(exemplar: Exemplar | _Candidate) -> tuple[float, str]:
-    return -exemplar.badness, exemplar.trace_id
 
 
 def _exemplar_of(kept: list[Any]) -> Exemplar:

@@ -10,16 +10,21 @@ one that names machines and protocols.
 from __future__ import annotations
 
 import itertools
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from tripswitch.otlp.lean_schema import LeanAnyValue, LeanKeyValue
-
-Value = str | bool | int | float | bytes | list[Any] | dict[str, Any] | None
+from tripswitch.otlp.lean_schema import LeanKeyValue
+from tripswitch.otlp.values import (
+    NUMBER_TAGS,
+    UnreadableError,
+    Value,
+    plain,
+    value_at,
+    value_start,
+)
 
 # An entry longer than this hardly repeats, and hashing it would cost more than opening it.
 _MAX_REMEMBERED_BYTES = 160
@@ -28,27 +33,16 @@ _MAX_REMEMBERED_BYTES = 160
 _MAX_VALUES = 1024
 # 16,384 entries of at most 160 bytes with their values are about 6 MB.
 _MAX_REMEMBERED = 16_384
-# A structured value of more parts than this is no GenAI fact.
-_MAX_PARTS = 10_000
 
 # Keys of one application are a few hundred; a hostile sender makes up as many as it likes.
 _MAX_NAMES = 16_384
 _MAX_KEY_BYTES = 256
-
-_KEY_TAG, _VALUE_TAG = 0x0A, 0x12
-_STRING_TAG, _BOOL_TAG, _INT_TAG, _DOUBLE_TAG = 0x0A, 0x10, 0x18, 0x21
-_NUMBER_TAGS = frozenset({_BOOL_TAG, _INT_TAG, _DOUBLE_TAG})
-_DOUBLE = struct.Struct("<d")
 
 Mark = int | None
 Marks = tuple[Mark, ...]
 
 Entry = tuple[str, Value, Mark]
 UNWANTED: Entry = ("", None, None)
-
-
-class UnreadableError(Exception):
-    """This entry is not a KeyValue message, or larger than any fact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +199,11 @@ class AttributeReader:
             head = self._head(raw)
         key = head.key
         if key is None:
-            if start < size and raw[start] not in _NUMBER_TAGS and not head.is_technical:
+            if start < size and raw[start] not in NUMBER_TAGS and not head.is_technical:
                 return UNWANTED
             entry = UNWANTED
         else:
-            value = _value_at(raw, start)
+            value = value_at(raw, start)
             if head.is_loose and value is not None:
                 return key.name, value, key.mark
             entry = (key.name, value, None if value is None else key.mark)
@@ -259,105 +253,9 @@ class AttributeReader:
         key = self._wanted.key(message.key)
         if key is None:
             return UNWANTED
-        return _marked(key, _plain(message.value, [_MAX_PARTS]))
+        return _marked(key, plain(message.value))
 
 
 def _marked(key: Key, value: Value) -> Entry:
     """Return the entry of a key, with the key's mark unless it takes back what was said."""
     return key.name, value, None if value is None else key.mark
-
-
-def value_start(raw: bytes) -> int:
-    """Return where the value starts if ``raw`` is exactly a key, then a value; otherwise 0."""
-    size = len(raw)
-    if size < 4 or raw[0] != _KEY_TAG:
-        return 0
-    tag_at = 2 + raw[1]
-    if raw[1] >= 0x80 or tag_at + 1 >= size or raw[tag_at] != _VALUE_TAG:
-        return 0
-    length = raw[tag_at + 1]
-    if length < 0x80:
-        return tag_at + 2 if tag_at + 2 + length == size else 0
-    length, start = _varint(raw, tag_at + 1)
-    return start if start and start + length == size else 0
-
-
-def _value_at(raw: bytes, start: int) -> Value:
-    """Return what `open_value` does of the bytes from ``start`` on, which are not copied if few."""
-    size = len(raw) - start
-    if 1 < size < 0x82:
-        tag, first = raw[start], raw[start + 1]
-        if tag == _STRING_TAG:
-            if first == size - 2:
-                return raw[start + 2 :].decode("utf-8", "replace")
-        elif tag == _INT_TAG:
-            if size == 3 and raw[start + 2] < 0x80 <= first:
-                return first & 0x7F | raw[start + 2] << 7
-        elif tag == _DOUBLE_TAG and size == 9:
-            value: float = _DOUBLE.unpack_from(raw, start + 1)[0]
-            return value
-    return open_value(raw[start:])
-
-
-def open_value(raw: bytes) -> Value:
-    """Return the plain value of raw ``AnyValue`` bytes; raises `UnreadableError`."""
-    if not raw:
-        return None
-    tag, size = raw[0], len(raw)
-    if tag == _STRING_TAG:
-        if size > 1 and raw[1] == size - 2 < 0x80:
-            return raw[2:].decode("utf-8", "replace")
-        length, start = _varint(raw, 1)
-        if start and start + length == size:
-            return raw[start:].decode("utf-8", "replace")
-    elif tag == _INT_TAG:
-        if size == 2 and raw[1] < 0x80:
-            return raw[1]
-        number, start = _varint(raw, 1)
-        # Longer varints may carry a sign or bits to cut off: the full parse knows the rules.
-        if start == size and number < 1 << 62:
-            return number
-    elif tag == _BOOL_TAG:
-        if size == 2 and raw[1] < 2:
-            return raw[1] == 1
-    elif tag == _DOUBLE_TAG and size == 9:
-        value: float = _DOUBLE.unpack_from(raw, 1)[0]
-        return value
-    try:
-        message = LeanAnyValue.FromString(raw)
-    except DecodeError:
-        raise UnreadableError from None
-    return _plain(message, [_MAX_PARTS])
-
-
-def _varint(raw: bytes, at: int) -> tuple[int, int]:
-    """Return the number at ``at`` and where it ends; (0, 0) when it ends outside ``raw``."""
-    number = shift = 0
-    for position in range(at, min(at + 10, len(raw))):
-        byte = raw[position]
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, position + 1
-        shift += 7
-    return 0, 0
-
-
-def _plain(message: Any, budget: list[int]) -> Value:
-    budget[0] -= 1
-    if budget[0] < 0:
-        raise UnreadableError
-    kind = message.WhichOneof("value")
-    if kind is None or kind == "string_value_strindex":
-        return None
-    value = getattr(message, kind)
-    if kind == "string_value":
-        text: str = value.decode("utf-8", "replace")
-        return text
-    if kind == "array_value":
-        return [_plain(item, budget) for item in value.values]
-    if kind == "kvlist_value":
-        return {
-            pair.key.decode("utf-8", "replace"): _plain(pair.value, budget) for pair in value.values
-        }
-    scalar: Value = value
-    return scalar

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.message import DecodeError
 
-from tripswitch.otlp.attributes import UnreadableError, Value, open_value
 from tripswitch.otlp.lean_schema import LeanLogRecord, LeanLogsRequest
 from tripswitch.otlp.request_bounds import is_too_much
+from tripswitch.otlp.values import UnreadableError, Value, open_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

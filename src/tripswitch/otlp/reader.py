@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from tripswitch.otlp.attributes import Marks, Value
+from tripswitch.otlp.attributes import Marks
 from tripswitch.otlp.lean_schema import LeanRequest
 from tripswitch.otlp.request_bounds import is_too_much
+from tripswitch.otlp.values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
