@@ -17,13 +17,12 @@ import structlog
 from tripswitch.actions.executor import Executor
 from tripswitch.config.loading import load_config, with_reloadable
 from tripswitch.config.shown import config_digest
+from tripswitch.drive.asked import Asked
 from tripswitch.drive.drafting import Drafts
 from tripswitch.drive.link import SIGNAL_OF, RecordKind
 from tripswitch.drive.logs import configure_logs, place_of
 from tripswitch.drive.own_traces import OwnTraces
-from tripswitch.drive.posted import read_changes, read_instruction, read_opening, read_scores
 from tripswitch.drive.recorder import Recorder
-from tripswitch.drive.rehearsed import rehearsed
 from tripswitch.drive.session import Arrival
 from tripswitch.errors import ConfigError, LedgerError
 from tripswitch.incidents.due import MOST_AWAITED
@@ -41,10 +40,8 @@ if TYPE_CHECKING:
     from tripswitch.drive.inbox import Inbox
     from tripswitch.drive.judged import Judged
     from tripswitch.drive.link import Record
-    from tripswitch.drive.posted import Refused
     from tripswitch.drive.snapshots import Snapshots
     from tripswitch.model.incident import RollbackPlan
-    from tripswitch.model.instruction import Act
     from tripswitch.model.messages import Command, RollbackOutcome
     from tripswitch.store.ledger import Ledger
 
@@ -109,13 +106,11 @@ class Judge:
             on_effects=self._executor.wake,
             on_fault=self._count_fault,
         )
+        self.asked = Asked(session, ledger, lambda: self.config, self._record, self._guarded)
         self._consumed = 0
         self.reload_number = 0
         self._reloaded: tuple[float | None, str] = (None, "")
         self._counts = {
-            "api_changes_total": 0,
-            "api_instructions_total": 0,
-            "api_scores_total": 0,
             "judge_batches_total": 0,
             "judge_errors_total": 0,
             "judge_requests_total": 0,
@@ -222,52 +217,6 @@ class Judge:
         at = None if at_s is None else rfc3339(int(at_s * NS_PER_S))
         return {"at": at, "is_ok": not problem, "problem": problem}
 
-    def post_scores(self, document: Any) -> dict[str, Any]:
-        """Take a list of scores; return how many, and which were refused. Raises ValueError."""
-        now_ns = time.time_ns()
-        scores, refused = read_scores(document, now_ns)
-        evaluations = [score.evaluation(now_ns) for score in scores]
-        self._guarded(lambda: self.session.scores(evaluations, now_ns))
-        self._counts["api_scores_total"] += len(scores)
-        return _taken(len(scores), refused)
-
-    def post_changes(self, document: Any) -> dict[str, Any]:
-        """Take a change or a list of them; return as `post_scores` does. Raises ValueError."""
-        now_ns = time.time_ns()
-        posted, refused = read_changes(document, now_ns)
-        changes = [change.change(now_ns) for change in posted]
-        self._record(self._guarded(lambda: self.session.changes(changes)) or [])
-        self._counts["api_changes_total"] += len(changes)
-        return _taken(len(changes), refused)
-
-    def instruct(self, incident_id: str, act: Act, document: Any) -> dict[str, Any]:
-        """Do what a person wants of an incident; return it as it stands then.
-
-        Raises ValueError for what cannot be read, InstructionError for what cannot be done.
-        """
-        instruction = read_instruction(document, incident_id, act)
-        return self._instructed(lambda: self.session.instruct(instruction), incident_id)
-
-    async def dry_run(self, incident_id: str) -> dict[str, Any]:
-        """Return what an incident's rollback would send; raises as `rehearsed` does."""
-        return await rehearsed(self._ledger, self.config, incident_id)
-
-    def open_incident(self, document: Any) -> dict[str, Any]:
-        """Open an incident by hand; raises as `instruct` does."""
-        opening = read_opening(document)
-        return self._instructed(lambda: self.session.open_by_hand(opening), "")
-
-    def _instructed(self, step: Callable[[], list[Command]], incident_id: str) -> dict[str, Any]:
-        self._counts["api_instructions_total"] += 1
-        commands = step()
-        self._record(commands)
-        events = [command for command in commands if isinstance(command, Event)]
-        if events and events[-1].incident is not None:
-            found: dict[str, Any] | None = events[-1].incident.as_json()
-        else:
-            found = self._ledger.incident(incident_id)
-        return {"incident": found, "events": [event.name.value for event in events]}
-
     def counters(self) -> dict[str, float]:
         """Return everything this process counts; labels follow a name as ``;label=value``."""
         counts: dict[str, float] = dict(self._guarded(self.session.counters) or {})
@@ -280,7 +229,8 @@ class Judge:
             counts |= self._snapshots.counts
         if self._evidence is not None:
             counts |= self._evidence.counts
-        return counts | self._counts | self._recorder.counts | self._drafts.counts
+        own = self._counts | self.asked.counts | self._recorder.counts | self._drafts.counts
+        return counts | own
 
     async def _judge_batches(self) -> None:
         while batch := await self._inbox.batch():
@@ -393,7 +343,3 @@ class Judge:
     def _count_fault(self, error: Exception) -> None:
         self._counts["judge_errors_total"] += 1
         _log.error("judge_fault", error=type(error).__name__, place=place_of(error))
-
-
-def _taken(count: int, refused: Sequence[Refused]) -> dict[str, Any]:
-    return {"accepted": count, "refused": [item.as_json() for item in refused]}
