@@ -173,6 +173,7 @@ def replaced(second: float) -> list[Arm]:
 def with_every_signal(second: float) -> list[Arm]:
     """A version that takes the place of another and is worse in all that can be told of a call."""
     before = Behaviour(
+        latency_s=6.0,
         ttft_s=0.3,
         cost_usd=0.01,
         leaks=0.0,
