@@ -2,16 +2,16 @@
 
 The traffic is made once, by seed, from the official protobuf classes: a few routes with a control
 and a canary each, versions that change during the day, a daily shape around the stated rate,
-scores, refusals, errors, traces of two or three spans, one request every five seconds. Of the day
-as it stands every answer is scored and half the traces have an agent's span, which costs more than
-most traffic would; ``--scored`` and ``--agents`` make another. It is kept as a recording of
-compressed protobuf requests and made anew only for other parameters. The replay runs as a user runs
-it, in a process of its own whose processor time counts; where that goes is sampled in another run
-over the first hours, because a tracing profiler distorts it. One run says little where others use
-the machine's memory and caches: with ``--times`` the least says what the program takes, and the
-spread what the machine adds.
+scores, refusals, errors, traces of two or three spans (half have an agent's, unless ``--agents``
+says otherwise), one request every five seconds. Two days are replayed: of one every tenth answer is
+scored, as where traffic is dense and judging costs a call of its own; of the other each is, the
+most that can come (``--scored``). A day is kept as a recording of compressed protobuf requests and
+made anew only for other parameters. The replay runs as a user runs it, in a process of its own
+whose processor time counts; where that goes is sampled in another run over the first hours, because
+a tracing profiler distorts it. One run says little where others use the machine's memory and
+caches: with ``--times`` the least says what the program takes, the spread what the machine adds.
 
-    python -m bench.replay_day [--hours N] [--rate N] [--scored SHARE] [--agents SHARE]
+    python -m bench.replay_day [--hours N] [--rate N] [--scored SHARE...] [--agents SHARE]
                                [--times N] [--folder D] [--json]
 """
 
@@ -29,6 +29,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -48,16 +49,18 @@ EXPORT_S = 5
 TENANTS = tuple(f"tenant-{number}" for number in range(40))
 SAMPLED_HOURS = 2.0
 SAMPLE_S = 0.002
+SCORED = (0.1, 1.0)
+"""The shares of answers that are scored, of the two days."""
 
 
 class Mix(NamedTuple):
     """The share of answers that are ``scored``, and of traces with an agent's span (``agents``)."""
 
-    scored: float = 1.0
+    scored: float = SCORED[0]
     agents: float = 0.5
 
 
-AS_IT_STANDS: Final = Mix()
+USUAL: Final = Mix()
 
 
 class Arm(NamedTuple):
@@ -103,7 +106,7 @@ class Day:
         calls_per_s: float,
         seed: int,
         export_s: float = EXPORT_S,
-        mix: Mix = AS_IT_STANDS,
+        mix: Mix = USUAL,
     ) -> None:
         self.hours = hours
         self.mix = mix
@@ -214,9 +217,7 @@ class Day:
         return known
 
 
-def recording(
-    folder: Path, hours: float, calls_per_s: float, seed: int, mix: Mix = AS_IT_STANDS
-) -> Path:
+def recording(folder: Path, hours: float, calls_per_s: float, seed: int, mix: Mix = USUAL) -> Path:
     """Return the folder of a recording, made now if it is not there yet."""
     name = f"tripswitch-day-{hours:g}h-{calls_per_s:g}-{mix.scored:g}-{mix.agents:g}-{seed}"
     made = folder / name
@@ -280,18 +281,30 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--rate", type=float, default=10.0, help="calls a second, on average")
-    parser.add_argument("--scored", type=float, default=1.0, help="share of the answers, 0 to 1")
+    parser.add_argument(
+        "--scored", type=float, nargs="+", default=SCORED, help="shares of the answers, 0 to 1"
+    )
     parser.add_argument("--agents", type=float, default=0.5, help="share of the traces, 0 to 1")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--times", type=int, default=1, help="how often it is replayed")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    mix = Mix(options.scored, options.agents)
+    for scored in options.scored:
+        result = measured(options, Mix(scored, options.agents))
+        if options.json:
+            sys.stdout.write(json.dumps(result) + "\n")
+        else:
+            sys.stdout.writelines(in_words(result))
+    return 0
+
+
+def measured(options: argparse.Namespace, mix: Mix) -> dict[str, Any]:
+    """Replay the day of a mix; return what it cost and where."""
     folder = recording(options.folder, options.hours, options.rate, options.seed, mix)
     runs = sorted(replayed(folder) for _ in range(options.times))
     cpu_s, events, said = runs[0]
-    result = {
+    return {
         "hours": options.hours,
         "calls_per_s": options.rate,
         **mix._asdict(),
@@ -305,20 +318,19 @@ def main() -> int:
             for room, share in shares(folder, min(options.hours, SAMPLED_HOURS)).items()
         },
     }
-    if options.json:
-        sys.stdout.write(json.dumps(result) + "\n")
-        return 0
-    sys.stdout.write(
-        f"{options.hours:g} h at {options.rate:g} calls/s: {cpu_s:.1f} s of processor time, "
-        f"{result['cpu_s_a_day']:.1f} s a day; {said}\n"
-    )
-    if len(runs) > 1:
+
+
+def in_words(result: dict[str, Any]) -> Iterator[str]:
+    """Yield what `measured` found, piece by piece."""
+    yield f"{result['hours']:g} h at {result['calls_per_s']:g} calls/s, {result['scored']:.0%} of "
+    yield f"the answers scored, {result['agents']:.0%} of the traces with an agent: "
+    yield f"{result['cpu_s']:.1f} s of processor time, {result['cpu_s_a_day']:.1f} s a day; "
+    yield f"{result['said']}\n"
+    if len(result["cpu_s_of_each"]) > 1:
         each = ", ".join(f"{one:.1f}" for one in result["cpu_s_of_each"])
-        sys.stdout.write(f"  of each run, least first: {each} s\n")
-    sys.stdout.writelines(
-        f"  {room:<10} {100 * share:5.1f} %\n" for room, share in result["shares"].items()
-    )
-    return 0
+        yield f"  of each run, least first: {each} s\n"
+    for room, share in result["shares"].items():
+        yield f"  {room:<10} {100 * share:5.1f} %\n"
 
 
 if __name__ == "__main__":
