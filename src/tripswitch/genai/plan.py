@@ -94,7 +94,14 @@ _GUARDRAIL_FACTS: Final = (
 )
 # Documents that spans of all kinds have: that one is there does not say what it holds.
 _DOCUMENTS: Final = frozenset(
-    {"input.value", "output.value", "metadata", "mlflow.spanInputs", "mlflow.spanOutputs"}
+    {
+        "input.value",
+        "output.value",
+        "metadata",
+        "mlflow.spanInputs",
+        "mlflow.spanOutputs",
+        "genkit:output",
+    }
 )
 
 

@@ -85,8 +85,9 @@ _FINISH_WORDS: Final[tuple[tuple[str, str], ...]] = (
     (
         "content_filter",
         (
-            "contentfilter contentfiltered filtered safety recitation blocklist prohibitedcontent "
-            "spii errortoxic imagesafety imageprohibitedcontent imagerecitation 3 4"
+            "contentfilter contentfiltered filtered blocked safety recitation blocklist "
+            "prohibitedcontent spii errortoxic imagesafety imageprohibitedcontent "
+            "imagerecitation 3 4"
         ),
     ),
     ("guardrail", "guardrail guardrailintervened guardrailblocked modelarmor"),
@@ -120,6 +121,7 @@ PROVIDERS: dict[str, str] = {
     "google.generative_ai": "gcp.gemini",
     "google": "gcp.gen_ai",
     "google_genai": "gcp.gen_ai",
+    "googleai": "gcp.gemini",
     "gcp.vertex.agent": "gcp.gen_ai",
     "bedrock": "aws.bedrock",
     "bedrock_converse": "aws.bedrock",

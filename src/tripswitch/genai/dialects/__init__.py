@@ -5,6 +5,7 @@ from __future__ import annotations
 from tripswitch.genai.dialects.agents import ADK, AGENTOPS, DIFY, SPRING_AI, STRANDS
 from tripswitch.genai.dialects.braintrust import BRAINTRUST
 from tripswitch.genai.dialects.gateways import ENVOY, KONG, PORTKEY, VLLM
+from tripswitch.genai.dialects.genkit import GENKIT
 from tripswitch.genai.dialects.guards import GUARDRAILS_AI, NEMO
 from tripswitch.genai.dialects.honeyhive import HONEYHIVE
 from tripswitch.genai.dialects.laminar import LAMINAR
@@ -45,6 +46,7 @@ DIALECTS: tuple[Dialect, ...] = (
     HONEYHIVE,
     STRANDS,
     ADK,
+    GENKIT,
     AGENTOPS,
     BRAINTRUST,
     NEMO,
