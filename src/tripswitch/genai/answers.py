@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING
 
 from tripswitch.genai import coercion
 from tripswitch.genai.content import answer_in
-from tripswitch.genai.error_classes import error_class, error_name, names_in_message
+from tripswitch.genai.error_classes import (
+    causes_in_trace,
+    error_class,
+    error_name,
+    names_in_message,
+)
 from tripswitch.genai.event_names import (
     CHOICE_EVENTS,
     DETAILS_EVENT,
     EXCEPTION_EVENT,
     EXCEPTION_MESSAGE_KEY,
+    EXCEPTION_TRACE_KEY,
     EXCEPTION_TYPE_KEY,
     FIRST_TOKEN_EVENTS,
 )
@@ -272,11 +278,13 @@ def _raised(events: Sequence[SpanEvent]) -> str | None:
 
 
 def _names_in_exception(events: Sequence[SpanEvent]) -> list[str]:
-    """Return the names of an error in the message of the last exception that was recorded."""
+    """Return the names of an error that the last exception that was recorded tells, and causes."""
     for event in reversed(events):
         if event.name == EXCEPTION_EVENT:
             message = event.attributes.get(EXCEPTION_MESSAGE_KEY)
-            return names_in_message(message) if isinstance(message, str) else []
+            names = names_in_message(message) if isinstance(message, str) else []
+            trace = event.attributes.get(EXCEPTION_TRACE_KEY)
+            return names + (causes_in_trace(trace) if isinstance(trace, str) else [])
     return []
 
 
