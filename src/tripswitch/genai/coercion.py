@@ -22,6 +22,8 @@ _SAFE_INT = 1 << 53
 # A finish reason, a tag list, usage details: all far below. Larger JSON is not opened.
 MAX_JSON_CHARS = 262_144
 MAX_JSON_DEPTH = 32
+# What stands where there is no name to be told.
+_NO_NAMES = frozenset({"none", "null", "unknown", "undefined", "n/a"})
 # Finish reasons of n choices, tags of a request.
 MAX_ITEMS = 128
 
@@ -94,6 +96,11 @@ def text(value: Value) -> str | None:
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else None
     return None
+
+
+def is_name(text: str) -> bool:
+    """Return whether text names something: a placeholder, such as Micrometer's "none", does not."""
+    return text.lower() not in _NO_NAMES
 
 
 def cut(value: str) -> str:

@@ -126,7 +126,8 @@ class Plan:
     ``raw`` maps the parts of a provider's raw answer to their keys; ``is_bare`` says that nothing
     here is of any use,
     ``lacks_proof`` that the usage of a stream is not the provider's, ``counts_apart`` that its
-    input tokens leave out the cached ones.
+    input tokens leave out the cached ones; ``unsaid`` is the kind of such a span that does not say
+    it, or None.
     ``plain_keys`` are, by fact, the keys that are tried first, where the value is the fact as it
     stands there.
     ``is_memorable`` says that the values of the common keys may be remembered: none is a JSON
@@ -159,6 +160,7 @@ class Plan:
         "shows_plain_usage",
         "shows_ttft",
         "signs",
+        "unsaid",
     )
 
     def __init__(
@@ -212,6 +214,7 @@ class Plan:
             found for key in span_keys for found in _numbered(key) if found is not None
         )
         proofs = vocabulary.proofs_of(scope_name)
+        self.unsaid = vocabulary.unsaid_of(self.dialect) if "input_tokens" in self.signs else None
         self.counts_apart = scope_name.startswith(vocabulary.apart)
         self.lacks_proof = bool(proofs) and on_span.isdisjoint(proofs)
         self.raw: dict[str, str] = {}

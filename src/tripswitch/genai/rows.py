@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from tripswitch.genai.spellings import folded
+from tripswitch.genai.spellings import Kind, folded
 
 if TYPE_CHECKING:
     from tripswitch.config.dialect_section import DialectSection
@@ -61,7 +61,8 @@ class Dialect:
     them, to ours. ``sole`` are facts that on its own spans only its own rows tell: what stands
     there under other names was made up on the way. ``proofs`` maps beginnings of scope names to
     keys of which one stands beside usage that a provider told, ``apart`` are beginnings of scopes
-    whose input tokens leave out the cached ones.
+    whose input tokens leave out the cached ones. ``unsaid`` is the kind of those of its spans that
+    tell of tokens and do not say what they are.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Dialect:
     sole: frozenset[str] = frozenset()
     proofs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     apart: tuple[str, ...] = ()
+    unsaid: Kind | None = None
 
 
 def dialect_of(section: DialectSection, shapes: Mapping[str, Shape]) -> Dialect:

@@ -20,7 +20,7 @@ from tripswitch.genai.plan import (
     numbered_pattern,
 )
 from tripswitch.genai.rows import FIXED, KNOWN, OWN, Row, dialect_of
-from tripswitch.genai.spellings import KINDS
+from tripswitch.genai.spellings import KINDS, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +37,7 @@ _PRIVATE_KEYS: Final = frozenset(
         "metadata",
         "message",
         "exception.message",
+        "exception.stacktrace",
         "gen_ai.event.content",
     }
 )
@@ -89,6 +90,7 @@ class Vocabulary:
         for dialect in reversed(self._dialects):
             self.kinds.update(dialect.kinds)
         self._sole = {dialect.name: dialect.sole for dialect in self._dialects if dialect.sole}
+        self._unsaid = {dialect.name: dialect.unsaid for dialect in self._dialects}
         self._proofs = [proof for dialect in self._dialects for proof in dialect.proofs.items()]
         self.apart = tuple(scope for dialect in self._dialects for scope in dialect.apart)
         exact = {row.key for row in ordered if "#" not in row.key}
@@ -144,6 +146,10 @@ class Vocabulary:
             if scope_name.startswith(dialect.scopes):
                 return dialect.name
         return "semconv"
+
+    def unsaid_of(self, dialect: str) -> Kind | None:
+        """Return the kind of the dialect's spans that tell of tokens and not of their kind."""
+        return self._unsaid.get(dialect)
 
     def proofs_of(self, scope_name: str) -> tuple[str, ...]:
         """Return the keys of which one stands beside usage that a provider told; else none."""

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from tripswitch.genai.dialects.agents import ADK, AGENTOPS, DIFY, SPRING_AI, STRANDS
+from tripswitch.genai.dialects.agents import ADK, AGENTOPS, DIFY, STRANDS
 from tripswitch.genai.dialects.braintrust import BRAINTRUST
-from tripswitch.genai.dialects.gateways import ENVOY, KONG, PORTKEY, VLLM
+from tripswitch.genai.dialects.gateways import (
+    CLOUDFLARE,
+    ENVOY,
+    KONG,
+    PORTKEY,
+    TRUEFOUNDRY,
+    VLLM,
+)
 from tripswitch.genai.dialects.genkit import GENKIT
 from tripswitch.genai.dialects.guards import GUARDRAILS_AI, NEMO
 from tripswitch.genai.dialects.honeyhive import HONEYHIVE
+from tripswitch.genai.dialects.jvm import MICROMETER, SPRING_AI
 from tripswitch.genai.dialects.laminar import LAMINAR
 from tripswitch.genai.dialects.langfuse import LANGFUSE
 from tripswitch.genai.dialects.langsmith import LANGSMITH
@@ -54,7 +62,10 @@ DIALECTS: tuple[Dialect, ...] = (
     ENVOY,
     KONG,
     PORTKEY,
+    CLOUDFLARE,
+    TRUEFOUNDRY,
     VLLM,
     ANTHROPIC_SDK,
     MISTRAL_SDK,
+    MICROMETER,
 )

@@ -136,6 +136,8 @@ SEMCONV = Dialect(
         # Semantic Kernel.
         "chat.completions": "chat",
         "text.completions": "chat",
+        # Rig, of Rust.
+        "chat_streaming": "chat",
         "embeddings": "embedding",
         "embedding": "embedding",
         "rerank": "rerank",
