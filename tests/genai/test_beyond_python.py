@@ -13,6 +13,27 @@ from tests.genai.test_understand import observe
 BOOT = "org.springframework.boot"
 
 
+def test_semantic_kernel_prints_its_lists_and_has_a_word_for_no_id() -> None:
+    attributes = {
+        "gen_ai.operation.name": "chat.completions",
+        "gen_ai.system": "openai",
+        "gen_ai.request.model": "gpt-4o-mini",
+        "gen_ai.response.finish_reason": "[Stop, Length]",
+        "gen_ai.response.prompt_tokens": -1,
+        "gen_ai.response.completion_tokens": -1,
+        "gen_ai.response.id": "N/A",
+    }
+    found = observe(
+        SpanOf({}, span=1, parent=0, end_s=3.0),
+        SpanOf(attributes, span=2, parent=1),
+        SpanOf(attributes, span=3, parent=1, start_s=1.5, end_s=2.0),
+    )
+    assert len(found.calls) == 2
+    call = found.calls.as_json(0)
+    assert (call["response_id"], call["input_tokens"]) == (None, None)
+    assert call["finish_reasons"] == ["stop", "length"]
+
+
 @pytest.mark.parametrize("said", ["none", "unknown", "NONE"])
 def test_micrometers_word_for_no_value_names_nothing(said: str) -> None:
     attributes = {

@@ -107,7 +107,7 @@ def call_facts(
         if event.name in _TELLING:
             told.append(event)  # noqa: PERF401 - of few, a list is made faster like this
     if plan.has_response_id:
-        call.response_id = facts.text("response_id")
+        call.response_id = facts.name("response_id")
     words = sketch.words
     if told or plan.may_show_content:
         words = _read_answer(facts, sketch, call, told, content_facts=content_facts)

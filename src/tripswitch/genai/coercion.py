@@ -50,6 +50,8 @@ _LITERAL_TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
+# A list as .NET and Java print one: "[Stop, Length]".
+_PLAIN_LIST = re.compile(r"\[([\w ,./-]{1,1000})\]")
 # Each value of a literal costs the parser some hundred bytes while it reads.
 _MAX_LITERAL_TOKENS = 50_000
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -126,9 +128,10 @@ def text_list(value: Value) -> list[str] | None:
         stripped = value.strip()
         if stripped.startswith("["):
             parsed = parsed_json(stripped)
-            if not isinstance(parsed, list):
+            plain = _PLAIN_LIST.fullmatch(stripped) if parsed is None else None
+            if not (isinstance(parsed, list) or plain):
                 return None
-            value = parsed
+            value = plain[1].split(",") if plain else parsed
         else:
             value = stripped[: MAX_ITEMS * MAX_TEXT].split(",")
     elif not isinstance(value, list):
