@@ -233,3 +233,55 @@ def test_cause_in_the_stack_trace_tells_what_a_wrapper_does_not(cause: str, expe
     )
     call = observe(SpanOf(CHAT, status=2, events=[exception])).calls.as_json(0)
     assert (call["error_type"], call["error_class"]) == ("OpenAIIoException", expected)
+
+
+@pytest.mark.parametrize(
+    ("component", "kind", "calls"),
+    [
+        ("ChatModel", "workflow", 1),
+        ("ChatModel", "chatmodel", 1),
+        ("Graph", "workflow", 0),
+        ("ToolsNode", "toolsnode", 0),
+    ],
+)
+def test_eino_says_what_a_span_is_beside_what_it_calls_it(
+    component: str, kind: str, calls: int
+) -> None:
+    attributes = {
+        "gen_ai.span.kind": kind,
+        "gen_ai.system": "eino",
+        "runinfo.component": component,
+        "runinfo.type": "OpenAI",
+        "gen_ai.request.model": "gpt-4o-mini",
+    }
+    found = observe(SpanOf(attributes, status=2))
+    assert len(found.calls) == calls
+    if calls:
+        call = found.calls.as_json(0)
+        assert (call["provider"], call["request_model"]) == ("openai", "gpt-4o-mini")
+
+
+def test_bifrosts_older_names_of_the_parts_of_usage() -> None:
+    attributes = {
+        **CHAT,
+        "bifrost.request.id": "r1",
+        "bifrost.customer.id": "acme",
+        "gen_ai.usage.prompt_token_details.cached_read_tokens": 64,
+        "gen_ai.usage.completion_token_details.reasoning_tokens": 9,
+    }
+    call = observe(SpanOf(attributes)).calls.as_json(0)
+    assert (call["cached_tokens"], call["reasoning_tokens"]) == (64, 9)
+    assert call["tenant"] == "acme"
+
+
+@pytest.mark.parametrize(("operation", "streams"), [("generateText", False), ("streamText", True)])
+def test_sigils_failed_generations_are_calls(operation: str, streams: bool) -> None:
+    attributes = {
+        "gen_ai.operation.name": operation,
+        "gen_ai.provider.name": "anthropic",
+        "gen_ai.request.model": "claude-sonnet-4-5",
+        "error.type": "provider_call_error",
+    }
+    found = observe(SpanOf(attributes, status=2, name=f"{operation} claude-sonnet-4-5"))
+    assert len(found.calls) == 1
+    assert found.calls.as_json(0)["streaming"] == streams

@@ -176,6 +176,11 @@ def test_error_type_is_the_last_part_of_the_classs_name(written: str, name: str)
             ["429", "OpenAIRateLimitError"],
         ),
         ("no class stands in a SomeError that a sentence mentions, only before a colon", []),
+        # As the AWS SDK for Java writes it.
+        (
+            "Unable to execute HTTP request: First received frame was not SETTINGS (attempt 1)",
+            ["Unable to execute HTTP request", "First received frame was not SETTINGS"],
+        ),
         # As Go's client writes it, with what it asked for in front.
         (
             'chat: Post "https://a.test/v1": dial tcp 10.0.0.1:443: connect: connection refused',

@@ -45,7 +45,7 @@ _NAME_WORDS: Final[tuple[tuple[ErrorClass, str], ...]] = (
             # What the JVM's clients say of it, and Go's.
             "socket_exception ssl_handshake_exception eof_exception closed_channel_exception "
             "stream_reset_exception premature_close_exception eof unexpected_eof dns_error "
-            "connection_failed "
+            "connection_failed unable_to_execute_http_request "
             # What Node's clients say of a connection that was lost.
             "fetch_failed terminated premature_close socket_hang_up other_side_closed"
         ),

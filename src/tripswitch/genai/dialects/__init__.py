@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tripswitch.genai.dialects.agents import ADK, AGENTOPS, DIFY, STRANDS
+from tripswitch.genai.dialects.agents import ADK, AGENTOPS, DIFY, EINO, STRANDS
 from tripswitch.genai.dialects.braintrust import BRAINTRUST
 from tripswitch.genai.dialects.gateways import (
+    BIFROST,
     CLOUDFLARE,
     ENVOY,
     KONG,
@@ -41,6 +42,7 @@ DIALECTS: tuple[Dialect, ...] = (
     OPENINFERENCE,
     DIFY,
     SPRING_AI,
+    EINO,
     TRACEAI,
     OPENLLMETRY,
     LOGFIRE,
@@ -62,6 +64,7 @@ DIALECTS: tuple[Dialect, ...] = (
     ENVOY,
     KONG,
     PORTKEY,
+    BIFROST,
     CLOUDFLARE,
     TRUEFOUNDRY,
     VLLM,

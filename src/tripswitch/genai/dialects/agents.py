@@ -1,8 +1,8 @@
-"""Frameworks with habits of their own: AWS Strands, Google ADK, Dify, AgentOps.
+"""Frameworks with habits of their own: AWS Strands, Google ADK, Dify, AgentOps, Eino.
 
 Strands writes old and new names side by side, and server times in ms on the client's span.
 Source: strands-agents 1.62.0, google-adk 2.13.0 and those of Go and Java, Dify's constants
-of its OpenTelemetry extension, agentops 0.4.21.
+of its OpenTelemetry extension, agentops 0.4.21, Eino's two callbacks.
 """
 
 from __future__ import annotations
@@ -82,4 +82,26 @@ AGENTOPS = Dialect(
         Row("output_content", "agentops.guardrail.output", "content"),
     ),
     kinds={"session": "workflow"},
+)
+
+# One of its callbacks calls the outermost span a workflow, whatever it is.
+EINO = Dialect(
+    "eino",
+    scopes=("github.com/cloudwego/eino-ext",),
+    markers=("runinfo.component",),
+    rows=(
+        Row("operation", "runinfo.component", order=-1),
+        Row("provider", "runinfo.type", order=-1, own_spans=True),
+    ),
+    kinds={
+        "chatmodel": "chat",
+        "agenticmodel": "chat",
+        "retrieve": "retrieval",
+        "indexer": "other",
+        "toolsnode": "other",
+        "agentictoolsnode": "other",
+        "chattemplate": "other",
+        "lambda": "other",
+        "graph": "workflow",
+    },
 )

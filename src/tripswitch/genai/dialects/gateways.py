@@ -2,7 +2,8 @@
 
 Envoy AI Gateway and Kong write OpenInference or the conventions; headers that the operator maps
 to attributes carry tenant, session and cohort. What Cloudflare's is told of a request stands on the
-span under its own name. Source: their documentation of 2026; vLLM 0.29 and SGLang's code.
+span under its own name. Source: their documentation of 2026; the code of
+vLLM 0.29, SGLang and Bifrost.
 """
 
 from __future__ import annotations
@@ -27,6 +28,34 @@ PORTKEY = Dialect(
     rows=(
         Row("prompt_name", "portkey.prompt.id", order=6),
         Row("prompt_version", "portkey.prompt.version", order=6),
+    ),
+)
+
+# Besides the conventions; what it called the parts of usage before these had names.
+BIFROST = Dialect(
+    "bifrost",
+    markers=("bifrost.request.id", "bifrost.provider.name"),
+    rows=(
+        Row("tenant", "bifrost.customer.id", order=7),
+        Row("provider", "bifrost.provider.name", order=6),
+        Row(
+            "cached_tokens",
+            "gen_ai.usage.prompt_token_details.cached_read_tokens",
+            "number",
+            order=6,
+        ),
+        Row(
+            "cache_write_tokens",
+            "gen_ai.usage.prompt_token_details.cached_write_tokens",
+            "number",
+            order=6,
+        ),
+        Row(
+            "reasoning_tokens",
+            "gen_ai.usage.completion_token_details.reasoning_tokens",
+            "number",
+            order=6,
+        ),
     ),
 )
 

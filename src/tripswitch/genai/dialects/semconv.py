@@ -95,6 +95,8 @@ SEMCONV = Dialect(
         Row("streaming", "gen_ai.request.stream", "flag"),
         Row("streaming", "gen_ai.is_streaming", "flag"),
         Row("streaming", "gen_ai.request.streaming", "flag", order=5),
+        # Sentry's.
+        Row("streaming", "gen_ai.response.streaming", "flag", order=5),
         Row("streams", "gen_ai.response.time_to_first_chunk", "number"),
         Row("finish_reasons", "gen_ai.response.finish_reasons", "list"),
         Row("finish_reasons", "gen_ai.response.finish_reason", "list"),
@@ -136,8 +138,10 @@ SEMCONV = Dialect(
         # Semantic Kernel.
         "chat.completions": "chat",
         "text.completions": "chat",
-        # Rig, of Rust.
+        # Rig, of Rust; Grafana's Sigil, of many languages.
         "chat_streaming": "chat",
+        "generatetext": "chat",
+        "streamtext": "chat",
         "embeddings": "embedding",
         "embedding": "embedding",
         "rerank": "rerank",
