@@ -119,3 +119,16 @@ def test_answers_are_left_alone_on_demand() -> None:
     body = request_of(SpanOf(answered({"finishReason": "stop", "usage": USAGE, "raw": RAW})))
     call = read_all([body], Read(content_facts=False)).calls.as_json(0)
     assert (call["request_model"], call["refusal"]) == ("gpt-4o-mini", None)
+
+
+def test_route_is_the_flow_and_the_prompt_is_the_one_that_encloses_the_call() -> None:
+    prompt = {"genkit:type": "dotprompt", "genkit:name": "refund-bot"}
+    found = observe(
+        SpanOf(FLOW, span=1, parent=0, end_s=3.0),
+        SpanOf(prompt, span=2, parent=1, end_s=2.0),
+        SpanOf(MODEL, span=3, parent=2),
+    )
+    call = found.calls.as_json(0)
+    assert (call["route"], call["prompt_name"]) == ("refund_flow", "refund-bot")
+    alone = observe(SpanOf(MODEL, parent=0)).calls.as_json(0)
+    assert (alone["route"], alone["prompt_name"]) == (None, None)

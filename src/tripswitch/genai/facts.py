@@ -112,7 +112,7 @@ class SpanFacts:
         """Return a text fact with the rank of the row it was found by."""
         for row in self._rows.get(fact, ()):
             value = self._on_span.get(row.key)
-            if value is None or row.member is not None:
+            if value is None or row.member is not None or row.only is not None:
                 value = self._value(row)
                 if value is None:
                     continue
@@ -349,6 +349,8 @@ class SpanFacts:
         value = self._on_span.get(row.key)
         if value is None and row.anywhere:
             value = self._on_resource.get(row.key)
+        if row.only is not None and self._on_span.get(row.only[0]) != row.only[1]:
+            return None
         if row.member is None or value is None:
             return value
         whole = self._open(row.key, value)

@@ -186,10 +186,11 @@ class Plan:
         self.plain_keys = {
             fact: rows[0].key
             for fact, rows in self.rows.items()
-            if rows[0].scale == 1 and not rows[0].member
+            if rows[0].scale == 1 and not (rows[0].member or rows[0].only)
         }
         common = {row for fact in COMMON_FACTS for row in self.rows.get(fact, ())}
-        self.common_keys = tuple(sorted({row.key for row in common} & on_span))
+        common_keys = {row.key for row in common} | {row.only[0] for row in common if row.only}
+        self.common_keys = tuple(sorted(common_keys & on_span))
         self.common_resource_keys = tuple(
             sorted({row.key for row in common if row.anywhere} & on_resource)
         )

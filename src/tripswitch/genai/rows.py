@@ -34,7 +34,8 @@ class Row:
     dialect. ``anywhere`` looks among the resource attributes too, after the span's. A row with
     ``own_spans`` counts only on spans that are recognised as its dialect's: the key means
     something else elsewhere. ``without`` is another member, and where the value has it too it is
-    about something else; ``beside`` is one that has to be there as well.
+    about something else; ``beside`` is one that has to be there as well. ``only`` is another
+    attribute and what it has to say for the row to count.
     """
 
     fact: str
@@ -47,6 +48,7 @@ class Row:
     own_spans: bool = False
     without: str | None = None
     beside: str | None = None
+    only: tuple[str, str] | None = None
     dialect: str = ""
     standing: int = KNOWN
     rank: int = 0

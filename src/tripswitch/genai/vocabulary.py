@@ -93,7 +93,8 @@ class Vocabulary:
         self._unsaid = {dialect.name: dialect.unsaid for dialect in self._dialects}
         self._proofs = [proof for dialect in self._dialects for proof in dialect.proofs.items()]
         self.apart = tuple(scope for dialect in self._dialects for scope in dialect.apart)
-        exact = {row.key for row in ordered if "#" not in row.key}
+        asked = {row.only[0] for row in ordered if row.only is not None}
+        exact = asked | {row.key for row in ordered if "#" not in row.key}
         self.wanted = frozenset(
             exact
             | {marker for dialect in self._dialects for marker in dialect.markers}
@@ -110,7 +111,7 @@ class Vocabulary:
         self.private = _PRIVATE_KEYS | {
             row.key for row in ordered if row.fact in _PRIVATE_FACTS or row.shape == "content"
         }
-        telling = {row.key for row in ordered if row.fact in LIKE_FACTS}
+        telling = asked | {row.key for row in ordered if row.fact in LIKE_FACTS}
         self._telling = frozenset(telling)
         self._telling_patterns = tuple(
             numbered_pattern(key) for key in sorted(telling) if "#" in key

@@ -19,6 +19,9 @@ GENKIT = Dialect(
         Row("operation", "genkit:metadata:subtype"),
         Row("operation", "genkit:type", order=1),
         Row("route", "genkit:metadata:flow:name", order=7),
+        # In JavaScript, on the spans of a flow and of a prompt.
+        Row("route", "genkit:name", order=7, only=("genkit:metadata:subtype", "flow")),
+        Row("prompt_name", "genkit:name", order=5, only=("genkit:type", "dotprompt")),
         Row("session", "genkit:sessionId", order=5),
         Row("request_model", "genkit:name", order=5, own_spans=True),
         Row("tool_name", "genkit:name", order=5, own_spans=True),
