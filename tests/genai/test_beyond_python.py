@@ -285,3 +285,36 @@ def test_sigils_failed_generations_are_calls(operation: str, streams: bool) -> N
     found = observe(SpanOf(attributes, status=2, name=f"{operation} claude-sonnet-4-5"))
     assert len(found.calls) == 1
     assert found.calls.as_json(0)["streaming"] == streams
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("gen_ai.response.time_to_first_token", 0.25, 0.25),
+        ("gen_ai.response.time_to_first_token", 250.0, 0.25),
+        ("gen_ai.response.time_to_first_token", 250_000_000, 0.25),
+        ("gen_ai.response.time_to_first_token", 25_000_000, 0.025),
+        # Neither s nor ms nor ns.
+        ("gen_ai.response.time_to_first_token", 250_000, None),
+        ("gen_ai.response.time_to_first_token_ms", 0.5, None),
+        ("gen_ai.response.ttft_ms", 250.5, 0.2505),
+    ],
+)
+def test_unit_of_the_time_to_the_first_token_is_the_one_that_fits_the_call(
+    key: str, value: float, expected: float | None
+) -> None:
+    call = observe(SpanOf({**CHAT, key: value})).calls.as_json(0)
+    assert call["ttft"] == pytest.approx(expected)
+
+
+def test_dated_model_of_who_calls_kinds_as_traceai_does_was_asked_for() -> None:
+    attributes = {
+        "gen_ai.span.kind": "LLM",
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "dashscope",
+        "gen_ai.request.model": "qwen-max-2025-01-25",
+        "gen_ai.usage.input_tokens": 107,
+        "gen_ai.usage.output_tokens": 23,
+    }
+    call = observe(SpanOf(attributes)).calls.as_json(0)
+    assert (call["request_model"], call["response_model"]) == ("qwen-max-2025-01-25", None)

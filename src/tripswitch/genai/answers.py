@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 _STATUS_OK, _STATUS_ERROR = 1, 2
 # No model's first token comes sooner: the clock of who says so started with the answer.
 _SOONEST_S = 1e-3
-# A number of seconds that is taken for milliseconds is fewer: of a span that some write when their
+# A number of seconds that is taken for another unit is fewer: of a span that some write when their
 # stream has ended, which lasts next to nothing.
-_SOONEST_IN_MS_S = 1e-2
+_SOONEST_IN_OTHER_UNITS_S = 1e-2
 # In the year 2286: a larger count of time is in a smaller unit.
 _LATEST_S = 1e10
 # As in "OpenAI._prepare_chat"; "LM.__call__" is anybody's.
@@ -209,9 +209,8 @@ def _read_times(
     if streaming is not False and (facts.plan.shows_ttft or first_token_s == first_token_s):
         # Some write the whole duration as "first chunk" of answers that were not streamed.
         value = facts.number("ttft") if facts.has("ttft") else math.nan
-        if value > duration_s and _SOONEST_IN_MS_S <= value / 1000 < duration_s:
-            # Some write milliseconds where seconds are meant: it only fits the call as such.
-            value /= 1000
+        if value > duration_s:
+            value = _in_seconds(value, duration_s)
         if math.isnan(value) and facts.has("first_token_at"):
             value = _seconds_after(facts.text("first_token_at"), start)
         if math.isnan(value):
@@ -220,6 +219,18 @@ def _read_times(
     if streaming is None and not math.isnan(call.ttft):
         streaming = True
     call.streaming = streaming
+
+
+def _in_seconds(value: float, duration_s: float) -> float:
+    """Return a time in s that is longer than its call as such.
+
+    Some write milliseconds or nanoseconds where seconds are meant: then it fits only as one of
+    these.
+    """
+    for unit in (1e-3, 1e-9):
+        if _SOONEST_IN_OTHER_UNITS_S <= value * unit < duration_s:
+            return value * unit
+    return value
 
 
 def _believable(facts: SpanFacts, value: float, duration_s: float) -> float:

@@ -92,6 +92,10 @@ SEMCONV = Dialect(
         Row("ttft", "gen_ai.response.time_to_first_chunk", "number"),
         Row("ttft", "gen_ai.client.operation.time_to_first_chunk", "number"),
         Row("ttft", "gen_ai.server.time_to_first_token", "number", order=5),
+        # LoongSuite writes ns, Sentry s, others what they like: the call tells which it can be.
+        Row("ttft", "gen_ai.response.time_to_first_token", "number", order=6),
+        Row("ttft", "gen_ai.response.time_to_first_token_ms", "number", scale=1e-3, order=6),
+        Row("ttft", "gen_ai.response.ttft_ms", "number", scale=1e-3, order=6),
         Row("streaming", "gen_ai.request.stream", "flag"),
         Row("streaming", "gen_ai.is_streaming", "flag"),
         Row("streaming", "gen_ai.request.streaming", "flag", order=5),
