@@ -318,3 +318,31 @@ def test_dated_model_of_who_calls_kinds_as_traceai_does_was_asked_for() -> None:
     }
     call = observe(SpanOf(attributes)).calls.as_json(0)
     assert (call["request_model"], call["response_model"]) == ("qwen-max-2025-01-25", None)
+
+
+def test_models_by_alibabas_names() -> None:
+    attributes = {
+        "gen_ai.span.kind": "LLM",
+        "gen_ai.request.model_name": "qwen-max",
+        "gen_ai.response.model_name": "qwen-max-2025-01-25",
+        "gen_ai.usage.prompt_tokens": 107,
+        "gen_ai.usage.completion_tokens": 23,
+    }
+    call = observe(SpanOf(attributes)).calls.as_json(0)
+    assert (call["request_model"], call["response_model"]) == ("qwen-max", "qwen-max-2025-01-25")
+
+
+def test_quarkus_records_what_a_model_raised_and_sets_no_status() -> None:
+    attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "google_ai_gemini",
+        "gen_ai.request.model": "gemini-2.5-flash",
+    }
+    raised = {
+        "exception.type": "dev.langchain4j.exception.TimeoutException",
+        "exception.message": "java.net.http.HttpTimeoutException: request timed out",
+    }
+    span = SpanOf(attributes, kind=1, events=[EventOf("exception", raised)], name="completion x")
+    call = observe(span).calls.as_json(0)
+    assert (call["provider"], call["error_class"]) == ("gcp.gemini", "timeout")
+    assert call["error_type"] == "TimeoutException"

@@ -61,6 +61,9 @@ SEMCONV = Dialect(
         Row("provider", "gen_ai.system"),
         Row("request_model", "gen_ai.request.model"),
         Row("response_model", "gen_ai.response.model"),
+        # Of Alibaba's conventions, as its kinds of spans.
+        Row("request_model", "gen_ai.request.model_name", order=5),
+        Row("response_model", "gen_ai.response.model_name", order=5),
         Row("response_id", "gen_ai.response.id"),
         # Langtrace's, as its cached tokens below.
         Row("response_id", "gen_ai.response_id", order=5),
