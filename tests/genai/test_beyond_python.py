@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -346,3 +347,27 @@ def test_quarkus_records_what_a_model_raised_and_sets_no_status() -> None:
     call = observe(span).calls.as_json(0)
     assert (call["provider"], call["error_class"]) == ("gcp.gemini", "timeout")
     assert call["error_type"] == "TimeoutException"
+
+
+@pytest.mark.parametrize(
+    ("scope", "name", "more", "calls"),
+    [
+        ("gcp.vertex.agent", "call_llm", {}, 1),
+        ("gcp.vertex.agent", "call_llm", {"status": 0}, 0),
+        ("gcp.vertex.agent", "invocation", {}, 0),
+        ("myapp", "call_llm", {}, 0),
+    ],
+)
+def test_failed_call_of_the_adk_for_java_has_a_name_alone(
+    scope: str, name: str, more: dict[str, Any], calls: int
+) -> None:
+    raised = EventOf("exception", {"exception.type": "java.util.concurrent.TimeoutException"})
+    agent = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "refund_bot"}
+    call = SpanOf({}, span=2, parent=1, kind=1, name=name, events=[raised], status=2)
+    spans = (SpanOf(agent, span=1, parent=0, end_s=2.0, kind=1, status=2), call._replace(**more))
+    found = read_all([request_of(*spans, scope_name=scope)])
+    assert len(found.calls) == calls
+    if calls:
+        read = found.calls.as_json(0)
+        assert (read["error_type"], read["error_class"]) == ("TimeoutException", "timeout")
+        assert (read["request_model"], read["route"]) == (None, "refund_bot")

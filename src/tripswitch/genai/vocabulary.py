@@ -90,6 +90,12 @@ class Vocabulary:
         for dialect in reversed(self._dialects):
             self.kinds.update(dialect.kinds)
         self._sole = {dialect.name: dialect.sole for dialect in self._dialects if dialect.sole}
+        self._call_words = {
+            dialect.name: frozenset(
+                word.encode() for word, kind in dialect.kinds.items() if kind == "chat"
+            )
+            for dialect in self._dialects
+        }
         self._unsaid = {dialect.name: dialect.unsaid for dialect in self._dialects}
         self._proofs = [proof for dialect in self._dialects for proof in dialect.proofs.items()]
         self.apart = tuple(scope for dialect in self._dialects for scope in dialect.apart)
@@ -147,6 +153,10 @@ class Vocabulary:
             if scope_name.startswith(dialect.scopes):
                 return dialect.name
         return "semconv"
+
+    def call_words(self, dialect: str) -> frozenset[bytes]:
+        """Return the words that the dialect has of its own for a call of a chat model."""
+        return self._call_words.get(dialect, frozenset())
 
     def unsaid_of(self, dialect: str) -> Kind | None:
         """Return the kind of the dialect's spans that tell of tokens and not of their kind."""
