@@ -132,3 +132,20 @@ def test_route_is_the_flow_and_the_prompt_is_the_one_that_encloses_the_call() ->
     assert (call["route"], call["prompt_name"]) == ("refund_flow", "refund-bot")
     alone = observe(SpanOf(MODEL, parent=0)).calls.as_json(0)
     assert (alone["route"], alone["prompt_name"]) == (None, None)
+
+
+def test_anthropics_answer_counts_what_was_cached_apart() -> None:
+    raw = {
+        "id": "msg_1",
+        "model": "claude-sonnet-4-5-20250929",
+        "stop_reason": "tool_use",
+        "usage": {"cache_read_input_tokens": 64, "cache_creation_input_tokens": 10},
+    }
+    answer = {
+        "finishReason": "stop",
+        "usage": {"inputTokens": 100, "outputTokens": 23},
+        "raw": raw,
+    }
+    call = observe(SpanOf(answered(answer, "anthropic/claude-sonnet-4-5"))).calls.as_json(0)
+    assert (call["input_tokens"], call["cached_tokens"]) == (174, 64)
+    assert (call["provider"], call["finish_reasons"]) == ("anthropic", ["tool_call"])

@@ -153,6 +153,14 @@ class SpanFacts:
                 return float(value)
         return self._number(fact, _MAX_TOKENS) // 1
 
+    def counts_apart(self, fact: str) -> bool:
+        """Return whether the row that a number is found by counts what is not in the whole."""
+        rows = self._rows.get(fact, ())
+        if not any(row.apart for row in rows):
+            return False
+        found = (row.apart for row in rows if coercion.number(self._value(row)) is not None)
+        return next(found, False)
+
     def cost_usd(self) -> float:
         """Return the reported cost in US dollars; NaN when not said."""
         if "cost_usd" in self._rows:

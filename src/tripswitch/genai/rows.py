@@ -35,7 +35,8 @@ class Row:
     ``own_spans`` counts only on spans that are recognised as its dialect's: the key means
     something else elsewhere. ``without`` is another member, and where the value has it too it is
     about something else; ``beside`` is one that has to be there as well. ``only`` is another
-    attribute and what it has to say for the row to count.
+    attribute and what it has to say for the row to count. ``apart`` says that what is counted here
+    is not in the count of the whole.
     """
 
     fact: str
@@ -49,6 +50,7 @@ class Row:
     without: str | None = None
     beside: str | None = None
     only: tuple[str, str] | None = None
+    apart: bool = False
     dialect: str = ""
     standing: int = KNOWN
     rank: int = 0

@@ -39,10 +39,24 @@ GENKIT = Dialect(
                 ("cached_tokens", "usage.cachedContentTokens"),
                 ("reasoning_tokens", "usage.thoughtsTokens"),
                 ("cached_tokens", "raw.usage.prompt_tokens_details.cached_tokens"),
-                ("cached_tokens", "raw.usage.cache_read_input_tokens"),
-                ("cache_write_tokens", "raw.usage.cache_creation_input_tokens"),
                 ("reasoning_tokens", "raw.usage.completion_tokens_details.reasoning_tokens"),
             )
+        ),
+        # Anthropic does not count what it has in its cache.
+        Row(
+            "cached_tokens",
+            _OUTPUT,
+            "number",
+            member="raw.usage.cache_read_input_tokens",
+            order=5,
+            apart=True,
+        ),
+        Row(
+            "cache_write_tokens",
+            _OUTPUT,
+            "number",
+            member="raw.usage.cache_creation_input_tokens",
+            order=5,
         ),
         # It writes "stop" where a tool was asked for.
         Row("finish_reasons", _OUTPUT, "list", member="raw.choices.0.finish_reason", order=5),
