@@ -631,7 +631,8 @@ def test_embedding_model_with_a_providers_prefix() -> None:
         "gen_ai.span.kind": "EMBEDDING",
         "embedding.model_name": "openai/text-embedding-3-small",
     }
-    call = observe(SpanOf({**attributes, "gen_ai.usage.input_tokens": 9})).calls.as_json(0)
+    span = SpanOf({**attributes, "gen_ai.usage.input_tokens": 9})
+    call = read_all([request_of(span, scope_name="traceai_litellm")]).calls.as_json(0)
     assert (call["provider"], call["request_model"]) == ("openai", "text-embedding-3-small")
 
 

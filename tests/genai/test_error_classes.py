@@ -25,7 +25,13 @@ CLASSES: dict[ErrorClass, str] = {
         ModelNotReadyException InternalServerException InternalFailure ConnectError
         ConnectionResetError ConnectionAbortedError ClientConnectorError RemoteProtocolError
         ECONNRESET ENOTFOUND SSLError MidStreamFallbackError AI_APICallError
-        EndpointConnectionError java.net.ConnectException
+        EndpointConnectionError java.net.ConnectException java.io.IOException
+        com.openai.errors.OpenAIIoException com.google.genai.errors.GenAiIOException
+        java.net.SocketException javax.net.ssl.SSLHandshakeException java.io.EOFException
+        reactor.netty.http.client.PrematureCloseException
+        org.springframework.ai.retry.TransientAiException
+        org.springframework.web.client.ResourceAccessException System.IO.IOException
+        System.Net.Http.HttpRequestException *net.DNSError io.EOF Faraday::ConnectionFailed
         """,
     "provider_throttle": """
         429 429.0 RateLimitError openai.RateLimitError rate_limit_error rate_limit_exceeded
@@ -39,6 +45,7 @@ CLASSES: dict[ErrorClass, str] = {
         httpx.ReadTimeout ConnectTimeout DeadlineExceeded DEADLINE_EXCEEDED 4 GatewayTimeoutError
         ModelTimeoutException System.TimeoutException java.net.SocketTimeoutException ETIMEDOUT
         UND_ERR_HEADERS_TIMEOUT context.deadlineExceededError
+        java.io.InterruptedIOException
         """,
     "client": """
         400 401 402 403 404 409 413 422 BadRequestError AuthenticationError PermissionDeniedError
@@ -50,6 +57,7 @@ CLASSES: dict[ErrorClass, str] = {
         DeploymentNotFound BudgetExceededError UnsupportedParamsError ValidationError
         JSONSchemaValidationError AI_NoObjectGeneratedError AI_LoadAPIKeyError
         tokens_exceeded_error OutputParserException
+        org.springframework.ai.retry.NonTransientAiException
         """,
     "guardrail": """
         content_filter ContentFilterError ContentFilterFinishReasonError content_policy_violation
@@ -106,6 +114,9 @@ def test_names_of_several_words(name: str | None, answer: ErrorClass) -> None:
         ("APIError", None, [], "provider"),
         ("RateLimitError", 500, ["server_error"], "provider_throttle"),
         (None, 504, [], "timeout"),
+        ("System.Threading.Tasks.TaskCanceledException", None, ["HttpClient.Timeout"], "timeout"),
+        ("com.openai.errors.OpenAIIoException", None, ["SocketTimeoutException"], "timeout"),
+        ("NonTransientAiException", None, ["429"], "provider_throttle"),
         (None, None, ["", "x", "503"], "provider"),
         ("_OTHER", 200, [], "unknown"),
     ],
@@ -165,6 +176,24 @@ def test_error_type_is_the_last_part_of_the_classs_name(written: str, name: str)
             ["429", "OpenAIRateLimitError"],
         ),
         ("no class stands in a SomeError that a sentence mentions, only before a colon", []),
+        # As the AWS SDK for Java writes it.
+        (
+            "Unable to execute HTTP request: First received frame was not SETTINGS (attempt 1)",
+            ["Unable to execute HTTP request", "First received frame was not SETTINGS"],
+        ),
+        # As Go's client writes it, with what it asked for in front.
+        (
+            'chat: Post "https://a.test/v1": dial tcp 10.0.0.1:443: connect: connection refused',
+            ["dial tcp 10.0.0.1:443", "connect", "connection refused"],
+        ),
+        (
+            'Post "https://a.test/v1": context deadline exceeded (Client.Timeout exceeded)',
+            ["context deadline exceeded"],
+        ),
+        (
+            "The request was canceled due to the configured HttpClient.Timeout of 100 s elapsing.",
+            ["HttpClient.Timeout"],
+        ),
         ("the answer had 500 words and an error on page 404", []),
         ("", []),
     ],

@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING
 
 from tripswitch.genai import coercion
 from tripswitch.genai.content import answer_in
-from tripswitch.genai.error_classes import error_class, error_name, names_in_message
+from tripswitch.genai.error_classes import (
+    causes_in_trace,
+    error_class,
+    error_name,
+    names_in_message,
+)
 from tripswitch.genai.event_names import (
     CHOICE_EVENTS,
     DETAILS_EVENT,
     EXCEPTION_EVENT,
     EXCEPTION_MESSAGE_KEY,
+    EXCEPTION_TRACE_KEY,
     EXCEPTION_TYPE_KEY,
     FIRST_TOKEN_EVENTS,
 )
@@ -35,9 +41,9 @@ if TYPE_CHECKING:
 _STATUS_OK, _STATUS_ERROR = 1, 2
 # No model's first token comes sooner: the clock of who says so started with the answer.
 _SOONEST_S = 1e-3
-# A number of seconds that is taken for milliseconds is fewer: of a span that some write when their
+# A number of seconds that is taken for another unit is fewer: of a span that some write when their
 # stream has ended, which lasts next to nothing.
-_SOONEST_IN_MS_S = 1e-2
+_SOONEST_IN_OTHER_UNITS_S = 1e-2
 # In the year 2286: a larger count of time is in a smaller unit.
 _LATEST_S = 1e10
 # As in "OpenAI._prepare_chat"; "LM.__call__" is anybody's.
@@ -101,7 +107,7 @@ def call_facts(
         if event.name in _TELLING:
             told.append(event)  # noqa: PERF401 - of few, a list is made faster like this
     if plan.has_response_id:
-        call.response_id = facts.text("response_id")
+        call.response_id = facts.name("response_id")
     words = sketch.words
     if told or plan.may_show_content:
         words = _read_answer(facts, sketch, call, told, content_facts=content_facts)
@@ -203,9 +209,8 @@ def _read_times(
     if streaming is not False and (facts.plan.shows_ttft or first_token_s == first_token_s):
         # Some write the whole duration as "first chunk" of answers that were not streamed.
         value = facts.number("ttft") if facts.has("ttft") else math.nan
-        if value > duration_s and _SOONEST_IN_MS_S <= value / 1000 < duration_s:
-            # Some write milliseconds where seconds are meant: it only fits the call as such.
-            value /= 1000
+        if value > duration_s:
+            value = _in_seconds(value, duration_s)
         if math.isnan(value) and facts.has("first_token_at"):
             value = _seconds_after(facts.text("first_token_at"), start)
         if math.isnan(value):
@@ -214,6 +219,18 @@ def _read_times(
     if streaming is None and not math.isnan(call.ttft):
         streaming = True
     call.streaming = streaming
+
+
+def _in_seconds(value: float, duration_s: float) -> float:
+    """Return a time in s that is longer than its call as such.
+
+    Some write milliseconds or nanoseconds where seconds are meant: then it fits only as one of
+    these.
+    """
+    for unit in (1e-3, 1e-9):
+        if _SOONEST_IN_OTHER_UNITS_S <= value * unit < duration_s:
+            return value * unit
+    return value
 
 
 def _believable(facts: SpanFacts, value: float, duration_s: float) -> float:
@@ -272,11 +289,13 @@ def _raised(events: Sequence[SpanEvent]) -> str | None:
 
 
 def _names_in_exception(events: Sequence[SpanEvent]) -> list[str]:
-    """Return the names of an error in the message of the last exception that was recorded."""
+    """Return the names of an error that the last exception that was recorded tells, and causes."""
     for event in reversed(events):
         if event.name == EXCEPTION_EVENT:
             message = event.attributes.get(EXCEPTION_MESSAGE_KEY)
-            return names_in_message(message) if isinstance(message, str) else []
+            names = names_in_message(message) if isinstance(message, str) else []
+            trace = event.attributes.get(EXCEPTION_TRACE_KEY)
+            return names + (causes_in_trace(trace) if isinstance(trace, str) else [])
     return []
 
 

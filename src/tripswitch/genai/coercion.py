@@ -22,6 +22,8 @@ _SAFE_INT = 1 << 53
 # A finish reason, a tag list, usage details: all far below. Larger JSON is not opened.
 MAX_JSON_CHARS = 262_144
 MAX_JSON_DEPTH = 32
+# What stands where there is no name to be told.
+_NO_NAMES = frozenset({"none", "null", "unknown", "undefined", "n/a"})
 # Finish reasons of n choices, tags of a request.
 MAX_ITEMS = 128
 
@@ -48,6 +50,8 @@ _LITERAL_TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
+# A list as .NET and Java print one: "[Stop, Length]".
+_PLAIN_LIST = re.compile(r"\[([\w ,./-]{1,1000})\]")
 # Each value of a literal costs the parser some hundred bytes while it reads.
 _MAX_LITERAL_TOKENS = 50_000
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -96,6 +100,11 @@ def text(value: Value) -> str | None:
     return None
 
 
+def is_name(text: str) -> bool:
+    """Return whether text names something: a placeholder, such as Micrometer's "none", does not."""
+    return text.lower() not in _NO_NAMES
+
+
 def cut(value: str) -> str:
     """Return at most `MAX_TEXT` characters of ``value``."""
     return value if len(value) <= MAX_TEXT else value[:MAX_TEXT]
@@ -119,9 +128,10 @@ def text_list(value: Value) -> list[str] | None:
         stripped = value.strip()
         if stripped.startswith("["):
             parsed = parsed_json(stripped)
-            if not isinstance(parsed, list):
+            plain = _PLAIN_LIST.fullmatch(stripped) if parsed is None else None
+            if not (isinstance(parsed, list) or plain):
                 return None
-            value = parsed
+            value = plain[1].split(",") if plain else parsed
         else:
             value = stripped[: MAX_ITEMS * MAX_TEXT].split(",")
     elif not isinstance(value, list):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Exact names, as `_word` writes them.
 _NAME_WORDS: Final[tuple[tuple[ErrorClass, str], ...]] = (
     ("provider_throttle", "rate_limit slow_down resource_exhausted request_limit_exceeded"),
-    ("timeout", "etimedout esockettimedout"),
+    ("timeout", "etimedout esockettimedout interrupted_io_exception"),
     (
         "cancelled",
         (
@@ -41,7 +41,11 @@ _NAME_WORDS: Final[tuple[tuple[ErrorClass, str], ...]] = (
             "client_payload_error client_connector_error model_error_exception "
             "model_stream_error_exception model_not_ready_exception mid_stream_fallback_error "
             "ai_invalid_response_data_error ai_empty_response_body_error retry_error "
-            "open_ai_io_exception unknown_host_exception insufficient_system_resource "
+            "unknown_host_exception insufficient_system_resource "
+            # What the JVM's clients say of it, and Go's.
+            "socket_exception ssl_handshake_exception eof_exception closed_channel_exception "
+            "stream_reset_exception premature_close_exception eof unexpected_eof dns_error "
+            "connection_failed unable_to_execute_http_request "
             # What Node's clients say of a connection that was lost.
             "fetch_failed terminated premature_close socket_hang_up other_side_closed"
         ),
@@ -101,9 +105,24 @@ _PATTERNS: Final[tuple[tuple[ErrorClass, re.Pattern[str]], ...]] = (
 )
 
 # Words for "it failed" that leave open whose fault it was: anything else that is said tells more.
-_VAGUE: Final[dict[str, ErrorClass]] = dict.fromkeys(
-    ("api_error", "ai_api_call_error", "model_provider_error", "provider_error"), "provider"
-)
+_VAGUE: Final[dict[str, ErrorClass]] = {
+    **dict.fromkeys(
+        (
+            "api_error",
+            "ai_api_call_error",
+            "model_provider_error",
+            "provider_error",
+            "transient_ai_exception",
+            "resource_access_exception",
+            "web_client_request_exception",
+            "http_request_exception",
+        ),
+        "provider",
+    ),
+    "non_transient_ai_exception": "client",
+}
+# Reading or writing failed, for whatever cause: "OpenAIIoException", "java.io.IOException".
+_IO_ERROR: Final = re.compile(r"(?:.*[a-z]_?)?io_exception")
 
 _STATUSES: Final[dict[int, ErrorClass]] = {
     408: "timeout",
@@ -168,8 +187,18 @@ _CLASS_IN_MESSAGE: Final = re.compile(
 # JavaScript's plain errors have no name of their own; Node's hold the system's.
 _PLAIN_ERROR: Final = re.compile(r"\s*(?:Uncaught )?(?:Error|Exception):\s+")
 _SYSTEM_CODE: Final = re.compile(
-    r"\b(ECONN[A-Z]{5,9}|E(?:SOCKET)?TIMEDOUT|ENOTFOUND|EAI_AGAIN|EPIPE|EHOSTUNREACH)\b"
+    r"\b(ECONN[A-Z]{5,9}|E(?:SOCKET)?TIMEDOUT|ENOTFOUND|EAI_AGAIN|EPIPE|EHOSTUNREACH"
+    r"|HttpClient\.Timeout)\b"
 )
+# Go names what was asked for before it says what went wrong.
+_GO_REQUEST: Final = re.compile(r"""[^"\n]{0,100}\b(?:Get|Post|Put|Head) "[^"\n]{1,500}": """)
+# "context deadline exceeded (Client.Timeout exceeded while awaiting headers)".
+_ASIDE: Final = re.compile(r"\s\([^()]*\)\.?$")
+# In a Java stack trace: the causes, each with its own trace.
+_CAUSE: Final = re.compile(
+    r"^Caused by: ((?:[a-z_]\w{0,63}\.){1,12}[A-Z][\w$]{0,99})", re.MULTILINE
+)
+_MAX_TRACE: Final = 65_536
 _MAX_MESSAGE: Final = 2_000
 _MAX_NAMES: Final = 8
 # Further behind is what the error told of, which may be anybody's text.
@@ -217,8 +246,11 @@ def error_class(
         found = _named(word)
         if found == "guardrail":
             return found
+        if first == "cancelled" and found == "timeout":
+            # .NET cancels what took too long, and says why in the message.
+            first = found
         first = first or found
-        vague = vague or _VAGUE.get(word)
+        vague = vague or _VAGUE.get(word) or ("provider" if _IO_ERROR.fullmatch(word) else None)
     return first or vague or "unknown"
 
 
@@ -246,10 +278,17 @@ def names_in_message(message: str) -> list[str]:
     if not names:
         names += _PHRASE_IN_MESSAGE.findall(message[:_MAX_CLASSES_WITHIN])[:1]
     if not names:
+        asked = _GO_REQUEST.match(message)
+        message = _ASIDE.sub("", message[asked.end() if asked else 0 :])
         phrases = [message, *message[:_MAX_CLASSES_WITHIN].split(": ")[:_MAX_PHRASES]]
         phrases = [phrase.strip() for phrase in phrases]
         names += dict.fromkeys(said for said in phrases if 0 < len(said) <= _LONGEST_PHRASE)
     return names
+
+
+def causes_in_trace(trace: str) -> list[str]:
+    """Return the classes of the causes that a Java stack trace names, the outermost first."""
+    return _CAUSE.findall(trace[:_MAX_TRACE])[:_MAX_NAMES]
 
 
 def _word(name: str) -> str:

@@ -8,6 +8,7 @@ EVALUATION_EVENT = "gen_ai.evaluation.result"
 EXCEPTION_EVENT = "exception"
 EXCEPTION_TYPE_KEY = "exception.type"
 EXCEPTION_MESSAGE_KEY = "exception.message"
+EXCEPTION_TRACE_KEY = "exception.stacktrace"
 ERROR_TYPE_KEY = "error.type"
 EVENT_CONTENT_KEY = "gen_ai.event.content"
 FLAG_EVENTS: Final = ("feature_flag.evaluation", "feature_flag")
@@ -72,6 +73,7 @@ EVENT_KEYS: Final = frozenset(
     {
         EXCEPTION_TYPE_KEY,
         EXCEPTION_MESSAGE_KEY,
+        EXCEPTION_TRACE_KEY,
         "event.name",
         "event_name",
         "finish_reason",

@@ -97,11 +97,22 @@ class SpanFacts:
         found = self._first(fact, coercion.text)
         return None if found is None else self.cut(fact, found)
 
+    def name(self, fact: str) -> str | None:
+        """Return a text fact, as `text` does, that is more than a placeholder for no name."""
+        for row in self._rows.get(fact, ()):
+            value = self._value(row)
+            found = coercion.text(value)
+            if found is None and value not in (None, "", []):
+                self.reject(fact)
+            elif found is not None and coercion.is_name(found):
+                return self.cut(fact, found)
+        return None
+
     def ranked(self, fact: str) -> Ranked | None:
         """Return a text fact with the rank of the row it was found by."""
         for row in self._rows.get(fact, ()):
             value = self._on_span.get(row.key)
-            if value is None or row.member is not None:
+            if value is None or row.member is not None or row.only is not None:
                 value = self._value(row)
                 if value is None:
                     continue
@@ -141,6 +152,14 @@ class SpanFacts:
             if type(value) is int and 0 <= value <= _MAX_TOKENS:
                 return float(value)
         return self._number(fact, _MAX_TOKENS) // 1
+
+    def counts_apart(self, fact: str) -> bool:
+        """Return whether the row that a number is found by counts what is not in the whole."""
+        rows = self._rows.get(fact, ())
+        if not any(row.apart for row in rows):
+            return False
+        found = (row.apart for row in rows if coercion.number(self._value(row)) is not None)
+        return next(found, False)
 
     def cost_usd(self) -> float:
         """Return the reported cost in US dollars; NaN when not said."""
@@ -219,20 +238,23 @@ class SpanFacts:
                 answer = kind  # type: ignore[assignment]  # the tables hold nothing but kinds
         if answer is not None:
             return answer
-        plan = self.plan
         if says_nothing:
-            if plan.raw:
-                return "raw"
-            if plan.has_guardrail and not plan.shows_answer:
-                return "guardrail"
-            if self.has("tool_name") and not plan.shows_answer:
-                return "tool"
-            if "request_model" in plan.signs and (plan.shows_answer or self.has("invocation")):
-                return "chat"
-        elif plan.signs >= {"request_model", "input_tokens"}:
-            # A word of its own, for what named a model and was paid by the token.
+            return self._unsaid_kind()
+        # A word of its own, for what named a model and was paid by the token.
+        return "chat" if self.plan.signs >= {"request_model", "input_tokens"} else "other"
+
+    def _unsaid_kind(self) -> Kind:
+        """Return what kind of span it is, of one that does not say."""
+        plan = self.plan
+        if plan.raw:
+            return "raw"
+        if plan.has_guardrail and not plan.shows_answer:
+            return "guardrail"
+        if self.has("tool_name") and not plan.shows_answer:
+            return "tool"
+        if "request_model" in plan.signs and (plan.shows_answer or self.has("invocation")):
             return "chat"
-        return "other"
+        return plan.unsaid or "other"
 
     def _says_kind(self, kinds: Mapping[str, str]) -> bool:
         words = (coercion.text(self._value(row)) for row in self._rows.get("operation", ()))
@@ -240,13 +262,15 @@ class SpanFacts:
 
     def _route(self, kind: Kind) -> Ranked | None:
         route = self.ranked("route")
+        if route is not None and not coercion.is_name(route.value):
+            return None
         if route is not None and kind in _CALLS and route.value == self.text("method"):
             # What a model's provider was asked to do is no part of the application.
             return None
         return route
 
     def _response_model(self) -> str | None:
-        model = self.text("response_model")
+        model = self.name("response_model")
         return None if model is None else split_prefix(model)[1]
 
     def _prompt_name(self) -> Ranked | None:
@@ -271,9 +295,9 @@ class SpanFacts:
 
     def _provider_and_model(self) -> tuple[str | None, str | None]:
         """Return provider and model; a model may be written ``provider/model``."""
-        named = self.text("provider")
+        named = self.name("provider")
         name = None if named is None else provider(named)
-        model = self.text("request_model")
+        model = self.name("request_model")
         if model is not None:
             prefix, rest = split_prefix(model)
             if prefix and name in (None, provider(prefix)):
@@ -333,6 +357,8 @@ class SpanFacts:
         value = self._on_span.get(row.key)
         if value is None and row.anywhere:
             value = self._on_resource.get(row.key)
+        if row.only is not None and self._on_span.get(row.only[0]) != row.only[1]:
+            return None
         if row.member is None or value is None:
             return value
         whole = self._open(row.key, value)

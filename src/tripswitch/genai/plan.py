@@ -94,7 +94,14 @@ _GUARDRAIL_FACTS: Final = (
 )
 # Documents that spans of all kinds have: that one is there does not say what it holds.
 _DOCUMENTS: Final = frozenset(
-    {"input.value", "output.value", "metadata", "mlflow.spanInputs", "mlflow.spanOutputs"}
+    {
+        "input.value",
+        "output.value",
+        "metadata",
+        "mlflow.spanInputs",
+        "mlflow.spanOutputs",
+        "genkit:output",
+    }
 )
 
 
@@ -119,7 +126,8 @@ class Plan:
     ``raw`` maps the parts of a provider's raw answer to their keys; ``is_bare`` says that nothing
     here is of any use,
     ``lacks_proof`` that the usage of a stream is not the provider's, ``counts_apart`` that its
-    input tokens leave out the cached ones.
+    input tokens leave out the cached ones; ``unsaid`` is the kind of such a span that does not say
+    it, or None.
     ``plain_keys`` are, by fact, the keys that are tried first, where the value is the fact as it
     stands there.
     ``is_memorable`` says that the values of the common keys may be remembered: none is a JSON
@@ -152,6 +160,7 @@ class Plan:
         "shows_plain_usage",
         "shows_ttft",
         "signs",
+        "unsaid",
     )
 
     def __init__(
@@ -177,10 +186,11 @@ class Plan:
         self.plain_keys = {
             fact: rows[0].key
             for fact, rows in self.rows.items()
-            if rows[0].scale == 1 and not rows[0].member
+            if rows[0].scale == 1 and not (rows[0].member or rows[0].only)
         }
         common = {row for fact in COMMON_FACTS for row in self.rows.get(fact, ())}
-        self.common_keys = tuple(sorted({row.key for row in common} & on_span))
+        common_keys = {row.key for row in common} | {row.only[0] for row in common if row.only}
+        self.common_keys = tuple(sorted(common_keys & on_span))
         self.common_resource_keys = tuple(
             sorted({row.key for row in common if row.anywhere} & on_resource)
         )
@@ -205,6 +215,7 @@ class Plan:
             found for key in span_keys for found in _numbered(key) if found is not None
         )
         proofs = vocabulary.proofs_of(scope_name)
+        self.unsaid = vocabulary.unsaid_of(self.dialect) if "input_tokens" in self.signs else None
         self.counts_apart = scope_name.startswith(vocabulary.apart)
         self.lacks_proof = bool(proofs) and on_span.isdisjoint(proofs)
         self.raw: dict[str, str] = {}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from tripswitch.genai.spellings import folded
+from tripswitch.genai.spellings import Kind, folded
 
 if TYPE_CHECKING:
     from tripswitch.config.dialect_section import DialectSection
@@ -34,7 +34,9 @@ class Row:
     dialect. ``anywhere`` looks among the resource attributes too, after the span's. A row with
     ``own_spans`` counts only on spans that are recognised as its dialect's: the key means
     something else elsewhere. ``without`` is another member, and where the value has it too it is
-    about something else; ``beside`` is one that has to be there as well.
+    about something else; ``beside`` is one that has to be there as well. ``only`` is another
+    attribute and what it has to say for the row to count. ``apart`` says that what is counted here
+    is not in the count of the whole.
     """
 
     fact: str
@@ -47,6 +49,8 @@ class Row:
     own_spans: bool = False
     without: str | None = None
     beside: str | None = None
+    only: tuple[str, str] | None = None
+    apart: bool = False
     dialect: str = ""
     standing: int = KNOWN
     rank: int = 0
@@ -61,7 +65,8 @@ class Dialect:
     them, to ours. ``sole`` are facts that on its own spans only its own rows tell: what stands
     there under other names was made up on the way. ``proofs`` maps beginnings of scope names to
     keys of which one stands beside usage that a provider told, ``apart`` are beginnings of scopes
-    whose input tokens leave out the cached ones.
+    whose input tokens leave out the cached ones. ``unsaid`` is the kind of those of its spans that
+    tell of tokens and do not say what they are.
     """
 
     name: str
@@ -72,6 +77,7 @@ class Dialect:
     sole: frozenset[str] = frozenset()
     proofs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     apart: tuple[str, ...] = ()
+    unsaid: Kind | None = None
 
 
 def dialect_of(section: DialectSection, shapes: Mapping[str, Shape]) -> Dialect:

@@ -85,8 +85,9 @@ _FINISH_WORDS: Final[tuple[tuple[str, str], ...]] = (
     (
         "content_filter",
         (
-            "contentfilter contentfiltered filtered safety recitation blocklist prohibitedcontent "
-            "spii errortoxic imagesafety imageprohibitedcontent imagerecitation 3 4"
+            "contentfilter contentfiltered filtered blocked safety recitation blocklist "
+            "prohibitedcontent spii errortoxic imagesafety imageprohibitedcontent "
+            "imagerecitation 3 4"
         ),
     ),
     ("guardrail", "guardrail guardrailintervened guardrailblocked modelarmor"),
@@ -108,6 +109,8 @@ PROVIDERS: dict[str, str] = {
     "azure": "azure.ai.openai",
     "azure_openai": "azure.ai.openai",
     "azureopenai": "azure.ai.openai",
+    "azure_open_ai": "azure.ai.openai",
+    "open_ai": "openai",
     "az.ai.inference": "azure.ai.inference",
     "azure_ai": "azure.ai.inference",
     "xai": "x_ai",
@@ -120,6 +123,10 @@ PROVIDERS: dict[str, str] = {
     "google.generative_ai": "gcp.gemini",
     "google": "gcp.gen_ai",
     "google_genai": "gcp.gen_ai",
+    "google_genai_ai": "gcp.gen_ai",
+    "googleai": "gcp.gemini",
+    "google_ai_gemini": "gcp.gemini",
+    "google_vertex_ai_gemini": "gcp.vertex_ai",
     "gcp.vertex.agent": "gcp.gen_ai",
     "bedrock": "aws.bedrock",
     "bedrock_converse": "aws.bedrock",

@@ -162,7 +162,7 @@ class Understanding:
             # An unbelievable duration is made 0: the end decides the minute.
             rejected["duration"] = rejected.get("duration", 0) + 1
             start = end
-        if status_code == _ERROR and kind == _CLIENT and not attributes:
+        if status_code == _ERROR and not attributes:
             row = self._told_by_name(row)
             attributes, marks = row[12], row[13]
         sketch = self._sketches.get((marks, resource_marks, scope_name, status_code))
@@ -208,17 +208,20 @@ class Understanding:
         """Return a failed span without attributes with what its name says of the call it was.
 
         Some instrumentations write everything at the end of a call that went well, and of one that
-        did not only how its span is called, by the conventions. Others' spans have any name.
+        did not only how its span is called, by the conventions or by a word of its own. Others'
+        spans have any name.
         """
-        match = _CALL_NAME.fullmatch(row[3])
-        if match is None or self._vocabulary.dialect_of(set(), row[11]) == "semconv":
+        dialect = self._vocabulary.dialect_of(set(), row[11])
+        if dialect == "semconv":
             return row
-        operation, model = (part.decode("ascii") for part in match.groups())
-        said: dict[str, Value] = {
-            "gen_ai.operation.name": operation,
-            "gen_ai.request.model": model,
-        }
-        return (*row[:12], said, (None,), *row[14:])
+        said: dict[str, Value] = {}
+        match = _CALL_NAME.fullmatch(row[3]) if row[4] == _CLIENT else None
+        if match is not None:
+            operation, model = (part.decode("ascii") for part in match.groups())
+            said = {"gen_ai.operation.name": operation, "gen_ai.request.model": model}
+        elif row[3] in self._vocabulary.call_words(dialect):
+            said = {"gen_ai.operation.name": row[3].decode("ascii")}
+        return (*row[:12], said, (None,), *row[14:]) if said else row
 
     def _sketch(self, row: SpanRow, rejected: dict[str, int]) -> Sketch:
         """Return what the span has in common with those that are alike, worked out from it."""

@@ -26,7 +26,8 @@ def read_usage(facts: SpanFacts, call: CallFacts, provider: str | None) -> None:
 
 def _read_parts(facts: SpanFacts, call: CallFacts, provider: str | None) -> None:
     """Read token counts of which some are parts of others, and the cost."""
-    rows, apart = facts.plan.rows, facts.plan.counts_apart
+    rows = facts.plan.rows
+    apart = facts.plan.counts_apart or facts.counts_apart("cached_tokens")
     # What is not there is NaN already.
     if "cached_tokens" in rows:
         call.input_tokens, call.cached_tokens = _whole_and_part(

@@ -20,7 +20,7 @@ from tripswitch.genai.plan import (
     numbered_pattern,
 )
 from tripswitch.genai.rows import FIXED, KNOWN, OWN, Row, dialect_of
-from tripswitch.genai.spellings import KINDS
+from tripswitch.genai.spellings import KINDS, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +37,7 @@ _PRIVATE_KEYS: Final = frozenset(
         "metadata",
         "message",
         "exception.message",
+        "exception.stacktrace",
         "gen_ai.event.content",
     }
 )
@@ -89,9 +90,17 @@ class Vocabulary:
         for dialect in reversed(self._dialects):
             self.kinds.update(dialect.kinds)
         self._sole = {dialect.name: dialect.sole for dialect in self._dialects if dialect.sole}
+        self._call_words = {
+            dialect.name: frozenset(
+                word.encode() for word, kind in dialect.kinds.items() if kind == "chat"
+            )
+            for dialect in self._dialects
+        }
+        self._unsaid = {dialect.name: dialect.unsaid for dialect in self._dialects}
         self._proofs = [proof for dialect in self._dialects for proof in dialect.proofs.items()]
         self.apart = tuple(scope for dialect in self._dialects for scope in dialect.apart)
-        exact = {row.key for row in ordered if "#" not in row.key}
+        asked = {row.only[0] for row in ordered if row.only is not None}
+        exact = asked | {row.key for row in ordered if "#" not in row.key}
         self.wanted = frozenset(
             exact
             | {marker for dialect in self._dialects for marker in dialect.markers}
@@ -108,7 +117,7 @@ class Vocabulary:
         self.private = _PRIVATE_KEYS | {
             row.key for row in ordered if row.fact in _PRIVATE_FACTS or row.shape == "content"
         }
-        telling = {row.key for row in ordered if row.fact in LIKE_FACTS}
+        telling = asked | {row.key for row in ordered if row.fact in LIKE_FACTS}
         self._telling = frozenset(telling)
         self._telling_patterns = tuple(
             numbered_pattern(key) for key in sorted(telling) if "#" in key
@@ -144,6 +153,14 @@ class Vocabulary:
             if scope_name.startswith(dialect.scopes):
                 return dialect.name
         return "semconv"
+
+    def call_words(self, dialect: str) -> frozenset[bytes]:
+        """Return the words that the dialect has of its own for a call of a chat model."""
+        return self._call_words.get(dialect, frozenset())
+
+    def unsaid_of(self, dialect: str) -> Kind | None:
+        """Return the kind of the dialect's spans that tell of tokens and not of their kind."""
+        return self._unsaid.get(dialect)
 
     def proofs_of(self, scope_name: str) -> tuple[str, ...]:
         """Return the keys of which one stands beside usage that a provider told; else none."""

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from tripswitch.genai.dialects.agents import ADK, AGENTOPS, DIFY, SPRING_AI, STRANDS
+from tripswitch.genai.dialects.agents import ADK, AGENTOPS, DIFY, EINO, STRANDS
 from tripswitch.genai.dialects.braintrust import BRAINTRUST
-from tripswitch.genai.dialects.gateways import ENVOY, KONG, PORTKEY, VLLM
+from tripswitch.genai.dialects.gateways import (
+    BIFROST,
+    CLOUDFLARE,
+    ENVOY,
+    KONG,
+    PORTKEY,
+    TRUEFOUNDRY,
+    VLLM,
+)
+from tripswitch.genai.dialects.genkit import GENKIT
 from tripswitch.genai.dialects.guards import GUARDRAILS_AI, NEMO
 from tripswitch.genai.dialects.honeyhive import HONEYHIVE
+from tripswitch.genai.dialects.jvm import MICROMETER, SPRING_AI
 from tripswitch.genai.dialects.laminar import LAMINAR
 from tripswitch.genai.dialects.langfuse import LANGFUSE
 from tripswitch.genai.dialects.langsmith import LANGSMITH
@@ -32,6 +42,7 @@ DIALECTS: tuple[Dialect, ...] = (
     OPENINFERENCE,
     DIFY,
     SPRING_AI,
+    EINO,
     TRACEAI,
     OPENLLMETRY,
     LOGFIRE,
@@ -45,6 +56,7 @@ DIALECTS: tuple[Dialect, ...] = (
     HONEYHIVE,
     STRANDS,
     ADK,
+    GENKIT,
     AGENTOPS,
     BRAINTRUST,
     NEMO,
@@ -52,7 +64,11 @@ DIALECTS: tuple[Dialect, ...] = (
     ENVOY,
     KONG,
     PORTKEY,
+    BIFROST,
+    CLOUDFLARE,
+    TRUEFOUNDRY,
     VLLM,
     ANTHROPIC_SDK,
     MISTRAL_SDK,
+    MICROMETER,
 )

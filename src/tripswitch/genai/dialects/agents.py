@@ -1,8 +1,8 @@
-"""Frameworks with habits of their own: AWS Strands, Google ADK, Spring AI, Dify, AgentOps.
+"""Frameworks with habits of their own: AWS Strands, Google ADK, Dify, AgentOps, Eino.
 
 Strands writes old and new names side by side, and server times in ms on the client's span.
-Source: strands-agents 1.62.0, google-adk 2.13.0, Spring AI's reference on observability (2.1),
-Dify's constants of its OpenTelemetry extension, agentops 0.4.21.
+Source: strands-agents 1.62.0, google-adk 2.13.0 and those of Go and Java, Dify's constants
+of its OpenTelemetry extension, agentops 0.4.21, Eino's two callbacks.
 """
 
 from __future__ import annotations
@@ -41,25 +41,23 @@ ADK = Dialect(
             member="finish_reason",
             order=5,
         ),
+        # In Java, whose own keys leave out what was thought and what was cached.
+        *(
+            Row(
+                fact,
+                "gcp.vertex.agent.llm_response",
+                "number",
+                member=f"usageMetadata.{member}",
+                order=5,
+            )
+            for fact, member in (
+                ("total_tokens", "totalTokenCount"),
+                ("cached_tokens", "cachedContentTokenCount"),
+                ("reasoning_tokens", "thoughtsTokenCount"),
+            )
+        ),
     ),
     kinds={"call_llm": "chat", "send_data": "other"},
-)
-
-# Its chat model's own spans are the conventions'; what runs around them calls itself "framework".
-SPRING_AI = Dialect(
-    "spring_ai",
-    markers=("spring.ai.kind",),
-    rows=(
-        Row("operation", "spring.ai.kind", order=-1),
-        Row("session", "spring.ai.chat.client.conversation.id", order=5),
-        Row("tool_name", "spring.ai.tool.definition.name", order=5),
-    ),
-    kinds={
-        "chat_client": "workflow",
-        "advisor": "other",
-        "tool_call": "tool",
-        "vector_store": "retrieval",
-    },
 )
 
 # It writes the kinds of Alibaba's conventions, and times in ns.
@@ -84,4 +82,26 @@ AGENTOPS = Dialect(
         Row("output_content", "agentops.guardrail.output", "content"),
     ),
     kinds={"session": "workflow"},
+)
+
+# One of its callbacks calls the outermost span a workflow, whatever it is.
+EINO = Dialect(
+    "eino",
+    scopes=("github.com/cloudwego/eino-ext",),
+    markers=("runinfo.component",),
+    rows=(
+        Row("operation", "runinfo.component", order=-1),
+        Row("provider", "runinfo.type", order=-1, own_spans=True),
+    ),
+    kinds={
+        "chatmodel": "chat",
+        "agenticmodel": "chat",
+        "retrieve": "retrieval",
+        "indexer": "other",
+        "toolsnode": "other",
+        "agentictoolsnode": "other",
+        "chattemplate": "other",
+        "lambda": "other",
+        "graph": "workflow",
+    },
 )

@@ -32,6 +32,8 @@ OPENLLMETRY = Dialect(
         Row("input_tokens", "llm.usage.prompt_tokens", "number"),
         Row("output_tokens", "llm.usage.completion_tokens", "number"),
         Row("reasoning_tokens", "llm.usage.reasoning_tokens", "number"),
+        # In Go.
+        Row("provider", "llm.vendor"),
         Row("response_model", "llm.response.model"),
         Row("request_model", "llm.request.model"),
         Row("finish_reasons", "llm.response.finish_reason", "list"),

@@ -61,6 +61,9 @@ SEMCONV = Dialect(
         Row("provider", "gen_ai.system"),
         Row("request_model", "gen_ai.request.model"),
         Row("response_model", "gen_ai.response.model"),
+        # Of Alibaba's conventions, as its kinds of spans.
+        Row("request_model", "gen_ai.request.model_name", order=5),
+        Row("response_model", "gen_ai.response.model_name", order=5),
         Row("response_id", "gen_ai.response.id"),
         # Langtrace's, as its cached tokens below.
         Row("response_id", "gen_ai.response_id", order=5),
@@ -92,9 +95,15 @@ SEMCONV = Dialect(
         Row("ttft", "gen_ai.response.time_to_first_chunk", "number"),
         Row("ttft", "gen_ai.client.operation.time_to_first_chunk", "number"),
         Row("ttft", "gen_ai.server.time_to_first_token", "number", order=5),
+        # LoongSuite writes ns, Sentry s, others what they like: the call tells which it can be.
+        Row("ttft", "gen_ai.response.time_to_first_token", "number", order=6),
+        Row("ttft", "gen_ai.response.time_to_first_token_ms", "number", scale=1e-3, order=6),
+        Row("ttft", "gen_ai.response.ttft_ms", "number", scale=1e-3, order=6),
         Row("streaming", "gen_ai.request.stream", "flag"),
         Row("streaming", "gen_ai.is_streaming", "flag"),
         Row("streaming", "gen_ai.request.streaming", "flag", order=5),
+        # Sentry's.
+        Row("streaming", "gen_ai.response.streaming", "flag", order=5),
         Row("streams", "gen_ai.response.time_to_first_chunk", "number"),
         Row("finish_reasons", "gen_ai.response.finish_reasons", "list"),
         Row("finish_reasons", "gen_ai.response.finish_reason", "list"),
@@ -136,6 +145,10 @@ SEMCONV = Dialect(
         # Semantic Kernel.
         "chat.completions": "chat",
         "text.completions": "chat",
+        # Rig, of Rust; Grafana's Sigil, of many languages.
+        "chat_streaming": "chat",
+        "generatetext": "chat",
+        "streamtext": "chat",
         "embeddings": "embedding",
         "embedding": "embedding",
         "rerank": "rerank",

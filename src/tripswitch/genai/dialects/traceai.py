@@ -11,7 +11,8 @@ from tripswitch.genai.rows import Dialect, Row
 TRACEAI = Dialect(
     "traceai",
     scopes=("traceai_",),
-    markers=("gen_ai.span.kind", "fi.span.kind"),
+    # Others write "gen_ai.span.kind", too.
+    markers=("gen_ai.request.parameters", "fi.span.kind"),
     # Anthropic does not count what it has in its cache, and these copy its numbers.
     apart=("traceai_anthropic",),
     rows=(
