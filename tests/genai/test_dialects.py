@@ -589,6 +589,23 @@ def of_traceai(scope: str, **attributes: object) -> dict[str, object]:
     return read_all([request_of(SpanOf(keys), scope_name=scope)]).calls.as_json(0)
 
 
+@pytest.mark.parametrize(
+    ("scope", "attributes"),
+    [
+        ("traceai_openai", {}),
+        ("@traceai/openai", {}),
+        ("shop", {"output__messages__0__message__role": "assistant"}),
+    ],
+)
+def test_traceai_is_known_by_its_scopes_and_by_how_it_lays_out_messages(
+    scope: str, attributes: dict[str, object]
+) -> None:
+    usage = {"usage__input_tokens": 7, "usage__output_tokens": 3}
+    call = of_traceai(scope, request__model="gpt-4o-2024-11-20", **usage, **attributes)
+    assert call["dialect"] == "traceai"
+    assert call["response_model"] == "gpt-4o-2024-11-20"
+
+
 def test_parameters_with_an_id_are_the_answers() -> None:
     dated, usage = "gpt-4o-2024-11-20", {"usage__input_tokens": 7, "usage__output_tokens": 3}
     parameters = {"id": "resp_1", "model": dated}

@@ -10,9 +10,15 @@ from tripswitch.genai.rows import Dialect, Row
 
 TRACEAI = Dialect(
     "traceai",
-    scopes=("traceai_",),
+    # Of Python, of JavaScript, and of what people trace themselves.
+    scopes=("traceai_", "@traceai/", "fi_instrumentation"),
     # Others write "gen_ai.span.kind", too.
-    markers=("gen_ai.request.parameters", "fi.span.kind"),
+    markers=(
+        "gen_ai.request.parameters",
+        "gen_ai.input.messages.0.message.role",
+        "gen_ai.output.messages.0.message.role",
+        "fi.span.kind",
+    ),
     # Anthropic does not count what it has in its cache, and these copy its numbers.
     apart=("traceai_anthropic",),
     rows=(
