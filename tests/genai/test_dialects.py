@@ -231,6 +231,8 @@ def test_what_langchains_answer_says(scope: str) -> None:
     [
         ("opentelemetry.instrumentation.botocore.bedrock-runtime", 222),
         ("opentelemetry.instrumentation.bedrock", 222),
+        ("opentelemetry.instrumentation.genai.bedrock", 222),
+        ("opentelemetry.instrumentation.genai.anthropic", 148),
         ("openlit.instrumentation.anthropic", 222),
         ("opentelemetry.instrumentation.openai_v2", 148),
     ],
