@@ -226,6 +226,30 @@ def test_what_langchains_answer_says(scope: str) -> None:
         assert call["response_id"] == "chatcmpl-1"
 
 
+@pytest.mark.parametrize("scope", ["traceai_langchain", "openinference.instrumentation.langchain"])
+@pytest.mark.parametrize(
+    ("generation", "streams"),
+    [
+        ({"type": "ChatGenerationChunk"}, True),
+        ({"message": {"id": ["langchain", "schema", "messages", "AIMessageChunk"]}}, True),
+        ({"message": {"id": ["langchain_core", "messages", "AIMessageChunk"]}}, True),
+        ({"type": "ChatGeneration"}, False),
+    ],
+)
+def test_chunks_that_langchain_put_together_are_of_a_stream(
+    scope: str, generation: dict[str, Any], *, streams: bool
+) -> None:
+    kind = "gen_ai.span.kind" if scope.startswith("traceai") else "openinference.span.kind"
+    attributes = {
+        kind: "LLM",
+        "gen_ai.request.parameters": '{"model": "gpt-4o-mini", "stream": false}',
+        "llm.invocation_parameters": '{"model": "gpt-4o-mini", "stream": false}',
+        "output.value": json.dumps({"generations": [[{"text": "Hi.", **generation}]]}),
+    }
+    call = read_all([request_of(SpanOf(attributes), scope_name=scope)]).calls.as_json(0)
+    assert call["streaming"] is streams
+
+
 @pytest.mark.parametrize(
     ("scope", "tokens"),
     [
