@@ -51,9 +51,15 @@ _LITERAL_TOKEN = re.compile(
 # Each value of a literal costs the parser some hundred bytes while it reads.
 _MAX_LITERAL_TOKENS = 50_000
 _FLAGS = {
-    **{"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False},
+    "true": True,
+    "1": True,
+    "yes": True,
+    "false": False,
+    "0": False,
+    "no": False,
     # What LangChain puts a stream together as; an answer that is none of these may be of one too.
-    **{"chatgenerationchunk": True, "aimessagechunk": True},
+    "chatgenerationchunk": True,
+    "aimessagechunk": True,
 }
 
 
