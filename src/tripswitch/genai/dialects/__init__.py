@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tripswitch.genai.dialects.agents import ADK, AGENTOPS, DIFY, SPRING_AI, STRANDS
 from tripswitch.genai.dialects.braintrust import BRAINTRUST
+from tripswitch.genai.dialects.deepeval import DEEPEVAL
 from tripswitch.genai.dialects.gateways import ENVOY, KONG, PORTKEY, VLLM
 from tripswitch.genai.dialects.guards import GUARDRAILS_AI, NEMO
 from tripswitch.genai.dialects.honeyhive import HONEYHIVE
@@ -47,6 +48,7 @@ DIALECTS: tuple[Dialect, ...] = (
     ADK,
     AGENTOPS,
     BRAINTRUST,
+    DEEPEVAL,
     NEMO,
     GUARDRAILS_AI,
     ENVOY,
