@@ -226,11 +226,37 @@ def test_what_langchains_answer_says(scope: str) -> None:
         assert call["response_id"] == "chatcmpl-1"
 
 
+@pytest.mark.parametrize("scope", ["traceai_langchain", "openinference.instrumentation.langchain"])
+@pytest.mark.parametrize(
+    ("generation", "streams"),
+    [
+        ({"type": "ChatGenerationChunk"}, True),
+        ({"message": {"id": ["langchain", "schema", "messages", "AIMessageChunk"]}}, True),
+        ({"message": {"id": ["langchain_core", "messages", "AIMessageChunk"]}}, True),
+        ({"type": "ChatGeneration"}, False),
+    ],
+)
+def test_chunks_that_langchain_put_together_are_of_a_stream(
+    scope: str, generation: dict[str, Any], *, streams: bool
+) -> None:
+    kind = "gen_ai.span.kind" if scope.startswith("traceai") else "openinference.span.kind"
+    attributes = {
+        kind: "LLM",
+        "gen_ai.request.parameters": '{"model": "gpt-4o-mini", "stream": false}',
+        "llm.invocation_parameters": '{"model": "gpt-4o-mini", "stream": false}',
+        "output.value": json.dumps({"generations": [[{"text": "Hi.", **generation}]]}),
+    }
+    call = read_all([request_of(SpanOf(attributes), scope_name=scope)]).calls.as_json(0)
+    assert call["streaming"] is streams
+
+
 @pytest.mark.parametrize(
     ("scope", "tokens"),
     [
         ("opentelemetry.instrumentation.botocore.bedrock-runtime", 222),
         ("opentelemetry.instrumentation.bedrock", 222),
+        ("opentelemetry.instrumentation.genai.bedrock", 222),
+        ("opentelemetry.instrumentation.genai.anthropic", 148),
         ("openlit.instrumentation.anthropic", 222),
         ("opentelemetry.instrumentation.openai_v2", 148),
     ],
@@ -916,3 +942,47 @@ def test_session_that_the_application_names_is_no_conversation_that_a_library_ma
         SpanOf({**CHAT, "gen_ai.conversation.id": "0199-made-up"}, span=2, parent=1),
     )
     assert found.calls.as_json(0)["session"] == "sess-1"
+
+
+def test_deepeval_keeps_a_request_under_keys_of_its_own() -> None:
+    request = {
+        "confident.span.type": "agent",
+        "confident.agent.name": "refund_agent",
+        "confident.trace.thread_id": "s1",
+        "confident.trace.user_id": "u1",
+        "confident.trace.metadata": '{"cohort": "canary", "route": "/refund", "tenant": "acme"}',
+    }
+    asked = {
+        "confident.span.type": "llm",
+        "confident.llm.model": "gpt-4o-mini",
+        "confident.span.provider": "OpenAI",
+        "confident.llm.input_token_count": 107,
+        "confident.llm.output_token_count": 23,
+        "confident.span.prompt_alias": "refund-bot",
+        "confident.span.prompt_version": "17",
+        "confident.span.prompt_commit_hash": "c0ffee",
+    }
+    tool = {"confident.span.type": "tool", "confident.tool.name": "lookup_order"}
+    found = observe(
+        SpanOf(request, span=1, parent=0),
+        SpanOf(asked, span=2, parent=1, end_s=0.4),
+        SpanOf(tool, span=3, parent=1, start_s=0.5, end_s=0.6),
+        SpanOf({"confident.span.type": "retriever"}, span=4, parent=1),
+    ).calls
+    assert len(found) == 1
+    call = found.as_json(0)
+    assert (call["dialect"], call["provider"], call["request_model"]) == (
+        "deepeval",
+        "openai",
+        "gpt-4o-mini",
+    )
+    assert (call["input_tokens"], call["output_tokens"]) == (107, 23)
+    assert (call["prompt_name"], call["prompt_version"]) == ("refund-bot", "17")
+    assert (call["cohort"], call["route"], call["tenant"]) == ("canary", "/refund", "acme")
+    assert call["session"] == "s1"
+    assert call["user"] is not None
+    assert [tool["name"] for tool in call["tools"]] == ["lookup_order"]
+    # What was asked for is all that a failed call has.
+    named = {"confident.span.type": "llm", "confident.llm.model": "gpt-4o-mini-2024-07-18"}
+    failed = observe(SpanOf(named, status=2)).calls.as_json(0)
+    assert (failed["request_model"], failed["response_model"]) == ("gpt-4o-mini-2024-07-18", None)

@@ -429,6 +429,22 @@ def test_linked_evaluator_in_a_trace_of_its_own_finds_its_call() -> None:
         assert [[e.score for e in evals] for evals in found.calls.evals] == [[0.75]]
 
 
+def test_evaluator_with_a_list_of_scores_for_an_output_gives_them_all() -> None:
+    # As Phoenix' evals write them.
+    output = (
+        '[{"name": "helpfulness", "score": 1.0, "label": "good", "kind": "llm"},'
+        ' {"name": "brevity", "score": 0.75, "kind": "code", "direction": "maximize"},'
+        ' {"score": 0.5}, {"name": "none"}, 3]'
+    )
+    attributes = {"openinference.span.kind": "EVALUATOR", "output.value": output}
+    judged = SpanOf(attributes, name="helpfulness.evaluate", span=9, parent=1)
+    found = read_all([request_of(ROOT, CALL, judged)])
+    assert [(e["name"], e["raw"], e["source"]) for e in found.calls.as_json(0)["evals"]] == [
+        ("helpfulness", 1.0, "llm"),
+        ("brevity", 0.75, "code"),
+    ]
+
+
 # --- order ----------------------------------------------------------------------------------------
 
 SPANS = [

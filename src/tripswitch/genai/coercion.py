@@ -54,7 +54,17 @@ _LITERAL_TOKEN = re.compile(
 _PLAIN_LIST = re.compile(r"\[([\w ,./-]{1,1000})\]")
 # Each value of a literal costs the parser some hundred bytes while it reads.
 _MAX_LITERAL_TOKENS = 50_000
-_FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_FLAGS = {
+    "true": True,
+    "1": True,
+    "yes": True,
+    "false": False,
+    "0": False,
+    "no": False,
+    # What LangChain puts a stream together as; an answer that is none of these may be of one too.
+    "chatgenerationchunk": True,
+    "aimessagechunk": True,
+}
 
 
 def number(value: Value) -> float | None:

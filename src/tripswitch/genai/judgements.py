@@ -317,16 +317,26 @@ def _numbered(facts: SpanFacts) -> list[tuple[str | None, dict[str, Value]]]:
 def _of_output(
     facts: SpanFacts, sighting: Sighting, target: tuple[str | None, str | None]
 ) -> list[Evaluation]:
-    """Read an evaluator whose span has its score for an output and its name for a name."""
+    """Read an evaluator whose span has its score for an output and its name for a name.
+
+    One that gives several scores has a list of them for an output, each with a name.
+    """
     for value in facts.values("output_content"):
         output: Any = coercion.opened(value)
         if isinstance(output, dict) and isinstance(output.get("value"), dict):
             # LangWatch says beside it what kind of value it is.
             output = output["value"]
         name = sighting.name.removeprefix("evaluate ")
-        evaluation = _of_result(name, output, target, sighting.end)
-        if evaluation is not None:
-            return [evaluation]
+        if isinstance(output, list):
+            named = [item for item in output if isinstance(item, dict) and item.get("name")]
+            results = [
+                _of_result(None, item, target, sighting.end) for item in named[: coercion.MAX_ITEMS]
+            ]
+        else:
+            results = [_of_result(name, output, target, sighting.end)]
+        evaluations = [evaluation for evaluation in results if evaluation is not None]
+        if evaluations:
+            return evaluations
     return []
 
 
@@ -340,6 +350,7 @@ def _of_result(
     parts = {
         "score": next((result[key] for key in keys if result.get(key) is not None), None),
         "label": result.get("label"),
+        "annotator_kind": result.get("kind"),
     }
     if isinstance(parts["score"], dict | list):
         return None

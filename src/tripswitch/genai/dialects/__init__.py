@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tripswitch.genai.dialects.agents import ADK, AGENTOPS, DIFY, EINO, STRANDS
 from tripswitch.genai.dialects.braintrust import BRAINTRUST
+from tripswitch.genai.dialects.deepeval import DEEPEVAL
 from tripswitch.genai.dialects.gateways import (
     BIFROST,
     CLOUDFLARE,
@@ -59,6 +60,7 @@ DIALECTS: tuple[Dialect, ...] = (
     GENKIT,
     AGENTOPS,
     BRAINTRUST,
+    DEEPEVAL,
     NEMO,
     GUARDRAILS_AI,
     ENVOY,

@@ -26,10 +26,21 @@ LANGCHAIN_ID = tuple(
     Row("response_id", "output.value", member=member, order=8, own_spans=True)
     for member in ("llm_output.id", f"{_FIRST}.message.kwargs.response_metadata.id")
 )
+# Chunks put together are a stream's, of which the parameters beside say that it is none.
+LANGCHAIN_STREAM = tuple(
+    Row("streaming", "output.value", "flag", member=member, order=-1, own_spans=True)
+    for member in (
+        f"{_FIRST}.type",
+        # In Python, and in JavaScript.
+        f"{_FIRST}.message.id.3",
+        f"{_FIRST}.message.id.2",
+    )
+)
 # The rest of it, for who has no keys of their own for it.
 LANGCHAIN_ANSWER = (
     *LANGCHAIN_MODEL,
     *LANGCHAIN_ID,
+    *LANGCHAIN_STREAM,
     *(
         Row(fact, "output.value", "number", member=f"{_USAGE}.{member}", order=8, own_spans=True)
         for fact, member in (

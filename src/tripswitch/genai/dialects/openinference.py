@@ -5,7 +5,7 @@ Source: openinference-semantic-conventions 0.1.42 and recorded payloads.
 
 from __future__ import annotations
 
-from tripswitch.genai.dialects.langchain import LANGCHAIN_ID, LANGCHAIN_MODEL
+from tripswitch.genai.dialects.langchain import LANGCHAIN_ID, LANGCHAIN_MODEL, LANGCHAIN_STREAM
 from tripswitch.genai.rows import Dialect, Row, bag
 
 OPENINFERENCE = Dialect(
@@ -78,6 +78,7 @@ OPENINFERENCE = Dialect(
         Row("cost_input_usd", "llm.cost.prompt", "number"),
         Row("cost_output_usd", "llm.cost.completion", "number"),
         Row("finish_reasons", "llm.finish_reason", "list"),
+        *LANGCHAIN_STREAM,
         Row("streaming", "llm.invocation_parameters", "flag", member="stream"),
         Row("invocation", "llm.invocation_parameters", "content"),
         Row("streaming", "input.value", "flag", member="stream", order=8),

@@ -23,7 +23,10 @@ OURS = Dialect(
 SEMCONV = Dialect(
     "semconv",
     # Bedrock does not count what it has in its cache, and these copy its numbers.
-    apart=("opentelemetry.instrumentation.botocore.bedrock",),
+    apart=(
+        "opentelemetry.instrumentation.botocore.bedrock",
+        "opentelemetry.instrumentation.genai.bedrock",
+    ),
     rows=(
         Row("operation", "gen_ai.operation.name"),
         # AgentOps', from before the conventions had a name for it.
