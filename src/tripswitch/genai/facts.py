@@ -179,15 +179,17 @@ class SpanFacts:
         return [value for value in found if value is not None]
 
     def answers(self) -> list[Value]:
-        """Return what was answered, opened where it may tell something.
+        """Return what was answered and may tell something, opened.
 
         Other facts may stand in the same text, which is opened once.
         """
         found: list[Value] = []
         for row in self._rows.get("output_content", ()):
             value = self._value(row)
-            if row.member is None and isinstance(value, str) and tells(value):
-                whole = self._open(row.key, value)
+            if isinstance(value, str):
+                if not tells(value):
+                    continue
+                whole = self._open(row.key, value) if row.member is None else None
                 value = value if whole is None else whole
             if value is not None:
                 found.append(value)
