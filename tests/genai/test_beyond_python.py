@@ -371,3 +371,8 @@ def test_failed_call_of_the_adk_for_java_has_a_name_alone(
         read = found.calls.as_json(0)
         assert (read["error_type"], read["error_class"]) == ("TimeoutException", "timeout")
         assert (read["request_model"], read["route"]) == (None, "refund_bot")
+
+
+@pytest.mark.parametrize(("key", "route"), [("tripswitch.route", "unknown"), ("http.route", None)])
+def test_placeholder_is_no_route_unless_a_person_calls_it_so(key: str, route: str | None) -> None:
+    assert observe(SpanOf({**CHAT, key: "unknown"})).calls.as_json(0)["route"] == route

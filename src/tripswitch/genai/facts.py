@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from tripswitch.genai import coercion
 from tripswitch.genai.content import tells
 from tripswitch.genai.model_names import kind_by_model, split_prefix
-from tripswitch.genai.rows import Row
+from tripswitch.genai.rows import KNOWN, Row
 from tripswitch.genai.sightings import Context, Ranked
 from tripswitch.genai.spellings import MOVING_LABELS, Kind, folded, provider
 
@@ -264,7 +264,8 @@ class SpanFacts:
 
     def _route(self, kind: Kind) -> Ranked | None:
         route = self.ranked("route")
-        if route is not None and not coercion.is_name(route.value):
+        if route is not None and route.standing >= KNOWN and not coercion.is_name(route.value):
+            # A library's word for none; a person's own key says what it says.
             return None
         if route is not None and kind in _CALLS and route.value == self.text("method"):
             # What a model's provider was asked to do is no part of the application.
